@@ -1,0 +1,22 @@
+"""The vocabulary of shapes. Image axes are `rows cols`, because `w` is the pose figure."""
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+AnyArray = jax.Array | np.ndarray
+
+Waveform = Float[AnyArray, "samples"]
+"""Mono, 16 kHz, in [-1, 1]."""
+Features = Float[AnyArray, "*time feature"]
+"""Normalised log-mel energies, one row a video frame."""
+Code = Float[AnyArray, "*batch code"]
+Keypoints = Float[AnyArray, "*time 137 3"]
+"""x and y in units of the picture (0 to 1, rightwards and downwards), confidence 0 to 1.
+
+Order: body 25 (OpenPose's BODY_25), face 70, left hand 21, right hand 21.
+"""
+Image = Float[AnyArray, "*batch rows cols channels"]
+Picture = UInt8[np.ndarray, "rows cols 3"]
+"""One RGB picture as it is stored and shown, 0 to 255."""
+Scalar = Float[AnyArray, ""]
