@@ -1,0 +1,140 @@
+"""Log-mel filterbank energies, one row a video frame (section 3.3, Kim and Ganapathi 2019).
+
+40 mel filters over 44 ms windows, one window a frame. Frame t's window starts at sample
+floor(rate · t / fps), computed in integers: a hop rounded once a frame would be 2.25 s off
+after an hour. Windows are start-aligned, so a frame hears 44 ms from its own start on.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+from jaxtyping import Float, Int
+
+from lumiere_jax.shapes import AnyArray, Features, Waveform
+
+RATE = 16_000
+FFT = 1024
+WINDOW = 704
+FILTERS = 40
+PRE_EMPHASIS = 0.97
+FLOOR = 1e-8
+LOUDNESS = -26.0
+CLIP = 4.0
+
+CHUNK_FRAMES = 90
+BLOCK = RATE // 10
+
+
+def frame_start(t: int, fps: Fraction, rate: int = RATE) -> int:
+    """First sample of frame t: floor(rate · t / fps)."""
+    return rate * t * fps.denominator // fps.numerator
+
+
+def frames_covering(samples: int, fps: Fraction, rate: int = RATE) -> int:
+    """Fewest frames whose time covers every sample: ceil(samples · fps / rate)."""
+    return -(-samples * fps.numerator // (rate * fps.denominator))
+
+
+def frames_within(samples: int, fps: Fraction, rate: int = RATE) -> int:
+    """Most frames that the samples fill: floor(samples · fps / rate)."""
+    return samples * fps.numerator // (rate * fps.denominator)
+
+
+@functools.cache
+def _mel_filters() -> np.ndarray:
+    return librosa.filters.mel(
+        sr=RATE, n_fft=FFT, n_mels=FILTERS, fmin=0, fmax=RATE / 2, htk=True, norm=None
+    ).T.astype(np.float32)
+
+
+@functools.cache
+def _hann() -> np.ndarray:
+    return librosa.filters.get_window("hann", WINDOW, fftbins=True).astype(np.float32)
+
+
+@jax.jit
+def log_mel(
+    waveform: Waveform, starts: Int[AnyArray, " time"]
+) -> Float[jax.Array, "time 40"]:
+    """Natural log of the mel energies of the windows at `starts`.
+
+    `waveform` begins one sample before sample 0, because pre-emphasis looks one sample back;
+    `starts` count from sample 0, and every window must lie inside.
+    """
+    emphasised = waveform[1:] - PRE_EMPHASIS * waveform[:-1]
+    frames = emphasised[starts[:, None] + jnp.arange(WINDOW)[None, :]]
+    power = jnp.abs(jnp.fft.rfft(frames * _hann()[None, :], FFT)) ** 2 / FFT
+    return jnp.log(jnp.maximum(power @ _mel_filters(), FLOOR))
+
+
+def stream_log_mel(
+    chunks: Iterable[Waveform], fps: Fraction, frames: int, gain: float = 1.0
+) -> Iterator[np.ndarray]:
+    """Log-mel rows of frames 0 to `frames` - 1 in pieces of at most `CHUNK_FRAMES`.
+
+    The sound may come in pieces of any length; cutting it elsewhere changes nothing. What lies
+    past its end is silence. Memory does not grow with its length.
+    """
+    chunks = iter(chunks)
+    longest = RATE * CHUNK_FRAMES * fps.denominator // fps.numerator + 2 + WINDOW
+    held = np.zeros(1, np.float32)
+    for first in range(0, frames, CHUNK_FRAMES):
+        origin = frame_start(first, fps)
+        while len(held) < longest + 1:
+            piece = next(chunks, None)
+            if piece is None:
+                held = np.pad(held, (0, longest + 1 - len(held)))
+            else:
+                held = np.concatenate([held, np.asarray(piece, np.float32)])
+        starts = [frame_start(t, fps) - origin for t in range(first, first + CHUNK_FRAMES)]
+        rows = np.asarray(log_mel(held[: longest + 1] * np.float32(gain), np.array(starts)))
+        yield rows[: frames - first]
+        held = held[frame_start(first + CHUNK_FRAMES, fps) - origin :]
+
+
+def loudness(chunks: Iterable[Waveform]) -> float:
+    """RMS level in dBFS of the parts that are not pauses; -inf for silence.
+
+    Blocks of 100 ms under -70 dBFS, then those 10 dB under the mean of the rest, are left out
+    (the gates of ITU-R BS.1770), so that pauses do not make a voice louder.
+    """
+    powers: list[float] = []
+    rest = np.zeros(0, np.float32)
+    for piece in chunks:
+        rest = np.concatenate([rest, np.asarray(piece, np.float32)])
+        whole = len(rest) // BLOCK * BLOCK
+        powers.extend(np.mean(rest[:whole].reshape(-1, BLOCK) ** 2, axis=1).tolist())
+        rest = rest[whole:]
+    if len(rest):
+        powers.append(float(np.mean(rest**2)))
+    power = np.array(powers)
+    power = power[power > 10**-7.0]
+    if not len(power):
+        return -np.inf
+    power = power[power > np.mean(power) / 10]
+    return float(10 * np.log10(np.mean(power)))
+
+
+def loudness_gain(chunks: Iterable[Waveform]) -> float:
+    """The factor that brings a voice to -26 dBFS; 1 for silence."""
+    level = loudness(chunks)
+    return float(10 ** ((LOUDNESS - level) / 20)) if np.isfinite(level) else 1.0
+
+
+def extract(waveform: Waveform, fps: Fraction, frames: int) -> np.ndarray:
+    """Log-mel rows (frames, 40) of a whole waveform, brought to -26 dBFS."""
+    pieces = list(stream_log_mel([waveform], fps, frames, loudness_gain([waveform])))
+    return np.concatenate(pieces) if pieces else np.zeros((0, FILTERS), np.float32)
+
+
+def normalise(rows: Features, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Per-filter z-scores with the training set's statistics, clipped to ±4.
+
+    Without the clip, digital silence would sit far outside of what was trained on.
+    """
+    return np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)

@@ -1,0 +1,92 @@
+"""Framing to the sample, the filterbank against librosa, chunks that change nothing."""
+
+from fractions import Fraction
+
+import librosa
+import numpy as np
+import pytest
+
+from lumiere_jax.audio import features
+
+FPS = Fraction(30)
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal(int(16_000 * seconds))).astype(np.float32)
+
+
+def test_an_hour_stays_within_one_sample():
+    assert features.frames_within(3600 * 16_000, FPS) == 108_000
+    assert features.frame_start(107_999, FPS) == 57_599_466
+    assert 57_599_466 + features.WINDOW - 3600 * 16_000 == 170
+
+
+def test_ntsc_rate_is_exact():
+    fps = Fraction(30_000, 1001)
+    assert features.frame_start(30_000, fps) == 16_000 * 1001
+
+
+@pytest.mark.parametrize("samples", [1, 533, 534, 1600, 1601, 212_893])
+def test_frames_cover_every_sample_and_no_more(samples):
+    frames = features.frames_covering(samples, FPS)
+    assert frames / 30 >= samples / 16_000 > (frames - 1) / 30
+    assert features.frames_within(samples, FPS) in (frames, frames - 1)
+
+
+def test_mel_energies_are_librosas():
+    wave = noise(1.0)
+    emphasised = np.append(wave[0], wave[1:] - 0.97 * wave[:-1])
+    t = 7
+    window = emphasised[features.frame_start(t, FPS) :][: features.WINDOW]
+    window = window * librosa.filters.get_window("hann", features.WINDOW)
+    power = np.abs(np.fft.rfft(window, 1024)) ** 2 / 1024
+    mel = librosa.filters.mel(
+        sr=16_000, n_fft=1024, n_mels=40, fmin=0, fmax=8000, htk=True, norm=None
+    )
+    rows = np.concatenate(list(features.stream_log_mel([wave], FPS, 30)))
+    np.testing.assert_allclose(rows[t], np.log(mel @ power), atol=1e-3)
+
+
+@pytest.mark.parametrize("fps", [FPS, Fraction(25), Fraction(30_000, 1001)])
+def test_chunks_change_nothing(fps):
+    wave = noise(10.0)
+    whole = np.concatenate(list(features.stream_log_mel([wave], fps, 280)))
+    pieces = np.array_split(wave, [5, 100, 20_001, 99_999])
+    cut = np.concatenate(list(features.stream_log_mel(pieces, fps, 280)))
+    np.testing.assert_array_equal(whole, cut)
+    assert whole.shape == (280, 40)
+
+
+def test_a_frame_hears_its_own_window_only():
+    wave = noise(2.0)
+    start = features.frame_start(20, FPS)
+    changed = wave.copy()
+    changed[start + features.WINDOW :] = 0
+    before = np.concatenate(list(features.stream_log_mel([wave], FPS, 60)))
+    after = np.concatenate(list(features.stream_log_mel([changed], FPS, 60)))
+    np.testing.assert_array_equal(before[:21], after[:21])
+    assert np.abs(before[21] - after[21]).max() > 0.1
+
+
+def test_a_louder_recording_has_the_same_features():
+    wave = noise(2.0)
+    np.testing.assert_allclose(
+        features.extract(wave, FPS, 60), features.extract(wave / 4, FPS, 60), atol=1e-3
+    )
+
+
+def test_pauses_do_not_change_the_loudness():
+    wave = noise(2.0)
+    paused = np.concatenate([wave, np.zeros(64_000, np.float32)])
+    assert features.loudness([paused]) == pytest.approx(features.loudness([wave]), abs=0.01)
+    assert features.loudness([wave]) == pytest.approx(-20, abs=0.1)
+
+
+def test_silence_stays_inside_the_range():
+    silence = np.zeros(16_000, np.float32)
+    assert features.loudness_gain([silence]) == 1.0
+    rows = features.extract(silence, FPS, 30)
+    assert np.all(rows == np.float32(np.log(1e-8)))
+    normal = features.normalise(rows, np.full(40, -5.0), np.ones(40))
+    assert np.all(normal == -4)
