@@ -1,0 +1,79 @@
+"""Orbax checkpoints: one folder a stage, each step written whole or not at all."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.training.stage import Stage, State
+
+
+@contextlib.contextmanager
+def open_checkpoints(folder: Path, keep: int = 2) -> Iterator[ocp.CheckpointManager]:
+    """A manager of `folder` that waits for its writes and closes in the end."""
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, todelete_subdir=".deleted", enable_background_delete=True
+    )
+    with ocp.CheckpointManager(
+        folder.absolute(), options=options, item_names=("state", "metadata")
+    ) as manager:
+        try:
+            yield manager
+        finally:
+            manager.wait_until_finished()
+
+
+def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any]) -> None:
+    """Writes the state under its own step number, in the background."""
+    manager.save(
+        int(state.step),
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(state), metadata=ocp.args.JsonSave(metadata)
+        ),
+        force=True,
+    )
+
+
+def latest_step(folder: Path) -> int | None:
+    """The newest whole step in a stage's folder, or None."""
+    if not folder.is_dir():
+        return None
+    with open_checkpoints(folder) as manager:
+        return manager.latest_step()
+
+
+def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
+    """Shapes and shardings of a stage's state, without computing any of it."""
+    shapes = jax.eval_shape(stage.init, jax.random.key(0))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State:
+    """The state of `step`, laid out as `abstract` says."""
+    return manager.restore(
+        step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+    ).state
+
+
+def restore_frozen(workdir: Path, stage: Stage) -> dict[str, Any]:
+    """Each network's variables for use, by name, from a stage that has been trained.
+
+    Raises:
+      UserError: the stage has no checkpoint in `workdir`.
+    """
+    folder = workdir / stage.name
+    if latest_step(folder) is None:
+        raise UserError(
+            f"{workdir} holds no trained '{stage.name}' stage: "
+            f"run train.py with --stage={stage.name} (or all) on this workdir first."
+        )
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with open_checkpoints(folder) as manager:
+        step = manager.latest_step()
+        assert step is not None
+        state = restore(manager, step, abstract_state(stage, sharding))
+    return {name: network.inference_variables for name, network in state.networks.items()}
