@@ -1,0 +1,345 @@
+"""The dense figure of a person: a part index and surface coordinates as colour, like DensePose's.
+
+A figure is painted from cells: areas of one part with an affine map from the picture to the
+surface coordinates (U, V). Blue is the part, green U, red V, and the background is black. The
+parts are DensePose's where it has them: 2 torso and neck, 3 and 4 the right and left hand, 15 and
+16 upper arms, 19 and 20 forearms (left, right), 24 the face; what only the silhouette knows is 23
+near the head (hair) and 1 elsewhere (clothes). Areas of parts are never blended with each other.
+
+Eyes, irises, brows, lips and the open mouth are painted over the face in colours of their own,
+weighted by the exact share of each pixel that they cover: the paper names their absence as the
+weakness of its figures (section 5, Kim and Ganapathi 2019).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.spatial import Delaunay
+
+from lumiere_jax.shapes import Picture
+
+CLOTHES, TORSO, RIGHT_HAND, LEFT_HAND, HAIR, FACE = 1, 2, 3, 4, 23, 24
+UPPER_ARM_L, UPPER_ARM_R, FOREARM_L, FOREARM_R = 15, 16, 19, 20
+MOUTH, LIPS, LIDS, EYES, IRISES, BROWS = (
+    (64, 0, 0),
+    (255, 40, 40),
+    (0, 40, 0),
+    (255, 255, 255),
+    (0, 0, 96),
+    (0, 90, 0),
+)
+"""RGB of what is painted explicitly; each is far from the face's own colours, whose blue is 255."""
+
+_SURE = 0.2  # body points that an estimator only guesses are below this
+_SHIFT = 6  # fractional bits of cv2's coordinates
+_FINE = 8  # samples along each side of a pixel in what is painted explicitly
+
+
+@cache
+def mean_face() -> tuple[np.ndarray, np.ndarray]:
+    """68 landmarks of a generic frontal face in face widths from the eyes' middle, (75, 2) with
+    the forehead, and the triangles of its Delaunay mesh, (n, 3)."""
+    right = np.array(
+        # jaw from the ear to beside the chin, brow, eye, half of the nose's base, half of the lips
+        [(-0.5, 0), (-0.495, 0.13), (-0.475, 0.26), (-0.445, 0.38)]
+        + [(-0.395, 0.5), (-0.315, 0.6), (-0.22, 0.68), (-0.115, 0.735)]
+        + [(-0.43, -0.1), (-0.36, -0.145), (-0.27, -0.16), (-0.175, -0.145), (-0.09, -0.115)]
+        + [(-0.315, 0.01), (-0.26, -0.025), (-0.19, -0.025), (-0.135, 0.012)]
+        + [(-0.19, 0.03), (-0.26, 0.03), (-0.1, 0.335), (-0.05, 0.35)]
+        + [(-0.2, 0.5), (-0.125, 0.465), (-0.05, 0.445), (-0.06, 0.575), (-0.125, 0.545)]
+        + [(-0.175, 0.5), (-0.06, 0.488), (-0.06, 0.512)]
+    )
+    left = right * (-1, 1)
+    middle = np.array(
+        [(0, y) for y in (0.75, 0, 0.095, 0.19, 0.285, 0.36, 0.455, 0.58, 0.49, 0.512)]
+    )
+    chin, bridge, base, lips = middle[:1], middle[1:5], middle[5:6], middle[6:]
+    points = np.concatenate(
+        [right[:8], chin, left[7::-1], right[8:13], left[12:7:-1], bridge]
+        + [right[19:21], base, left[20:18:-1], right[13:19]]
+        + [left[[16, 15, 14, 13, 18, 17]]]
+        + [right[21:24], lips[:1], left[[23, 22, 21, 25, 24]], lips[1:2], right[24:26]]
+        + [right[26:28], lips[2:3], left[[27, 26, 28]], lips[3:], right[28:29]]
+    )
+    points = _with_forehead(points)
+    return points, Delaunay(points).simplices
+
+
+def _with_forehead(face: np.ndarray) -> np.ndarray:
+    """Adds seven points of the hairline, the brows' points pushed away from the chin."""
+    brows = np.concatenate(
+        [face[[17, 18, 19]], face[21:23].mean(0, keepdims=True), face[[24, 25, 26]]]
+    )
+    push = np.array([0.13, 0.24, 0.32, 0.38, 0.32, 0.24, 0.13])[:, None]
+    return np.concatenate([face, brows + push * (brows - face[8])])
+
+
+@dataclass
+class _Cells:
+    """The map of cell numbers, painted in order; of each cell the part and the affine (U, V)."""
+
+    index: np.ndarray
+    parts: list[int] = field(default_factory=lambda: [0])
+    affine: list[np.ndarray] = field(default_factory=lambda: [np.zeros((2, 3))])
+
+    def add(self, part: int, affine: np.ndarray) -> int:
+        self.parts.append(part)
+        self.affine.append(affine)
+        return len(self.parts) - 1
+
+    def colours(self) -> np.ndarray:
+        figure = np.zeros((*self.index.shape, 3), np.uint8)
+        y, x = np.nonzero(self.index)
+        cells = self.index[y, x]
+        maps = np.asarray(self.affine, np.float32)[cells]
+        uv = maps[:, :, 0] * x[:, None] + maps[:, :, 1] * y[:, None] + maps[:, :, 2]
+        figure[y, x, 1::-1] = np.rint(255 * np.clip(uv, 0, 1)).astype(np.uint8)
+        figure[y, x, 2] = np.rint(np.asarray(self.parts) * (255 / 24)).astype(np.uint8)[cells]
+        return figure
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.rint(points * (1 << _SHIFT)).astype(np.int32)
+
+
+def _mesh(cells: _Cells, part: int, points: np.ndarray, uv: np.ndarray, triangles: np.ndarray):
+    """Triangles with barycentric (U, V): points in pixels (n, 2), uv (n, 2), triangles (m, 3)."""
+    corners = np.concatenate([points, np.ones((len(points), 1))], 1)[triangles]
+    a, b, c = points[triangles].transpose(1, 0, 2)
+    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    flat = np.abs(area) < 1e-3
+    corners[flat] = np.eye(3)  # seen edge on: an area of nothing, kept out of the inverse
+    affine = (np.linalg.inv(corners) @ uv[triangles]).transpose(0, 2, 1)
+    fixed = _fixed(points)
+    for i in np.flatnonzero(~flat):
+        number = cells.add(part, affine[i])
+        cv2.fillConvexPoly(cells.index, fixed[triangles[i]], number, cv2.LINE_8, _SHIFT)
+
+
+def _capsule(cells, part, start, end, widths, along=(0.0, 1.0), across=(0.0, 1.0), ends=(1, 1)):
+    """A tapered limb from start to end; U runs along it, V across; round at the wanted ends."""
+    axis = end - start
+    length = max(float(np.hypot(*axis)), 1e-3)
+    axis = axis / length
+    normal = np.array([-axis[1], axis[0]])
+    slope = (along[1] - along[0]) / length
+    spread = (across[1] - across[0]) / (widths[0] + widths[1])
+    u = np.array([*(slope * axis), along[0] - slope * axis @ start])
+    v = np.array([*(spread * normal), (across[0] + across[1]) / 2 - spread * normal @ start])
+    number = cells.add(part, np.stack([u, v]))
+    sides = np.array([1, -1])[:, None] * normal
+    quad = np.concatenate([start + sides * widths[0] / 2, end - sides * widths[1] / 2])
+    cv2.fillConvexPoly(cells.index, _fixed(quad), number, cv2.LINE_8, _SHIFT)
+    for centre, width, wanted in zip((start, end), widths, ends, strict=True):
+        if wanted:
+            radius = int(_fixed(np.float64(width / 2)))
+            x, y = map(int, _fixed(centre))
+            cv2.circle(cells.index, (x, y), radius, number, -1, cv2.LINE_8, _SHIFT)
+
+
+def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray) -> None:
+    """Palm and five fingers: U names the finger (palm 0, thumb 0.2 to little finger 1), V runs from
+    the wrist (0) over the knuckles (0.3) to the finger's tip (1)."""
+    knuckles = points[[5, 9, 13, 17]]
+    breadth = max(
+        float(np.hypot(*(points[9] - points[0]))),
+        2 * float(np.hypot(*(points[5] - points[17]))) / 2,
+    )
+    width = max(0.21 * breadth, 1.0)
+    if seen[[0, 1, 5, 9, 13, 17]].all():
+        _capsule_palm(cells, part, points, knuckles, width)
+    for finger in (0, 4, 3, 2, 1):
+        joints = np.arange(1, 5) + 4 * finger
+        u = 0.2 * (finger + 1)
+        for i, (a, b) in enumerate(zip(joints[:-1], joints[1:], strict=True)):
+            if seen[a] and seen[b]:
+                span = (0.3 + 0.7 * i / 3, 0.3 + 0.7 * (i + 1) / 3)
+                taper = (width * (1 - 0.12 * i), width * (0.88 - 0.12 * i))
+                _capsule(cells, part, points[a], points[b], taper, span, (u, u))
+                cells.affine[-1] = cells.affine[-1][::-1]
+
+
+def _capsule_palm(cells, part, points, knuckles, width):
+    outline = cv2.convexHull(points[[0, 1, 5, 9, 13, 17]].astype(np.float32))[:, 0]
+    axis = knuckles.mean(0) - points[0]
+    slope = 0.3 * axis / max(float(axis @ axis), 1e-3)
+    v = np.array([*slope, -slope @ points[0]])
+    number = cells.add(part, np.stack([np.zeros(3), v]))
+    fixed = _fixed(outline)
+    cv2.fillConvexPoly(cells.index, fixed, number, cv2.LINE_8, _SHIFT)
+    thickness = max(1, round(width / 2))
+    cv2.polylines(cells.index, [fixed], True, number, thickness, cv2.LINE_8, _SHIFT)
+
+
+def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
+    """(U, V) of a similarity: `origin` at the middle, `reach` lengths of `right` to a border."""
+    unit = right / max(float(right @ right), 1e-6) / (2 * reach)
+    u = np.array([*unit, 0.5 - unit @ origin])
+    v = np.array([-unit[1], unit[0], 0.5 - np.array([-unit[1], unit[0]]) @ origin])
+    return np.stack([u, v])
+
+
+def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
+    """Clothes in coordinates of the shoulders, hair (nearer to the face) in those of the head."""
+    size = len(mask)
+    whole = np.array([size / 2, size / 2]), np.array([size / 2, 0.0])
+    origin, right = (body[1], body[5] - body[2]) if sure[[1, 2, 5]].all() else whole
+    clothes = cells.add(CLOTHES, _frame(origin, right, 1.5))
+    cells.index[mask] = clothes
+    if face is None:
+        return
+    centre = face[27:36].mean(0)
+    hair = cells.add(HAIR, _frame(centre, face[16] - face[0], 1.5))
+    y, x = np.nonzero(mask)
+    chin = face[8] if not sure[1] else body[1]
+    near = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < (x - chin[0]) ** 2 + (y - chin[1]) ** 2
+    cells.index[y[near], x[near]] = hair
+
+
+def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> None:
+    """Torso and neck; hips that are guessed give way to hips below the shoulders by proportion."""
+    right, left = body[2], body[5]
+    shoulders = left - right
+    down = np.array([-shoulders[1], shoulders[0]])
+    hips = body[[9, 12]]
+    guess = np.stack([right + 0.12 * shoulders, left - 0.12 * shoulders]) + 1.5 * down
+    trust = np.clip((confidence[[9, 12]] - 0.2) / 0.6, 0, 1)[:, None]
+    hips = trust * hips + (1 - trust) * guess
+    points = np.concatenate([[right, left], hips])
+    uv = np.array([(0, 0.2), (1, 0.2), (0, 1), (1, 1.0)])
+    _mesh(cells, TORSO, points, uv, np.array([(0, 1, 2), (1, 3, 2)]))
+    breadth = float(np.hypot(*shoulders))
+    for shoulder, outer in ((right, 0.0), (left, 1.0)):
+        radius = int(_fixed(np.float64(0.13 * breadth)))
+        number = cells.add(TORSO, np.array([(0, 0, outer), (0, 0, 0.2)]))
+        x, y = map(int, _fixed(shoulder + 0.08 * down))
+        cv2.circle(cells.index, (x, y), radius, number, -1, cv2.LINE_8, _SHIFT)
+    if face is not None:
+        wide = 0.62 * float(np.hypot(*(face[16] - face[0])))
+        _capsule(cells, TORSO, body[1] + 0.1 * down, face[8], (1.1 * wide, wide), (0.2, 0), (0, 1))
+        cells.affine[-1] = cells.affine[-1][::-1]
+
+
+Draw = Callable[[np.ndarray, np.ndarray], None]
+
+
+def _cover(figure: np.ndarray, points: np.ndarray, margin: float, *draws: Draw):
+    """The share of each pixel that every one of `draws` covers, in the box around `points`.
+
+    Returns (rows, cols, share) with the box as slices, or None outside of the picture. Sampled at
+    8 x 8 places a pixel, since cv2's own anti-aliasing draws a thin area as wide as a line.
+    """
+    low = np.maximum(np.floor(points.min(0) - margin).astype(int), 0)
+    high = np.minimum(np.ceil(points.max(0) + margin).astype(int) + 1, figure.shape[1::-1])
+    if (low >= high).any():
+        return None
+    width, height = map(int, high - low)
+    share = None
+    for draw in draws:
+        patch = np.zeros((height * _FINE, width * _FINE), np.uint8)
+        draw(patch, (np.asarray(points) - low + 0.5) * _FINE - 0.5)
+        one = cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
+        share = one if share is None else np.minimum(share, one)
+    return slice(low[1], high[1]), slice(low[0], high[0]), share
+
+
+def _blend(figure, hidden, cover, colour) -> None:
+    if cover is None:
+        return
+    rows, cols, share = cover
+    share = np.where(hidden[rows, cols], 0, share)[..., None]
+    area = figure[rows, cols]
+    figure[rows, cols] = np.rint(area + share * (np.float32(colour) - area)).astype(np.uint8)
+
+
+def _area(patch: np.ndarray, points: np.ndarray) -> None:
+    cv2.fillPoly(patch, [_fixed(points)], 255, cv2.LINE_8, _SHIFT)
+
+
+def _stroke(width: float, closed: bool) -> Draw:
+    def draw(patch, points):
+        thickness = max(1, round(width * _FINE))
+        cv2.polylines(patch, [_fixed(points)], closed, 255, thickness, cv2.LINE_8, _SHIFT)
+
+    return draw
+
+
+def _features(figure: np.ndarray, face: np.ndarray, seen: np.ndarray, hidden: np.ndarray) -> None:
+    """Brows, eyes with lids and irises, the lips' outline and the open mouth, over the face."""
+    scale = max(
+        float(np.hypot(*(face[8] - face[27]))), 1e-3
+    )  # eyes to chin: stable as the head turns
+    line = max(0.03 * scale, 0.5)
+
+    def paint(points, colour, draw=_area, margin=0.0):
+        if seen[points].all():
+            _blend(figure, hidden, _cover(figure, face[points], margin, draw), colour)
+
+    for brow in (range(17, 22), range(22, 27)):
+        paint(list(brow), BROWS, _stroke(1.6 * line, False), 2 * line)
+    for first, pupil in ((36, 68), (42, 69)):
+        eye = list(range(first, first + 6))
+        paint(eye, EYES)
+        if seen[eye].all() and seen[pupil]:
+            radius = 0.22 * float(np.hypot(*(face[first + 3] - face[first])))
+            centre = face[pupil]
+
+            def iris(patch, points, eye=eye, radius=radius, centre=centre):
+                x, y = map(int, _fixed(points[0] + (centre - face[eye[0]]) * _FINE))
+                size = int(_fixed(np.float64(radius * _FINE)))
+                cv2.circle(patch, (x, y), size, 255, -1, cv2.LINE_8, _SHIFT)
+
+            _blend(figure, hidden, _cover(figure, face[eye], 0, iris, _area), IRISES)
+        paint(eye[:4], LIDS, _stroke(line, False), line)
+    paint(list(range(48, 60)), LIPS, _stroke(1.2 * line, True), line)
+    paint(list(range(60, 68)), MOUTH)
+
+
+def draw_figure(
+    keypoints: Float[np.ndarray, "137 3"],
+    size: int,
+    silhouette: Bool[np.ndarray, "rows cols"] | None = None,
+) -> Picture:
+    """The dense figure, (size, size, 3), of one person's 137 keypoints (see `lumiere_jax.shapes`).
+
+    Points of confidence 0 and body points below 0.2 are not drawn; without a silhouette there is
+    neither hair nor clothes. Widths follow the person and the size of the picture.
+    """
+    # Pixel centres are whole numbers; the clip keeps far-off points within cv2's integers.
+    points = np.clip(keypoints[:, :2].astype(np.float64), -4, 5) * size - 0.5
+    confidence = keypoints[:, 2]
+    body, sure = points[:25], confidence[:25] >= _SURE
+    face, seen = points[25:95], confidence[25:95] > 0
+    oval = face if seen[[0, 8, 16, *range(17, 36)]].all() else None
+    cells = _Cells(np.zeros((size, size), np.int32))
+    if silhouette is not None:
+        _silhouette(cells, silhouette, body, sure, oval)
+    breadth = float(np.hypot(*(body[5] - body[2]))) if sure[[2, 5]].all() else 0.25 * size
+    if sure[[1, 2, 5]].all():
+        _trunk(cells, body, confidence, oval)
+    arm = 0.3 * max(breadth, 0.1 * size)
+    for shoulder, elbow, part in ((2, 3, UPPER_ARM_R), (5, 6, UPPER_ARM_L)):
+        if sure[[shoulder, elbow]].all():
+            _capsule(cells, part, body[shoulder], body[elbow], (arm, 0.8 * arm))
+    if seen[:68].any():
+        mean, triangles = mean_face()
+        whole = np.concatenate([seen[:68], np.repeat(seen[[8, 17, 26]].all(), 7)])
+        span = np.ptp(mean, axis=0)
+        uv = (mean - mean.min(0)) / span
+        shown = triangles[whole[triangles].all(1)]
+        _mesh(cells, FACE, _with_forehead(face[:68]), uv, shown)
+    behind = len(cells.parts)
+    for elbow, wrist, part in ((3, 4, FOREARM_R), (6, 7, FOREARM_L)):
+        if sure[[elbow, wrist]].all():
+            _capsule(cells, part, body[elbow], body[wrist], (0.8 * arm, 0.5 * arm))
+    for first, part in ((95, LEFT_HAND), (116, RIGHT_HAND)):
+        hand = slice(first, first + 21)
+        _hand(cells, part, points[hand], confidence[hand] > 0)
+    figure = cells.colours()
+    if seen.any():
+        _features(figure, face, seen, cells.index >= behind)
+    return figure
