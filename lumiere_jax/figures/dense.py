@@ -120,59 +120,64 @@ def _mesh(cells: _Cells, part: int, points: np.ndarray, uv: np.ndarray, triangle
         cv2.fillConvexPoly(cells.index, fixed[triangles[i]], number, cv2.LINE_8, _SHIFT)
 
 
-def _capsule(cells, part, start, end, widths, along=(0.0, 1.0), across=(0.0, 1.0), ends=(1, 1)):
-    """A tapered limb from start to end; U runs along it, V across; round at the wanted ends."""
+def _capsules(cells: _Cells, part: int, start, end, widths, along, across) -> None:
+    """Tapered limbs with round ends, n at once: start, end, widths (at both), and the ranges of
+    (U, V) `along` and `across`, all (n, 2)."""
     axis = end - start
-    length = max(float(np.hypot(*axis)), 1e-3)
+    length = np.maximum(np.hypot(*axis.T), 1e-3)[:, None]
     axis = axis / length
-    normal = np.array([-axis[1], axis[0]])
-    slope = (along[1] - along[0]) / length
-    spread = (across[1] - across[0]) / (widths[0] + widths[1])
-    u = np.array([*(slope * axis), along[0] - slope * axis @ start])
-    v = np.array([*(spread * normal), (across[0] + across[1]) / 2 - spread * normal @ start])
-    number = cells.add(part, np.stack([u, v]))
-    sides = np.array([1, -1])[:, None] * normal
-    quad = np.concatenate([start + sides * widths[0] / 2, end - sides * widths[1] / 2])
-    cv2.fillConvexPoly(cells.index, _fixed(quad), number, cv2.LINE_8, _SHIFT)
-    for centre, width, wanted in zip((start, end), widths, ends, strict=True):
-        if wanted:
-            radius = int(_fixed(np.float64(width / 2)))
-            x, y = map(int, _fixed(centre))
-            cv2.circle(cells.index, (x, y), radius, number, -1, cv2.LINE_8, _SHIFT)
+    normal = axis[:, ::-1] * (-1, 1)
+    u = (along[:, 1:] - along[:, :1]) / length * axis
+    v = (across[:, 1:] - across[:, :1]) / widths.sum(1, keepdims=True) * normal
+    maps = np.stack([u, v], 1)
+    origin = np.stack([along[:, 0], across.mean(1)], 1) - (maps @ start[:, :, None])[:, :, 0]
+    affine = np.concatenate([maps, origin[:, :, None]], 2)
+    side = normal[:, None] * widths[:, :, None] / 2
+    first, last = (
+        start[:, None] + side[:, :1] * ((1,), (-1,)),
+        end[:, None] - side[:, 1:] * ((1,), (-1,)),
+    )
+    quads = _fixed(np.concatenate([first, last], 1))
+    centres, radii = _fixed(np.stack([start, end], 1)).tolist(), _fixed(widths / 2).tolist()
+    for i, quad in enumerate(quads):
+        number = cells.add(part, affine[i])
+        cv2.fillConvexPoly(cells.index, quad, number, cv2.LINE_8, _SHIFT)
+        for centre, radius in zip(centres[i], radii[i], strict=True):
+            cv2.circle(cells.index, centre, radius, number, -1, cv2.LINE_8, _SHIFT)
+
+
+_FINGER_BONES = np.array([1 + 4 * f + i for f in (0, 4, 3, 2, 1) for i in range(3)])
+_FINGER_U = np.repeat([0.2, 1.0, 0.8, 0.6, 0.4], 3)
+_PALM = [0, 1, 5, 9, 13, 17]
 
 
 def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray) -> None:
     """Palm and five fingers: U names the finger (palm 0, thumb 0.2 to little finger 1), V runs from
     the wrist (0) over the knuckles (0.3) to the finger's tip (1)."""
-    knuckles = points[[5, 9, 13, 17]]
-    breadth = max(
-        float(np.hypot(*(points[9] - points[0]))),
-        2 * float(np.hypot(*(points[5] - points[17]))) / 2,
-    )
-    width = max(0.21 * breadth, 1.0)
-    if seen[[0, 1, 5, 9, 13, 17]].all():
-        _capsule_palm(cells, part, points, knuckles, width)
-    for finger in (0, 4, 3, 2, 1):
-        joints = np.arange(1, 5) + 4 * finger
-        u = 0.2 * (finger + 1)
-        for i, (a, b) in enumerate(zip(joints[:-1], joints[1:], strict=True)):
-            if seen[a] and seen[b]:
-                span = (0.3 + 0.7 * i / 3, 0.3 + 0.7 * (i + 1) / 3)
-                taper = (width * (1 - 0.12 * i), width * (0.88 - 0.12 * i))
-                _capsule(cells, part, points[a], points[b], taper, span, (u, u))
-                cells.affine[-1] = cells.affine[-1][::-1]
+    breadth = max(np.hypot(*(points[9] - points[0])), np.hypot(*(points[5] - points[17])))
+    width = max(0.21 * float(breadth), 1.0)
+    if seen[_PALM].all():
+        axis = points[[5, 9, 13, 17]].mean(0) - points[0]
+        slope = 0.3 * axis / max(float(axis @ axis), 1e-3)
+        number = cells.add(part, np.array([(0, 0, 0), (*slope, -slope @ points[0])]))
+        outline = _fixed(cv2.convexHull(points[_PALM].astype(np.float32))[:, 0])
+        cv2.fillConvexPoly(cells.index, outline, number, cv2.LINE_8, _SHIFT)
+        cv2.polylines(
+            cells.index, [outline], True, number, max(1, round(width / 2)), cv2.LINE_8, _SHIFT
+        )
+    whole = seen[_FINGER_BONES] & seen[_FINGER_BONES + 1]
+    bones, u = _FINGER_BONES[whole], _FINGER_U[whole]
+    joint = (bones - 1)[:, None] % 4 + np.array([0, 1])
+    widths = width * (1 - 0.12 * joint)
+    along = 0.3 + 0.7 / 3 * joint
+    first = len(cells.parts)
+    _capsules(cells, part, points[bones], points[bones + 1], widths, along, np.stack([u, u], 1))
+    cells.affine[first:] = [affine[::-1] for affine in cells.affine[first:]]
 
 
-def _capsule_palm(cells, part, points, knuckles, width):
-    outline = cv2.convexHull(points[[0, 1, 5, 9, 13, 17]].astype(np.float32))[:, 0]
-    axis = knuckles.mean(0) - points[0]
-    slope = 0.3 * axis / max(float(axis @ axis), 1e-3)
-    v = np.array([*slope, -slope @ points[0]])
-    number = cells.add(part, np.stack([np.zeros(3), v]))
-    fixed = _fixed(outline)
-    cv2.fillConvexPoly(cells.index, fixed, number, cv2.LINE_8, _SHIFT)
-    thickness = max(1, round(width / 2))
-    cv2.polylines(cells.index, [fixed], True, number, thickness, cv2.LINE_8, _SHIFT)
+def _limb(cells: _Cells, part: int, start, end, widths) -> None:
+    unit = np.array([(0.0, 1.0)])
+    _capsules(cells, part, start[None], end[None], np.array([widths]), unit, unit)
 
 
 def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
@@ -212,16 +217,12 @@ def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> Non
     points = np.concatenate([[right, left], hips])
     uv = np.array([(0, 0.2), (1, 0.2), (0, 1), (1, 1.0)])
     _mesh(cells, TORSO, points, uv, np.array([(0, 1, 2), (1, 3, 2)]))
-    breadth = float(np.hypot(*shoulders))
-    for shoulder, outer in ((right, 0.0), (left, 1.0)):
-        radius = int(_fixed(np.float64(0.13 * breadth)))
-        number = cells.add(TORSO, np.array([(0, 0, outer), (0, 0, 0.2)]))
-        x, y = map(int, _fixed(shoulder + 0.08 * down))
-        cv2.circle(cells.index, (x, y), radius, number, -1, cv2.LINE_8, _SHIFT)
     if face is not None:
-        wide = 0.62 * float(np.hypot(*(face[16] - face[0])))
-        _capsule(cells, TORSO, body[1] + 0.1 * down, face[8], (1.1 * wide, wide), (0.2, 0), (0, 1))
-        cells.affine[-1] = cells.affine[-1][::-1]
+        # Sunk into the torso by its own radius, and as high as the face that will be painted on it.
+        wide = 0.6 * float(np.hypot(*(face[16] - face[0])))
+        _limb(cells, TORSO, body[1] + 0.1 * down, face[8], (1.1 * wide, wide))
+        u, v = cells.affine[-1]
+        cells.affine[-1] = np.stack([v, 0.2 * (np.array([0, 0, 1]) - u)])
 
 
 Draw = Callable[[np.ndarray, np.ndarray], None]
@@ -324,7 +325,7 @@ def draw_figure(
     arm = 0.3 * max(breadth, 0.1 * size)
     for shoulder, elbow, part in ((2, 3, UPPER_ARM_R), (5, 6, UPPER_ARM_L)):
         if sure[[shoulder, elbow]].all():
-            _capsule(cells, part, body[shoulder], body[elbow], (arm, 0.8 * arm))
+            _limb(cells, part, body[shoulder], body[elbow], (arm, 0.8 * arm))
     if seen[:68].any():
         mean, triangles = mean_face()
         whole = np.concatenate([seen[:68], np.repeat(seen[[8, 17, 26]].all(), 7)])
@@ -335,7 +336,7 @@ def draw_figure(
     behind = len(cells.parts)
     for elbow, wrist, part in ((3, 4, FOREARM_R), (6, 7, FOREARM_L)):
         if sure[[elbow, wrist]].all():
-            _capsule(cells, part, body[elbow], body[wrist], (0.8 * arm, 0.5 * arm))
+            _limb(cells, part, body[elbow], body[wrist], (0.8 * arm, 0.5 * arm))
     for first, part in ((95, LEFT_HAND), (116, RIGHT_HAND)):
         hand = slice(first, first + 21)
         _hand(cells, part, points[hand], confidence[hand] > 0)
