@@ -147,18 +147,18 @@ def _capsules(cells: _Cells, part: int, start, end, widths, along, across) -> No
 
 
 _FINGER_BONES = np.array([1 + 4 * f + i for f in (0, 4, 3, 2, 1) for i in range(3)])
-_FINGER_U = np.repeat([0.2, 1.0, 0.8, 0.6, 0.4], 3)
+_FINGER_U = np.repeat([0.6, 0.2, 0.8, 0.4, 1.0], 3)  # neighbours far apart
 _PALM = [0, 1, 5, 9, 13, 17]
 
 
 def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray) -> None:
-    """Palm and five fingers: U names the finger (palm 0, thumb 0.2 to little finger 1), V runs from
-    the wrist (0) over the knuckles (0.3) to the finger's tip (1)."""
+    """Palm and five fingers: U names the finger (palm 0, thumb 0.6, then 1, 0.4, 0.8, 0.2), V runs
+    from the wrist (0) over the knuckles (0.5) to the finger's tip (1)."""
     breadth = max(np.hypot(*(points[9] - points[0])), np.hypot(*(points[5] - points[17])))
     width = max(0.21 * float(breadth), 1.0)
     if seen[_PALM].all():
         axis = points[[5, 9, 13, 17]].mean(0) - points[0]
-        slope = 0.3 * axis / max(float(axis @ axis), 1e-3)
+        slope = 0.5 * axis / max(float(axis @ axis), 1e-3)
         number = cells.add(part, np.array([(0, 0, 0), (*slope, -slope @ points[0])]))
         outline = _fixed(cv2.convexHull(points[_PALM].astype(np.float32))[:, 0])
         cv2.fillConvexPoly(cells.index, outline, number, cv2.LINE_8, _SHIFT)
@@ -169,7 +169,7 @@ def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray) -> Non
     bones, u = _FINGER_BONES[whole], _FINGER_U[whole]
     joint = (bones - 1)[:, None] % 4 + np.array([0, 1])
     widths = width * (1 - 0.12 * joint)
-    along = 0.3 + 0.7 / 3 * joint
+    along = 0.5 + 0.5 / 3 * joint
     first = len(cells.parts)
     _capsules(cells, part, points[bones], points[bones + 1], widths, along, np.stack([u, u], 1))
     cells.affine[first:] = [affine[::-1] for affine in cells.affine[first:]]
@@ -218,9 +218,10 @@ def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> Non
     uv = np.array([(0, 0.2), (1, 0.2), (0, 1), (1, 1.0)])
     _mesh(cells, TORSO, points, uv, np.array([(0, 1, 2), (1, 3, 2)]))
     if face is not None:
-        # Sunk into the torso by its own radius, and as high as the face that will be painted on it.
+        # As high as the face that will be painted over it, and sunk into the torso by its radius.
         wide = 0.6 * float(np.hypot(*(face[16] - face[0])))
-        _limb(cells, TORSO, body[1] + 0.1 * down, face[8], (1.1 * wide, wide))
+        base = face[8] + 0.75 * (body[1] - face[8])
+        _limb(cells, TORSO, base, face[8], (1.1 * wide, wide))
         u, v = cells.affine[-1]
         cells.affine[-1] = np.stack([v, 0.2 * (np.array([0, 0, 1]) - u)])
 
@@ -334,9 +335,11 @@ def draw_figure(
         shown = triangles[whole[triangles].all(1)]
         _mesh(cells, FACE, _with_forehead(face[:68]), uv, shown)
     behind = len(cells.parts)
-    for elbow, wrist, part in ((3, 4, FOREARM_R), (6, 7, FOREARM_L)):
-        if sure[[elbow, wrist]].all():
-            _limb(cells, part, body[elbow], body[wrist], (0.8 * arm, 0.5 * arm))
+    for elbow, wrist, hand, part in ((3, 4, 116, FOREARM_R), (6, 7, 95, FOREARM_L)):
+        # The hand's own wrist is the better one where it is known: the forearm meets the palm.
+        end = hand if confidence[hand] > 0 else wrist
+        if sure[elbow] and (end == hand or sure[wrist]):
+            _limb(cells, part, body[elbow], points[end], (0.8 * arm, 0.5 * arm))
     for first, part in ((95, LEFT_HAND), (116, RIGHT_HAND)):
         hand = slice(first, first + 21)
         _hand(cells, part, points[hand], confidence[hand] > 0)

@@ -1,0 +1,140 @@
+"""Landmarks and silhouettes from MediaPipe Holistic, which runs as a program of its own."""
+
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import uv
+from jaxtyping import Bool, Float
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.shapes import Picture
+
+SIDE = 512
+"""Pixels along the pictures that the program sees: the hands' and the face's models need them."""
+
+_PROGRAM = Path(__file__).with_name("holistic.py")
+
+# BODY_25 from the 33 pose landmarks; neck and middle of the hips are means, the small toes absent.
+_BODY = {0: (0,), 1: (11, 12), 2: (12,), 3: (14,), 4: (16,), 5: (11,), 6: (13,), 7: (15,)}
+_BODY |= {8: (23, 24), 9: (24,), 10: (26,), 11: (28,), 12: (23,), 13: (25,), 14: (27,)}
+_BODY |= {15: (5,), 16: (2,), 17: (8,), 18: (7,), 19: (31,), 21: (29,), 22: (32,), 24: (30,)}
+# The face's 68 landmarks and two pupils from the 478 of the mesh; pairs are averaged. The jaw runs
+# from the person's right ear, at the picture's left, as the brows, eyes and lips do.
+_JAW = [127, 234, 93, (132, 58), (58, 172), 136, 150, 176, 152]
+_JAW += [400, 379, 365, (397, 288), 361, 323, 454, 356]
+_BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
+_NOSE = [(168, 6), (197, 195), 5, 4, 75, 97, 2, 326, 305]
+_EYES = [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]
+_LIPS = [61, 39, 37, 0, 267, 269, 291, 321, 314, 17, 84, 91, 78, 82, 13, 312, 308, 317, 14, 87]
+_FACE = [*_JAW, *_BROWS, *_NOSE, *_EYES, *_LIPS, 468, 473]
+_FACE_PAIRS = np.array([pair if isinstance(pair, tuple) else (pair, pair) for pair in _FACE])
+
+
+def to_keypoints(
+    pose: Float[np.ndarray, "33 3"] | None,
+    face: Float[np.ndarray, "478 2"] | None,
+    left_hand: Float[np.ndarray, "21 2"] | None,
+    right_hand: Float[np.ndarray, "21 2"] | None,
+) -> Float[np.ndarray, "137 3"]:
+    """The 137 keypoints (see `lumiere_jax.shapes`) of MediaPipe's landmarks; None is not found.
+
+    The confidence is the visibility in the body and 1 in face and hands, 0 where nothing is found.
+    """
+    keypoints = np.zeros((137, 3), np.float32)
+    if pose is not None:
+        for target, sources in _BODY.items():
+            keypoints[target] = pose[list(sources)].mean(0)
+            keypoints[target, 2] = pose[list(sources), 2].min()
+    for first, points in ((25, face), (95, left_hand), (116, right_hand)):
+        if points is not None:
+            points = points[_FACE_PAIRS].mean(1) if first == 25 else points
+            keypoints[first : first + len(points)] = np.insert(points, 2, 1, axis=1)
+    return keypoints
+
+
+def _last_line(errors) -> str:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "no message"
+
+
+@contextmanager
+def _program(size: int) -> Iterator[subprocess.Popen]:
+    """The running program, past its start. The second try is for a machine without a network,
+    where what an earlier run installed is enough."""
+    command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress", "--script"]
+    arguments = [str(_PROGRAM), str(SIDE), str(size), str(os.getpid())]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    message = ""
+    for extra in ([], ["--offline"]):
+        with tempfile.TemporaryFile() as errors:
+            program = subprocess.Popen(
+                [*command, *extra, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+            )
+            try:
+                if program.stdout.readline() == b"ready\n":
+                    yield program
+                    return
+                message = message or _last_line(errors)
+            finally:
+                # uv passes SIGTERM on, and an end of input ends the program by itself.
+                program.terminate()
+                program.stdout.close()
+                program.wait()
+                try:
+                    program.stdin.close()
+                except BrokenPipeError:
+                    pass
+    raise UserError(
+        f"The pose program {_PROGRAM.name} cannot start ({message}): its first start installs "
+        "mediapipe and needs a network once; or bring poses with --figure=openpose or "
+        "--figure=densepose and --poses=DIR."
+    )
+
+
+def read_landmarks(
+    pictures: Iterable[Picture], size: int
+) -> Iterator[tuple[Float[np.ndarray, "137 3"], Bool[np.ndarray, "size size"]]]:
+    """Keypoints and silhouette (size, size) of each SIDE x SIDE picture, in order, streamed."""
+    counts = (33 * 3, 478 * 2, 21 * 2, 21 * 2)
+    record = 4 + 4 * sum(counts) + -(-size * size // 8)
+    with _program(size) as program:
+        sent: queue.SimpleQueue = queue.SimpleQueue()
+
+        def feed() -> None:
+            try:
+                for picture in pictures:
+                    program.stdin.write(np.ascontiguousarray(picture).data)
+                    program.stdin.flush()
+                    sent.put(True)
+                sent.put(False)
+            except BaseException as error:  # whatever it is, it belongs to the reader
+                sent.put(error)
+
+        threading.Thread(target=feed, daemon=True).start()
+        while (more := sent.get()) is True:
+            data = program.stdout.read(record)
+            if len(data) < record:
+                raise RuntimeError(f"{_PROGRAM.name} ended with code {program.wait()}")
+            numbers = np.frombuffer(data, np.float32, sum(counts), 4)
+            split = np.split(numbers, np.cumsum(counts)[:-1])
+            parts = [
+                part.reshape(-1, 3 if len(part) == counts[0] else 2) if found else None
+                for found, part in zip(data[:4], split, strict=True)
+            ]
+            bits = np.frombuffer(data, np.uint8, offset=4 + 4 * sum(counts))
+            silhouette = np.unpackbits(bits, count=size * size).reshape(size, size).astype(bool)
+            yield to_keypoints(*parts), silhouette
+        if more:
+            raise more
