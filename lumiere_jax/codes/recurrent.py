@@ -1,0 +1,70 @@
+"""a → z: the bidirectional LSTM over look-back windows (Kim and Ganapathi 2019, 3.3 and 4.3)."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+from lumiere_jax.shapes import AnyArray, Code, Features
+
+Windows = Float[AnyArray, "time width feature"]
+
+
+def windows(features: Features, width: int) -> Windows:
+    """X[t] = features[t - width + 1 .. t]; before the start the first feature is repeated."""
+    steps = jnp.arange(features.shape[0])[:, None] + jnp.arange(1 - width, 1)[None]
+    return jnp.asarray(features)[jnp.maximum(steps, 0)]
+
+
+def _forget_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Gates are input, forget, cell, output; the forget gate starts open (Jozefowicz 2015)."""
+    cells = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[cells : 2 * cells].set(1)
+
+
+class LSTM(nn.Module):
+    """The last state (b, cells) over (b, width, features); `reverse` reads from the end."""
+
+    cells: int
+    reverse: bool = False
+
+    @nn.compact
+    def __call__(self, a: Windows) -> Float[AnyArray, "time cells"]:
+        # The inputs of all steps are one product; only the recurrent half has to wait.
+        gates = nn.Dense(4 * self.cells, bias_init=_forget_one, name="inputs")(a)
+        recurrent = self.param(
+            "recurrent", nn.initializers.orthogonal(), (self.cells, 4 * self.cells)
+        )
+
+        def step(carry, gates):
+            h, c = carry
+            i, f, g, o = jnp.split(gates + h @ recurrent, 4, axis=-1)
+            c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+            return (nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        start = jnp.zeros((a.shape[0], self.cells), gates.dtype)
+        (h, _), _ = lax.scan(
+            step, (start, start), jnp.swapaxes(gates, 0, 1), reverse=self.reverse, unroll=True
+        )
+        return h
+
+
+class BLSTM(nn.Module):
+    """Windows (b, width, features) to codes (b, code).
+
+    The forward state at the last step and the backward state at the first see the whole window;
+    a linear layer reads both.
+    """
+
+    cells: int = 256
+    code: int = 128
+
+    @nn.compact
+    def __call__(self, a: Windows) -> Code:
+        forward = LSTM(self.cells, name="forward")(a)
+        backward = LSTM(self.cells, reverse=True, name="backward")(a)
+        return nn.Dense(self.code, name="code")(jnp.concatenate([forward, backward], axis=-1))

@@ -1,0 +1,102 @@
+"""Losses as pure functions: arrays in, one number per example out.
+
+Pictures are (batch, rows, cols, channels), logits (batch,), codes (batch, code). Pictures may lie
+in [0, 1] or [-1, 1], both arguments in the same range; the weights of the terms (λ, β) are the
+caller's. Equations are those of Kim and Ganapathi 2019, "LumièreNet".
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from lumiere_jax.shapes import AnyArray, Code, Image, Keypoints
+
+PerExample = Float[AnyArray, "batch"]
+Logits = Float[AnyArray, "batch"]
+Layer = Float[AnyArray, "batch _rows _cols _channels"]
+Weights = Float[AnyArray, "batch rows cols 1"]
+
+
+def _mean(x: jax.Array) -> jax.Array:
+    return jnp.mean(x, axis=tuple(range(1, x.ndim)))
+
+
+def least_squares_discriminator(real_logits: Logits, fake_logits: Logits) -> PerExample:
+    """½[(D(y) - 1)² + D(G(w))²]: L_t of Eq. 10 for D, least squares (Mao et al. 2017)."""
+    return 0.5 * ((real_logits - 1) ** 2 + fake_logits**2)
+
+
+def least_squares_generator(fake_logits: Logits) -> PerExample:
+    """(D(G(w)) - 1)²: L_t of Eq. 10 for G."""
+    return (fake_logits - 1) ** 2
+
+
+def l1(a: Image, b: Image) -> PerExample:
+    """Mean absolute difference: l_L1 of Eq. 12 and 13."""
+    return _mean(jnp.abs(a - b))
+
+
+def mse(a: Float[AnyArray, "batch *rest"], b: Float[AnyArray, "batch *rest"]) -> PerExample:
+    """Mean squared difference, of pictures or of codes."""
+    return _mean((a - b) ** 2)
+
+
+def weighted_l1(a: Image, b: Image, weights: Weights) -> PerExample:
+    """Mean over all pixels of weight times absolute difference; weights of 1 give `l1`."""
+    return _mean(weights * jnp.abs(a - b))
+
+
+def weighted_mse(a: Image, b: Image, weights: Weights) -> PerExample:
+    """Mean over all pixels of weight times squared difference; weights of 1 give `mse`."""
+    return _mean(weights * (a - b) ** 2)
+
+
+def kl_divergence(mu: Code, logvar: Code) -> PerExample:
+    """KL(N(μ, σ²) ‖ N(0, 1)), summed over the code."""
+    return 0.5 * jnp.sum(mu**2 + jnp.exp(logvar) - 1 - logvar, axis=-1)
+
+
+def perceptual(features_a: Sequence[Layer], features_b: Sequence[Layer]) -> PerExample:
+    """l_L2(Φ(a), Φ(b)) of Eq. 11: the layers' mean squared differences over H W C, summed."""
+    return sum(mse(a, b) for a, b in zip(features_a, features_b, strict=True))
+
+
+# Points of a part, and the margin around their box as a fraction of its longer side.
+_MOUTH = ((73, 93, 0.25),)
+_EYES = ((61, 67, 0.35), (67, 73, 0.35))
+_HANDS = ((95, 116, 0.15), (116, 137, 0.15))
+_FACE = ((25, 93, 0.1),)
+
+
+def region_weights(
+    keypoints: Keypoints,
+    size: int,
+    mouth: float,
+    eyes: float,
+    hands: float,
+    face: float,
+) -> Weights:
+    """Weights of pixels by what they show, (batch, size, size, 1); 1 outside of every part.
+
+    A part is the box around its keypoints of confidence over 0.1, with a margin; where parts
+    overlap the largest weight counts. A part without such points adds nothing.
+    """
+    parts = ((_MOUTH, mouth), (_EYES, eyes), (_HANDS, hands), (_FACE, face))
+    weights = jnp.ones((keypoints.shape[0], size, size, 1), jnp.float32)
+    for boxes, weight in parts:
+        for first, last, margin in boxes:
+            inside = _in_box(jnp.asarray(keypoints[:, first:last]), size, margin)
+            weights = jnp.where(inside, jnp.maximum(weights, jnp.float32(weight)), weights)
+    return weights
+
+
+def _in_box(points: jax.Array, size: int, margin: float) -> jax.Array:
+    xy, seen = points[..., :2], points[..., 2:] > 0.1
+    low = jnp.min(jnp.where(seen, xy, jnp.inf), axis=1)
+    high = jnp.max(jnp.where(seen, xy, -jnp.inf), axis=1)
+    edge = margin * jnp.max(high - low, axis=-1, keepdims=True)  # -inf, so empty, if none is seen
+    centres = (jnp.arange(size, dtype=xy.dtype) + 0.5)[None, :, None] / size
+    inside = (centres >= (low - edge)[:, None]) & (centres <= (high + edge)[:, None])
+    return inside[:, None, :, :1] & inside[:, :, None, 1:]

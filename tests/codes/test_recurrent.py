@@ -1,0 +1,70 @@
+"""The BLSTM: windows that never look ahead, states that see them whole, and flax's arithmetic."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lumiere_jax.codes.recurrent import BLSTM, LSTM, windows
+
+NET = BLSTM(cells=8, code=4)
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return jax.jit(NET.init)(jax.random.key(0), jnp.zeros((1, 15, 40)))
+
+
+def test_parameter_count():
+    a = jax.ShapeDtypeStruct((1, 15, 40), jnp.float32)
+    variables = jax.eval_shape(BLSTM().init, jax.random.key(0), a)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 673_920
+
+
+def test_windows_look_back_and_repeat_the_first_feature():
+    features = np.arange(20, dtype=np.float32)[:, None] * np.ones((1, 3), np.float32)
+    found = np.asarray(windows(features, 5))
+    assert found.shape == (20, 5, 3)
+    np.testing.assert_array_equal(found[10, :, 0], [6, 7, 8, 9, 10])
+    np.testing.assert_array_equal(found[2, :, 0], [0, 0, 0, 1, 2])
+    np.testing.assert_array_equal(found[0], 0)
+
+
+def test_a_code_hears_its_window_and_nothing_after_it(variables):
+    features = jax.random.normal(jax.random.key(1), (40, 40))
+
+    def code(features):
+        return jnp.sum(NET.apply(variables, windows(features, 15))[25])
+
+    heard = np.abs(jax.jit(jax.grad(code))(features)).sum(axis=1) > 0
+    np.testing.assert_array_equal(np.flatnonzero(heard), np.arange(11, 26))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_equals_flaxs_cell_with_the_same_weights(reverse):
+    a = jax.random.normal(jax.random.key(1), (3, 15, 40))
+    ours = LSTM(8, reverse=reverse)
+    params = jax.jit(ours.init)(jax.random.key(0), a)["params"]
+    cell = {}
+    for n, gate in enumerate("ifgo"):
+        part = slice(8 * n, 8 * n + 8)
+        cell[f"i{gate}"] = {"kernel": params["inputs"]["kernel"][:, part]}
+        cell[f"h{gate}"] = {
+            "kernel": params["recurrent"][:, part],
+            "bias": params["inputs"]["bias"][part],
+        }
+    rnn = nn.RNN(nn.OptimizedLSTMCell(8), reverse=reverse, keep_order=True)
+    theirs = rnn.apply({"params": {"cell": cell}}, a)[:, 0 if reverse else -1]
+    np.testing.assert_allclose(ours.apply({"params": params}, a), theirs, atol=1e-6)
+
+
+def test_forget_gates_start_open():
+    params = jax.jit(LSTM(8).init)(jax.random.key(0), jnp.zeros((1, 15, 40)))["params"]
+    np.testing.assert_array_equal(params["inputs"]["bias"].reshape(4, 8)[:, 0], [0, 1, 0, 0])
+
+
+def test_gradients_reach_every_parameter(variables):
+    a = jax.random.normal(jax.random.key(1), (3, 15, 40))
+    gradients = jax.jit(jax.grad(lambda v: jnp.sum(NET.apply(v, a) ** 2)))(variables)
+    assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(gradients))

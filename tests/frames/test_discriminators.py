@@ -1,0 +1,53 @@
+"""The DCGAN discriminator: known sizes, one logit that sees every pixel."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lumiere_jax.frames.discriminators import DCGANDiscriminator
+
+NET = DCGANDiscriminator(size=32, width=8)
+
+
+@pytest.mark.parametrize("channels, parameters", [(3, 11_156_289), (6, 11_159_361)])
+def test_parameter_count(channels, parameters):
+    y = jax.ShapeDtypeStruct((1, 256, 256, channels), jnp.float32)
+    variables = jax.eval_shape(
+        lambda key, y: DCGANDiscriminator(256).init(key, y, train=False), jax.random.key(0), y
+    )
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == parameters
+
+
+@pytest.mark.parametrize("size, convolutions", [(64, 4), (128, 5), (256, 6), (512, 7)])
+def test_depth_follows_size(size, convolutions):
+    net = DCGANDiscriminator(size, width=4)
+    y = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    logits, variables = jax.eval_shape(
+        lambda y: net.init_with_output(jax.random.key(0), y, train=False), y
+    )
+    assert logits.shape == (2,)
+    assert variables["params"]["logit"]["kernel"].shape[:2] == (4, 4)
+    assert f"down{convolutions - 1}" in variables["params"]
+    assert f"down{convolutions}" not in variables["params"]
+
+
+def test_a_logit_sees_every_pixel_of_its_own_picture_and_no_other():
+    y = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3), minval=-1)
+    variables = jax.jit(NET.init, static_argnames="train")(jax.random.key(1), y, train=False)
+    gradient = jax.jit(jax.grad(lambda y: NET.apply(variables, y, train=False)[1]))(y)
+    assert float((jnp.abs(gradient[1]) > 0).mean()) > 0.99
+    np.testing.assert_array_equal(gradient[jnp.array([0, 2])], 0)
+
+
+def test_training_reaches_every_parameter():
+    y = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3), minval=-1)
+    variables = jax.jit(NET.init, static_argnames="train")(jax.random.key(1), y, train=True)
+
+    def loss(params):
+        variables_ = {**variables, "params": params}
+        logits, _ = NET.apply(variables_, y, train=True, mutable=["batch_stats"])
+        return jnp.sum(logits**2)
+
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+    assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(gradients))
