@@ -1,0 +1,51 @@
+"""The record of consent, without which footage is not touched."""
+
+import datetime
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from lumiere_jax.errors import UserError
+
+FIELDS = {
+    "who": "the person shown and heard",
+    "when": "the date of their consent, as 2026-01-31",
+    "purpose": "what they agreed that the videos are for",
+}
+
+
+def read_consent(path: Path | None) -> dict[str, Any]:
+    """The record with `who`, `when` and `purpose`; dates become ISO strings.
+
+    Raises:
+      UserError: no file is named, it cannot be read, or a field is missing or empty.
+    """
+    wanted = "; ".join(f'{name} = "..." ({meaning})' for name, meaning in FIELDS.items())
+    if path is None:
+        raise UserError(
+            f"footage needs its speaker's consent: write a consent.toml with {wanted}, "
+            "and name it with --consent."
+        )
+    try:
+        record = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: write it with {wanted}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not TOML ({error}): write it with {wanted}.") from error
+    for name, meaning in FIELDS.items():
+        if not str(record.get(name, "")).strip():
+            raise UserError(f"{path} has no '{name}': add {meaning}.")
+    try:
+        datetime.date.fromisoformat(str(record["when"])[:10])
+    except ValueError as error:
+        raise UserError(
+            f"{path} says when = {record['when']!r}: write a date as 2026-01-31."
+        ) from error
+    return json.loads(json.dumps(record, default=str))
+
+
+def consent_id(record: dict[str, Any]) -> str:
+    """A short identifier of a record, the same wherever it is stored."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]

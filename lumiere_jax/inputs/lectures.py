@@ -1,0 +1,231 @@
+"""The dataset at rest: a TFDS builder on array_record, and what stands beside it."""
+
+import functools
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from lumiere_jax.audio.features import CLIP, FILTERS, extract, normalise
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import archive
+
+SPLITS = ("train", "val", "test")
+SHARES = (75, 5, 20)
+DESCRIPTION = "dataset.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Neighbouring frames of one clip in one split; nothing looks across its ends.
+
+    `first` counts in the clip, `offset` in the split.
+    """
+
+    split: str
+    clip: str
+    first: int
+    frames: int
+    offset: int
+
+    @property
+    def sound(self) -> str:
+        """The segment's sound, a file's path inside the dataset."""
+        return f"audio/{self.split}-{self.clip}.flac"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """What a dataset says of itself (`dataset.json`)."""
+
+    folder: Path
+    size: int
+    fps: Fraction
+    figure: str
+    segments: tuple[Segment, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    consent: dict[str, Any] = field(default_factory=dict)
+    drawn_seed: int | None = None
+
+    def frames(self, split: str) -> int:
+        """Number of frames in a split."""
+        return sum(s.frames for s in self.segments if s.split == split)
+
+    def records(self, split: str) -> Any:
+        """Random access to a split's examples, the pictures still encoded."""
+        skip = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
+        return Lectures(data_dir=str(self.folder)).as_data_source(split=split, decoders=skip)
+
+    def features(self, split: str) -> np.ndarray:
+        """Normalised audio features (frames, 40) of a split, in order."""
+        rows = [example["features"] for example in self.records(split)]
+        return normalise(np.stack(rows), self.mean, self.std)
+
+
+def segments_of(clips: dict[str, int]) -> list[Segment]:
+    """Cuts clips, given as frames by name, into splits.
+
+    Under ten clips, each is cut 75/5/20% by time, in that order; otherwise whole clips are
+    dealt out in the same shares.
+    """
+    parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
+    if len(clips) < 10:
+        for name, frames in clips.items():
+            cuts = [0, frames * SHARES[0] // 100, frames * (SHARES[0] + SHARES[1]) // 100, frames]
+            for split, first, stop in zip(SPLITS, cuts, cuts[1:], strict=False):
+                parts[split].append((name, first, stop - first))
+    else:
+        names = list(clips)
+        validation = max(1, len(names) * SHARES[1] // 100)
+        test = max(1, len(names) * SHARES[2] // 100)
+        for i, name in enumerate(names):
+            left = len(names) - i
+            split = "test" if left <= test else "val" if left <= test + validation else "train"
+            parts[split].append((name, 0, clips[name]))
+    return place_segments(parts)
+
+
+def place_segments(parts: dict[str, list[tuple[str, int, int]]]) -> list[Segment]:
+    """Segments from (clip, first, frames) by split, one after the other in each split."""
+    segments = []
+    for split, pieces in parts.items():
+        offset = 0
+        for clip, first, frames in pieces:
+            if frames:
+                segments.append(Segment(split, clip, first, frames, offset))
+                offset += frames
+    return segments
+
+
+class Lectures(tfds.core.GeneratorBasedBuilder):
+    """Frames, figures, keypoints and audio features of prepared clips, in time order.
+
+    `archives` is the folder of the clips' archives; without it an existing dataset is read.
+    With `beam`, the segments are read and written by the Beam runner of the download config.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self,
+        *,
+        archives: Path | None = None,
+        segments: tuple[Segment, ...] = (),
+        fps: Fraction = Fraction(30),
+        beam: bool = False,
+        **kwargs: Any,
+    ):
+        self._archives, self._segments, self._fps, self._beam = archives, segments, fps, beam
+        super().__init__(file_format="array_record", **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "frame": tfds.features.Image(encoding_format="jpeg"),
+                    "figure": tfds.features.Image(encoding_format="png"),
+                    "keypoints": tfds.features.Tensor(shape=(137, 3), dtype=np.float32),
+                    "features": tfds.features.Tensor(shape=(FILTERS,), dtype=np.float32),
+                    "aperture": np.float32,
+                }
+            ),
+            # The order is time: neighbours must stay neighbours.
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        present = {s.split for s in self._segments}
+        return {
+            split: self._generate_examples([s for s in self._segments if s.split == split])
+            for split in SPLITS
+            if split in present
+        }
+
+    def _generate_examples(self, segments: list[Segment]) -> Any:
+        assert self._archives is not None
+        read = functools.partial(read_segment, self._archives, fps=self._fps)
+        if self._beam:
+            beam = tfds.core.lazy_imports.apache_beam
+            return beam.Create(segments) | beam.FlatMap(read)
+        return itertools.chain.from_iterable(map(read, segments))
+
+
+def read_segment(archives: Path, segment: Segment, fps: Fraction) -> Iterator[tuple[int, dict]]:
+    """A segment's examples with their keys; the features are those of its own sound alone."""
+    path = archives / f"{segment.clip}.zip"
+    waveform = archive.read_waveform(path, segment.first, segment.frames, fps)
+    rows = extract(waveform, fps, segment.frames)
+    for t, example in enumerate(archive.read_examples(path, segment.first, segment.frames)):
+        yield segment.offset + t, {**example, "features": rows[t]}
+
+
+def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[Any, Any]:
+    """Per-filter mean and standard deviation of the training split's log-mel energies."""
+    count, total, squares = 0, np.zeros(FILTERS), np.zeros(FILTERS)
+    for s in segments:
+        if s.split == "train":
+            wave = archive.read_waveform(archives / f"{s.clip}.zip", s.first, s.frames, fps)
+            rows = extract(wave, fps, s.frames).astype(np.float64)
+            count += len(rows)
+            total += rows.sum(0)
+            squares += (rows**2).sum(0)
+    mean = total / count
+    # A filter that never moves (digital silence) must not divide by nothing.
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1 / CLIP**2))
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def write_description(dataset: Dataset) -> None:
+    """Writes `dataset.json` into the dataset's folder."""
+    values = {
+        "format": FORMAT,
+        "size": dataset.size,
+        "fps": str(dataset.fps),
+        "figure": dataset.figure,
+        "drawn_seed": dataset.drawn_seed,
+        "consent": dataset.consent,
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+        "segments": [asdict(segment) for segment in dataset.segments],
+    }
+    (dataset.folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n")
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Reads a dataset's description.
+
+    Raises:
+      UserError: the folder holds no dataset, or one that this version cannot read.
+    """
+    path = folder / DESCRIPTION
+    try:
+        values = json.loads(path.read_text())
+        if values["format"] != FORMAT:
+            raise ValueError(f"its format is {values['format']}, not {FORMAT}")
+        return Dataset(
+            folder=folder,
+            size=int(values["size"]),
+            fps=Fraction(values["fps"]),
+            figure=values["figure"],
+            segments=tuple(Segment(**s) for s in values["segments"]),
+            mean=np.array(values["mean"], np.float32),
+            std=np.array(values["std"], np.float32),
+            consent=values["consent"],
+            drawn_seed=values["drawn_seed"],
+        )
+    except OSError as error:
+        raise UserError(
+            f"{folder} holds no dataset ({DESCRIPTION} cannot be read): make one with prepare.py."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is not a dataset's description ({error}): make it anew with prepare.py."
+        ) from error
