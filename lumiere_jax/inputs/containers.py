@@ -1,0 +1,152 @@
+"""Media files as PyAV opens them: one track at a time, damage noted instead of raised."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.stream
+from av.container import InputContainer
+
+from lumiere_jax.errors import UserError
+
+# Playlists name other files; a tty "video" is any text.
+NOT_MEDIA = {"concat", "concatf", "dash", "hls", "imf", "rtsp", "sap", "sdp", "tty"}
+# Formats whose header says how long the file should be; elsewhere lengths are estimates.
+DECLARING = {"aiff", "avi", "flac", "matroska", "mov", "w64", "wav"}
+BUFFER = 1 << 18
+
+
+@dataclass
+class Track:
+    """One stream of an open file. `damaged` is set while reading, once something is not whole."""
+
+    path: Path
+    container: InputContainer
+    stream: av.stream.Stream
+    damaged: bool = False
+
+    def time(self, stamp: int | None) -> Fraction | None:
+        """Seconds of a time stamp on the file's own clock."""
+        base = self.stream.time_base
+        return None if stamp is None or base is None else stamp * Fraction(base)
+
+    def declared_end(self) -> Fraction | None:
+        """Where the header says that the track ends, where a header can be believed."""
+        if not DECLARING & set(self.container.format.name.split(",")):
+            return None
+        start = self.time(self.stream.start_time) or Fraction(0)
+        if self.stream.duration:
+            return start + self.time(self.stream.duration)
+        if spoken := self.stream.metadata.get("DURATION"):  # Matroska's tag of a track
+            with contextlib.suppress(ValueError):
+                hours, minutes, seconds = spoken.strip("\0").split(":")
+                return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+        return None
+
+
+@contextlib.contextmanager
+def open_media(path: str | Path) -> Iterator[InputContainer]:
+    """Open a file by its content, never by its name, and never follow it to other files."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file; check the path.")
+    if not path.is_file():
+        raise UserError(f"{path}: this is a folder, not a media file; name the file in it.")
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check its rights.") from error
+    with file:
+        if not file.read(1):
+            raise UserError(f"{path}: the file is empty (0 bytes); copy or record it again.")
+        file.seek(0)
+        # The file is handed over open, so no protocol is needed, and none is allowed: what a
+        # playlist or a reference in it names stays closed.
+        options = {"protocol_whitelist": "none"}
+        try:
+            container = av.open(
+                file, container_options=options, buffer_size=BUFFER, metadata_errors="ignore"
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise _not_media(path) from error
+        with container:
+            if NOT_MEDIA & set(container.format.name.split(",")):
+                raise _not_media(path)
+            yield container
+
+
+def _not_media(path: Path) -> UserError:
+    return UserError(
+        f"{path}: this is not a media file that can be read; "
+        "if it should be one, it was cut off or damaged: copy or export it again."
+    )
+
+
+@contextlib.contextmanager
+def open_track(path: str | Path, kind: str) -> Iterator[Track]:
+    """Open the best "video" or "audio" track of a file; UserError where there is none."""
+    with open_media(path) as container:
+        stream = _best(container, kind)
+        if stream is None:
+            what = "picture" if kind == "video" else "sound"
+            held = "sound" if container.streams.audio else "picture"
+            raise UserError(
+                f"{path}: there is no {what} in this file"
+                + (
+                    f", only {held}"
+                    if _best(container, "audio") or _best(container, "video")
+                    else ""
+                )
+                + f"; use one that has {what}."
+            )
+        if stream.codec_context is None:
+            raise UserError(
+                f"{path}: its {kind} is coded in a way that cannot be decoded (protected or "
+                "unknown); export it as H.264 with AAC."
+            )
+        for other in container.streams:
+            if other is not stream:
+                other.discard = av.stream.Discard.all
+        yield Track(Path(path), container, stream)
+
+
+def _best(container: InputContainer, kind: str) -> av.stream.Stream | None:
+    """The stream that players choose; a cover picture is not a video."""
+    cover = av.stream.Disposition.attached_pic
+    streams = [s for s in getattr(container.streams, kind) if not s.disposition & cover]
+    best = container.streams.best(kind)
+    return best if best in streams else next(iter(streams), None)
+
+
+def packets(track: Track) -> Iterator[av.Packet]:
+    """The whole packets of a track, up to its end or to where the container breaks off."""
+    try:
+        for packet in track.container.demux(track.stream):
+            if packet.has_sidedata("encryption_info"):
+                raise UserError(
+                    f"{track.path}: the file is protected (encrypted); use an unprotected copy."
+                )
+            if packet.is_corrupt:
+                track.damaged = True
+            elif packet.size:
+                yield packet
+    except av.FFmpegError:
+        track.damaged = True
+
+
+def decoded(track: Track) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    """The frames of a track in the order in which they are shown; undecodable ones are missing."""
+    for packet in packets(track):
+        yield from decode(track, packet)
+    yield from decode(track, None)
+
+
+def decode(track: Track, packet: av.Packet | None) -> list:
+    try:
+        return track.stream.codec_context.decode(packet)
+    except (av.FFmpegError, ValueError):
+        track.damaged = True
+        return []

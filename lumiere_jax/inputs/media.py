@@ -1,0 +1,335 @@
+"""Footage of any kind as pictures at one frame rate and sound at one sample rate.
+
+Picture and sound share one time axis. Its zero is the start of the track that starts first;
+the other is padded in front (its first picture repeated, silence). It ends with the track that
+ends first. Everything is streamed, so memory does not grow with the length of a clip.
+"""
+
+import functools
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from jaxtyping import Float
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.containers import Track, decode, decoded, open_track, packets
+from lumiere_jax.inputs.sound import (
+    RATE,
+    SHORTFALL,
+    Block,
+    Sound,
+    blocks,
+    probe_audio,
+    read_sound,
+    sound_extent,
+    to_mono,
+)
+from lumiere_jax.shapes import Picture
+
+__all__ = [
+    "Clip",
+    "Crop",
+    "Sound",
+    "probe",
+    "probe_audio",
+    "read_audio",
+    "read_frames",
+    "read_sound",
+    "to_mono",
+]
+
+SMALLEST, LARGEST = 64, 8192
+# Containers such as Matroska round time stamps to milliseconds.
+ROUNDING = Fraction(1, 1000)
+# Sound is set right when its time stamps leave the sample count by more than this (seconds).
+STEP = Fraction(1, 50)
+# Where a frame samples the picture, in frames after its start: away from the boundaries of
+# source frames at the same, twice or half the rate, so that rounded stamps drop or repeat none.
+SAMPLED_AT = Fraction(1, 4)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the upright picture, in its pixels; x and y are its left and upper edge."""
+
+    x: int
+    y: int
+    side: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """What a file of footage holds.
+
+    rows and cols are those of the upright picture (rotation applied, pixels made square);
+    seconds is how long the common time axis is, and start its zero on the file's own clock.
+    """
+
+    path: Path
+    rows: int
+    cols: int
+    seconds: float
+    sample_rate: int
+    channels: int
+    truncated: bool = False
+    start: float = 0.0
+
+    def frames(self, fps: Fraction) -> int:
+        """Exactly how many frames `read_frames` yields."""
+        return math.floor((Fraction(self.seconds) + ROUNDING) * fps)
+
+
+def probe(path: str | Path) -> Clip:
+    """Survey a clip: the sound is decoded, the picture's packets are counted (remembered).
+
+    Raises:
+        UserError: no such file, not media, no sound, no picture, zero length, a picture under
+            64 or over 8192 pixels on a side, protected or undecodable contents.
+    """
+    path = Path(path)
+    stat = path.stat() if path.exists() else None
+    return _probe(path, stat and (stat.st_size, stat.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=256)
+def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
+    with open_track(path, "video") as track:
+        rows, cols, start, end = _survey(track)
+        promised = track.declared_end()
+        damaged = track.damaged or (promised is not None and end + SHORTFALL < promised)
+    sound = sound_extent(path)
+    damaged = damaged or sound.damaged
+    zero, seconds = min(start, sound.start), min(end, sound.end) - min(start, sound.start)
+    if min(end, sound.end) <= max(start, sound.start):
+        raise UserError(f"{path}: picture and sound never play together; export the clip again.")
+    if damaged:
+        logging.warning(
+            "%s: cut off or damaged; the %.1f s that are whole are used.", path, float(seconds)
+        )
+    return Clip(
+        path=path,
+        rows=rows,
+        cols=cols,
+        seconds=float(seconds),
+        sample_rate=sound.rate,
+        channels=sound.channels,
+        truncated=damaged,
+        start=float(zero),
+    )
+
+
+def _survey(track: Track) -> tuple[int, int, Fraction, Fraction]:
+    """Upright size, time of the first decodable picture, end of the last one's time."""
+    path, context = track.path, track.stream.codec_context
+    if max(context.width, context.height) > LARGEST:
+        raise UserError(
+            f"{path}: the picture is {context.width}x{context.height}, over {LARGEST} pixels on "
+            "a side; scale it down first."
+        )
+    first = last = None
+    stamps = duration = 0
+    earliest = None
+    for packet in packets(track):
+        if first is None:
+            first = next(iter(decode(track, packet)), None)
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None or packet.is_discard:
+            continue
+        stamps += 1
+        earliest = stamp if earliest is None else min(earliest, stamp)
+        if last is None or stamp >= last:
+            last, duration = stamp, packet.duration or 0
+    if first is None:
+        first = next(iter(decode(track, None)), None)
+    if first is None:
+        raise UserError(
+            f"{path}: its picture "
+            + (
+                "cannot be decoded; export it again."
+                if stamps
+                else "has zero length; record it again."
+            )
+        )
+    rows, cols = _turned(first, _plain(first, _aspect(track))).shape[:2]
+    if min(rows, cols) < SMALLEST:
+        raise UserError(
+            f"{path}: the picture is {cols}x{rows}, under {SMALLEST} pixels on a side; "
+            "use footage of a larger size."
+        )
+    start = track.time(first.pts) or Fraction(0)
+    if last is None:
+        return rows, cols, start, start
+    if not duration:
+        duration = (last - earliest) / (stamps - 1) if stamps > 1 else 0
+    return (
+        rows,
+        cols,
+        start,
+        track.time(last) + Fraction(duration) * Fraction(track.stream.time_base),
+    )
+
+
+def read_frames(
+    path: str | Path, fps: Fraction, size: int, crop: Crop | None = None
+) -> Iterator[tuple[int, Picture]]:
+    """(index of the source picture, size x size RGB) for each frame of the common time axis.
+
+    Frame t shows the source picture that is on the screen at (t + 1/4) / fps. Without a crop
+    the short side is resized to `size` and the centre square taken, as in section 4.1 of Kim
+    and Ganapathi 2019. Where the end of a damaged file cannot be decoded, the last picture
+    that can be stays, so that there are always `probe(path).frames(fps)` frames.
+
+    Raises:
+        UserError: as `probe`, a crop outside the picture, a clip shorter than a frame.
+    """
+    clip = probe(path)
+    if crop is not None:
+        _check_crop(clip, crop)
+    count = clip.frames(fps)
+    if not count:
+        raise UserError(
+            f"{path}: the clip is shorter than one frame ({clip.seconds:.3f} s); use a longer one."
+        )
+    return _resampled(clip, fps, size, crop, count)
+
+
+def _check_crop(clip: Clip, crop: Crop) -> None:
+    inside = (
+        min(crop.x, crop.y) >= 0
+        and crop.x + crop.side <= clip.cols
+        and crop.y + crop.side <= clip.rows
+    )
+    if not inside or crop.side < SMALLEST:
+        raise UserError(
+            f"{clip.path}: the crop {crop.x},{crop.y},{crop.side} (x, y, side) does not fit the "
+            f"picture of {clip.cols}x{clip.rows} pixels; name a square of at least {SMALLEST} "
+            "pixels inside it."
+        )
+
+
+def _resampled(
+    clip: Clip, fps: Fraction, size: int, crop: Crop | None, count: int
+) -> Iterator[tuple[int, Picture]]:
+    zero, t = Fraction(clip.start), 0
+    with open_track(clip.path, "video") as track:
+        track.stream.thread_type = "AUTO"
+        aspect = _aspect(track)
+        shown, index, picture = None, -1, None
+        for frame in decoded(track):
+            time = track.time(frame.pts)
+            while shown is not None and time is not None and zero + (t + SAMPLED_AT) / fps < time:
+                if picture is None:
+                    picture = _square(shown, aspect, size, crop)
+                yield index, picture.copy()
+                t += 1
+                if t == count:
+                    return
+            shown, index, picture = frame, index + 1, None
+        if shown is None:
+            raise UserError(f"{clip.path}: its picture cannot be decoded; export it again.")
+        picture = _square(shown, aspect, size, crop)
+        while t < count:
+            yield index, picture.copy()
+            t += 1
+
+
+def _square(frame: av.VideoFrame, aspect: Fraction, size: int, crop: Crop | None) -> Picture:
+    picture = _turned(frame, _plain(frame, aspect))
+    rows, cols = picture.shape[:2]
+    if crop is None:
+        side = min(rows, cols)
+        crop = Crop((cols - side) // 2, (rows - side) // 2, side)
+    square = picture[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
+    shrinking = cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(square), (size, size), interpolation=shrinking)
+
+
+def _aspect(track: Track) -> Fraction:
+    """Width of a stored pixel over its height; encoders' rounding of 1 counts as 1."""
+    aspect = Fraction(track.stream.sample_aspect_ratio or 1)
+    return aspect if aspect > 0 and abs(aspect - 1) > Fraction(1, 50) else Fraction(1)
+
+
+def _plain(frame: av.VideoFrame, aspect: Fraction) -> Picture:
+    """RGB with square pixels, as stored (not yet turned)."""
+    # Untagged footage follows the custom: high definition is BT.709, the rest BT.601.
+    custom = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    colorspace = {
+        1: Colorspace.ITU709,
+        4: Colorspace.FCC,
+        5: Colorspace.ITU601,
+        6: Colorspace.ITU601,
+        7: Colorspace.SMPTE240M,
+        9: Colorspace.BT2020,
+        10: Colorspace.BT2020,
+    }.get(int(frame.colorspace), custom)
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return frame.reformat(
+        width=round(frame.width * aspect),
+        format="rgb24",
+        src_colorspace=colorspace,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+    ).to_ndarray()
+
+
+def _turned(frame: av.VideoFrame, picture: Picture) -> Picture:
+    """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return picture
+    a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist()
+    across, down = a, d
+    if abs(b) > abs(a):  # x' = c y and y' = b x
+        picture, across, down = picture.transpose(1, 0, 2), c, b
+    return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+
+
+def read_audio(path: str | Path, rate: int = RATE) -> Iterator[Float[np.ndarray, " samples"]]:
+    """A clip's sound as mono blocks in [-1, 1] on the time axis of `read_frames`.
+
+    Starts at the same zero and lasts for every frame; gaps in its time stamps are silence.
+
+    Raises:
+        UserError: as `probe`.
+    """
+    clip = probe(path)
+    return _sounding(clip, rate)
+
+
+def _sounding(clip: Clip, rate: int) -> Iterator[np.ndarray]:
+    wanted = math.ceil((Fraction(clip.seconds) + ROUNDING) * rate)
+    with open_track(clip.path, "audio") as track:
+        stepped = _in_step(blocks(track), Fraction(clip.start), clip.channels)
+        for block in to_mono(stepped, clip.sample_rate, rate):
+            yield block[:wanted]
+            wanted -= min(len(block), wanted)
+            if not wanted:
+                return
+    while wanted:
+        yield np.zeros(min(wanted, rate), np.float32)
+        wanted -= min(wanted, rate)
+
+
+def _in_step(stream: Iterable[Block], zero: Fraction, channels: int) -> Iterator[np.ndarray]:
+    """Samples without times from samples with times: silence for gaps, overlaps cut."""
+    done = 0
+    for time, rate, samples in stream:
+        late = 0 if time is None else round((time - zero) * rate) - done
+        if done and abs(late) <= STEP * rate:
+            late = 0
+        while late > 0:
+            silence = np.zeros((min(late, rate), channels), np.float32)
+            yield silence
+            done, late = done + len(silence), late - len(silence)
+        samples = samples[-late:] if late else samples
+        done += len(samples)
+        yield samples
