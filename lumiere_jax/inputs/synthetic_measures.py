@@ -1,0 +1,95 @@
+"""What can be measured in pictures of the drawn lecturer: the mouth's opening and the wrists.
+
+For frames that a network has synthesized as for those that were drawn: any person, any size,
+blurred too. Only the framing is assumed, a head that stays near the place where it is drawn and
+wrist bands in their two colours. Every frame is measured by itself, so a video may come in pieces.
+Frames are uint8 (time, size, size, 3).
+"""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from lumiere_jax.metrics import pearson, peak_lag
+
+Frames = UInt8[np.ndarray, "time rows cols 3"]
+MAX_LAG = 10
+_SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4
+
+
+def _window(frames: Frames, left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    rows, cols = frames.shape[1:3]
+    return frames[
+        :, round(top * rows) : round(bottom * rows), round(left * cols) : round(right * cols)
+    ].astype(np.float32)
+
+
+def measure_aperture(frames: Frames) -> Float[np.ndarray, " time"]:
+    """The mouth's opening as a share of the picture's height, up to a constant factor.
+
+    The dark between the lips, pixel by pixel in proportion to how dark it is against the skin of
+    the cheeks and the nose; column by column its height, averaged with that height as the weight,
+    which tells an open mouth from a wide one.
+    """
+    skin = np.median(_window(frames, 0.42, 0.33, 0.58, 0.39)[..., 1], axis=(1, 2))
+    limit = 0.5 * np.maximum(skin, 40)[:, None, None]
+    green = _window(frames, 0.40, 0.385, 0.60, 0.50)[..., 1]
+    dark = np.clip((limit - green) / (limit - 8), 0, 1)
+    heights = dark.sum(1) / frames.shape[1]
+    return (heights**2).sum(1) / (heights.sum(1) + 0.002 * frames.shape[2])
+
+
+def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
+    """x and y, 0 to 1, of the left and the right wrist: the middles of the two bands.
+
+    NaN where a band cannot be seen (hidden, or too faint: under a tenth of its colour).
+    """
+    top = 0.55
+    below = _window(frames, 0, top, 1, 1)
+    red, green, blue = below[..., 0], below[..., 1], below[..., 2]
+    rows, cols = below.shape[1:3]
+    y = top + (1 - top) * (np.arange(rows, dtype=np.float32) + 0.5) / rows
+    x = (np.arange(cols, dtype=np.float32) + 0.5) / cols
+    wrists = np.full((len(frames), 2, 2), np.nan)
+    for hand, excess in enumerate((green - np.maximum(red, blue), np.minimum(red, blue) - green)):
+        weight = np.maximum(excess - 24, 0)
+        for t, band in enumerate(weight):
+            total = band.sum()
+            if total < 0.02 * frames.shape[1] * frames.shape[2]:
+                continue
+            for _ in range(2):  # the second time without specks elsewhere
+                place = np.array([band.sum(0) @ x, band.sum(1) @ y]) / band.sum()
+                near = (x[None] - place[0]) ** 2 + (y[:, None] - place[1]) ** 2 < 0.1**2
+                band = band * near if (band * near).sum() > 0.5 * total else band
+            wrists[t, hand] = place
+    return wrists
+
+
+def mouth_correlation(
+    measured: Float[np.ndarray, " time"], true: Float[np.ndarray, " time"]
+) -> tuple[float, int]:
+    """The correlation of two apertures at zero lag, and the lag in frames at which it peaks;
+    a positive lag means that the picture is late."""
+    return pearson(measured, true), peak_lag(measured, true, MAX_LAG)[0]
+
+
+def wrist_speeds(wrists: Float[np.ndarray, "time 2 2"]) -> Float[np.ndarray, "times 2"]:
+    """Distance a frame of each wrist, over positions smoothed by (1, 2, 1) / 4 against the
+    detector's noise; gaps are bridged by straight lines. Needs four frames or more."""
+    smooth = np.zeros((len(wrists) - 2, 2, 2))
+    for hand in range(2):
+        for axis in range(2):
+            track = wrists[:, hand, axis]
+            seen = np.flatnonzero(np.isfinite(track))
+            if len(seen):
+                track = np.interp(np.arange(len(track)), seen, track[seen])
+                smooth[:, hand, axis] = np.convolve(track, _SMOOTHING, "valid")
+    return np.linalg.norm(np.diff(smooth, axis=0), axis=-1)
+
+
+def gesture_ratio(
+    wrists: Float[np.ndarray, "time 2 2"], true: Float[np.ndarray, "time 2 2"]
+) -> float:
+    """Variance of the wrists' speeds over that of the true ones, both smoothed alike: 1 is as
+    lively as the truth, 0 a body that is frozen. 0 too for wrists that are never seen."""
+    lively = wrist_speeds(true).var(axis=0).mean()
+    return float(wrist_speeds(wrists).var(axis=0).mean() / max(lively, 1e-12))
