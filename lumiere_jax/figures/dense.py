@@ -205,6 +205,11 @@ def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
     cells.index[y[near], x[near]] = hair
 
 
+def _trust(confidence):
+    """From 0 where a body point is not drawn to 1 where it is sure."""
+    return np.clip((confidence - _SURE) / 0.4, 0, 1)
+
+
 def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> None:
     """Torso and neck; hips that are guessed give way to hips below the shoulders by proportion."""
     right, left = body[2], body[5]
@@ -212,7 +217,7 @@ def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> Non
     down = np.array([-shoulders[1], shoulders[0]])
     hips = body[[9, 12]]
     guess = np.stack([right + 0.12 * shoulders, left - 0.12 * shoulders]) + 1.5 * down
-    trust = np.clip((confidence[[9, 12]] - 0.2) / 0.6, 0, 1)[:, None]
+    trust = _trust(confidence[[9, 12]])[:, None]
     hips = trust * hips + (1 - trust) * guess
     points = np.concatenate([[right, left], hips])
     uv = np.array([(0, 0.2), (1, 0.2), (0, 1), (1, 1.0)])
@@ -270,6 +275,16 @@ def _stroke(width: float, closed: bool) -> Draw:
     return draw
 
 
+def _disc(offset: np.ndarray, radius: float) -> Draw:
+    """A disc whose centre is `offset` pixels from the first point."""
+
+    def draw(patch, points):
+        x, y = _fixed(points[0] + offset * _FINE).tolist()
+        cv2.circle(patch, (x, y), round(radius * _FINE * (1 << _SHIFT)), 255, -1, 8, _SHIFT)
+
+    return draw
+
+
 def _features(figure: np.ndarray, face: np.ndarray, seen: np.ndarray, hidden: np.ndarray) -> None:
     """Brows, eyes with lids and irises, the lips' outline and the open mouth, over the face."""
     scale = max(
@@ -288,14 +303,8 @@ def _features(figure: np.ndarray, face: np.ndarray, seen: np.ndarray, hidden: np
         paint(eye, EYES)
         if seen[eye].all() and seen[pupil]:
             radius = 0.22 * float(np.hypot(*(face[first + 3] - face[first])))
-            centre = face[pupil]
-
-            def iris(patch, points, eye=eye, radius=radius, centre=centre):
-                x, y = map(int, _fixed(points[0] + (centre - face[eye[0]]) * _FINE))
-                size = int(_fixed(np.float64(radius * _FINE)))
-                cv2.circle(patch, (x, y), size, 255, -1, cv2.LINE_8, _SHIFT)
-
-            _blend(figure, hidden, _cover(figure, face[eye], 0, iris, _area), IRISES)
+            iris = _disc(face[pupil] - face[first], radius)
+            _blend(figure, hidden, _cover(figure, face[eye], 0.0, iris, _area), IRISES)
         paint(eye[:4], LIDS, _stroke(line, False), line)
     paint(list(range(48, 60)), LIPS, _stroke(1.2 * line, True), line)
     paint(list(range(60, 68)), MOUTH)
@@ -326,7 +335,9 @@ def draw_figure(
     arm = 0.3 * max(breadth, 0.1 * size)
     for shoulder, elbow, part in ((2, 3, UPPER_ARM_R), (5, 6, UPPER_ARM_L)):
         if sure[[shoulder, elbow]].all():
-            _limb(cells, part, body[shoulder], body[elbow], (arm, 0.8 * arm))
+            # Grows in with the elbow's confidence: at the border of the picture it comes and goes.
+            trust = arm * _trust(confidence[elbow])
+            _limb(cells, part, body[shoulder], body[elbow], (trust, 0.8 * trust))
     if seen[:68].any():
         mean, triangles = mean_face()
         whole = np.concatenate([seen[:68], np.repeat(seen[[8, 17, 26]].all(), 7)])
@@ -339,7 +350,8 @@ def draw_figure(
         # The hand's own wrist is the better one where it is known: the forearm meets the palm.
         end = hand if confidence[hand] > 0 else wrist
         if sure[elbow] and (end == hand or sure[wrist]):
-            _limb(cells, part, body[elbow], points[end], (0.8 * arm, 0.5 * arm))
+            trust = arm * _trust(confidence[[elbow, end]].min())
+            _limb(cells, part, body[elbow], points[end], (0.8 * trust, 0.5 * trust))
     for first, part in ((95, LEFT_HAND), (116, RIGHT_HAND)):
         hand = slice(first, first + 21)
         _hand(cells, part, points[hand], confidence[hand] > 0)

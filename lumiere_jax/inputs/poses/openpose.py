@@ -1,0 +1,76 @@
+"""Keypoints from a folder of OpenPose's JSON: BODY_25, face and hands, one file a source frame."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.poses import folders
+
+_PARTS = {
+    "pose_keypoints_2d": 25,
+    "face_keypoints_2d": 70,
+    "hand_left_keypoints_2d": 21,
+    "hand_right_keypoints_2d": 21,
+}
+_SEEN = 0.05
+
+
+def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
+    """Everyone in one of OpenPose's files, x and y in source pixels; absent parts are zeros."""
+    try:
+        people = json.loads(path.read_bytes())["people"]
+        keypoints = np.zeros((len(people), 137, 3), np.float32)
+        for person, found in zip(people, keypoints, strict=True):
+            first = 0
+            for name, count in _PARTS.items():
+                numbers = np.asarray(person.get(name) or np.zeros(3 * count), np.float64)
+                if numbers.shape != (3 * count,):
+                    raise ValueError(f"{name} holds {numbers.size} numbers, not {3 * count}")
+                found[first : first + count] = numbers.reshape(count, 3)
+                first += count
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is not a file of OpenPose's BODY_25 model ({type(error).__name__}: {error}); "
+            "write it with --model_pose BODY_25 --write_json."
+        ) from error
+    seen = keypoints[..., 2] > 0
+    if not np.isfinite(keypoints).all() or np.abs(keypoints).max(initial=0) > 1e6:
+        raise UserError(f"{path} holds numbers that are no keypoints; write it again.")
+    if (seen.sum(-1) > 5).any() and keypoints[seen][:, :2].max() <= 1:
+        raise UserError(f"{path} is not in pixels; run OpenPose with --keypoint_scale 0.")
+    return keypoints
+
+
+def _boxes(people: np.ndarray) -> np.ndarray:
+    boxes = np.zeros((len(people), 4))
+    for box, person in zip(boxes, people, strict=True):
+        points = person[person[:, 2] > _SEEN, :2]
+        if len(points):
+            box[:] = (*points.min(0), *points.max(0))
+    return boxes
+
+
+def read_keypoints(
+    folder: Path, clip: Path, square: tuple[int, int, int], sources: np.ndarray
+) -> Iterator[Float[np.ndarray, "137 3"]]:
+    """The keypoints of the largest person that persists for each source frame in `sources`, in
+    units of the square (x, y, side); zeros where that person is missing."""
+    files = sorted(folder.glob("*.json"), key=lambda file: folders.natural(file.name))
+    if not files:
+        raise UserError(f"{folder} holds no *.json; write them with OpenPose's --write_json.")
+    folders.check_number(len(files), folder, clip)
+    chosen = folders.follow([_boxes(read_people(file)) for file in files])
+    x, y, side = square
+    for source in sources:
+        keypoints = np.zeros((137, 3), np.float32)
+        if chosen[source] >= 0:
+            keypoints = read_people(files[source])[chosen[source]]
+            keypoints[:, :2] = (keypoints[:, :2] - (x, y)) / side
+            keypoints[keypoints[:, 2] <= 0] = 0
+        yield keypoints
