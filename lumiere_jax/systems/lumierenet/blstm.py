@@ -1,0 +1,48 @@
+"""Stage `blstm`: a → z, learned from audio windows and the VAE's codes (section 3.3)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lumiere_jax import losses
+from lumiere_jax.audio.features import FILTERS
+from lumiere_jax.codes.recurrent import BLSTM
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+
+
+def blstm_stage(config: Config) -> Stage:
+    """L2 between codes and the VAE encoder's means of the same frames (section 4.4)."""
+    c = config.blstm
+    model = BLSTM(c.cells, config.vae.code)
+    optimiser = optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
+
+    def init(key: jax.Array) -> State:
+        variables = model.init(key, jnp.zeros((1, c.window, FILTERS)))
+        network = TrainState.create(variables, optimiser, average=False)
+        return State(networks={"blstm": network}, step=jnp.int32(0), key=key)
+
+    def loss(params: Any, batch: Batch) -> jax.Array:
+        z = model.apply({"params": params}, batch["features"])
+        return losses.mse(z, batch["codes"]).mean()
+
+    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+        network = state.networks["blstm"]
+        value, gradients = jax.value_and_grad(loss)(network.params, batch)
+        network = network.update(optimiser, gradients)
+        return state.replace(networks={"blstm": network}, step=state.step + 1), {"loss": value}
+
+    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
+        return {"loss": loss(state.networks["blstm"].params, batch)}
+
+    return Stage(
+        name="blstm",
+        needs=("vae",),
+        batch=c.batch,
+        steps=c.steps,
+        init=init,
+        step=step,
+        evaluate=evaluate,
+    )

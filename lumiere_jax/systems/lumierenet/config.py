@@ -1,0 +1,95 @@
+"""What a run of LumièreNet can be told; the defaults are the paper's numbers."""
+
+from dataclasses import dataclass, field
+
+from lumiere_jax.errors import UserError
+
+
+@dataclass(kw_only=True)
+class VAEConfig:
+    """P(w|z), section 3.2. The paper's loss is perceptual; `pixel` adds weighted squared error."""
+
+    code: int = 128
+    steps: int = 100_000
+    batch: int = 32
+    learning_rate: float = 2.5e-4
+    kl: float = 0.02
+    perceptual: float = 1.0
+    pixel: float = 0.0
+    # Weights of the pixel loss on the boxes of these parts; 1 is the weight of everything else.
+    mouth: float = 1.0
+    eyes: float = 1.0
+    hands: float = 1.0
+    face: float = 1.0
+
+
+@dataclass(kw_only=True)
+class BLSTMConfig:
+    """P(z|a), section 3.3. Frame t hears rows t+delay-window+1 to t+delay."""
+
+    cells: int = 256
+    window: int = 15
+    delay: int = 0
+    steps: int = 1_000_000
+    batch: int = 128
+    learning_rate: float = 1e-6
+
+
+@dataclass(kw_only=True)
+class SeqPix2PixConfig:
+    """P(y|w), section 3.4: λ0, λ1, λ2 weigh Eq. 11, 12 and 13; `pixel` adds an L1 of all frames."""
+
+    width: int = 64
+    steps: int = 2_880_000
+    batch: int = 1
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    lambda0: float = 0.05
+    lambda1: float = 10.0
+    lambda2: float = 10.0
+    pixel: float = 0.0
+    # One of every `stride` frames is a target.
+    stride: int = 30
+    # Decay of the moving average of G that is used in synthesis; 0 uses G itself.
+    average: float = 0.0
+    conditional_discriminator: bool = False
+
+
+@dataclass(kw_only=True)
+class Config:
+    """A run. `vgg` is none (no perceptual terms), random, or a file of VGG-19 weights."""
+
+    system: str = "lumierenet"
+    seed: int = 0
+    vgg: str = "weights/vgg19.npz"
+    vgg_layers: tuple[str, ...] = ("pool1", "pool2", "pool3")
+    checkpoint_seconds: float = 300.0
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    blstm: BLSTMConfig = field(default_factory=BLSTMConfig)
+    seqpix2pix: SeqPix2PixConfig = field(default_factory=SeqPix2PixConfig)
+
+
+def check_config(config: Config) -> None:
+    """Raises a UserError for values that cannot work, before anything is built."""
+    if config.system != "lumierenet":
+        raise UserError(f"config.system is '{config.system}', but this config is for lumierenet.")
+    if config.checkpoint_seconds < 0:
+        raise UserError(f"config.checkpoint_seconds is {config.checkpoint_seconds}: use 0 or more.")
+    for name in ("vae", "blstm", "seqpix2pix"):
+        part = getattr(config, name)
+        positive = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
+        for key, value in vars(part).items():
+            if key in positive and value <= 0:
+                raise UserError(f"config.{name}.{key} is {value}: it must be more than 0.")
+            if value < 0:
+                raise UserError(f"config.{name}.{key} is {value}: it must not be negative.")
+    if config.seqpix2pix.average >= 1:
+        raise UserError(
+            f"config.seqpix2pix.average is {config.seqpix2pix.average}: a decay is under 1."
+        )
+    if config.vgg == "none" and config.vae.pixel == 0:
+        raise UserError(
+            "config.vgg is none and config.vae.pixel is 0, which leaves the VAE no loss: "
+            "name a file of VGG-19 weights, or give --config.vae.pixel a weight."
+        )

@@ -1,0 +1,154 @@
+"""Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lumiere_jax import losses, metrics, vgg
+from lumiere_jax.frames.discriminators import DCGANDiscriminator
+from lumiere_jax.frames.generators import UNet, stack_frames
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.pictures import sheet, signed, to_uint8
+from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+
+
+def _triplets(pictures: jax.Array) -> jax.Array:
+    """(B, 3, …) to (3B, …), so that G sees a triplet as one batch."""
+    return pictures.reshape(-1, *pictures.shape[2:])
+
+
+TRIPLET = 3
+
+
+def seqpix2pix_stage(config: Config, size: int) -> Stage:
+    """Eq. 10 to 13 with least squares: G, the temporal predictor P and the discriminator D."""
+    c = config.seqpix2pix
+    g_model = UNet(size, c.width)
+    p_model = UNet(size, c.width)
+    d_model = DCGANDiscriminator(size, c.width)
+    uses_p = c.lambda1 > 0 or c.lambda2 > 0
+
+    def rate(step: jax.Array) -> jax.Array:
+        # pix2pix's habit: constant, then linearly to zero over the second half.
+        left = (c.steps - step) / (c.steps / 2)
+        return c.learning_rate * jnp.clip(left, 0.0, 1.0)
+
+    optimiser = optax.adam(rate, b1=c.beta1, b2=c.beta2)
+
+    def init(key: jax.Array) -> State:
+        keys = jax.random.split(key, 3)
+        blank = lambda channels: jnp.zeros((1, size, size, channels))  # noqa: E731
+        seen_by_d = 6 if c.conditional_discriminator else 3
+        variables = {
+            "G": g_model.init(keys[0], blank(3), train=False),
+            "P": p_model.init(keys[1], blank(6), train=False),
+            "D": d_model.init(keys[2], blank(seen_by_d), train=False),
+        }
+        networks = {
+            name: TrainState.create(v, optimiser, average=name == "G" and c.average > 0)
+            for name, v in variables.items()
+        }
+        return State(networks=networks, step=jnp.int32(0), key=key)
+
+    def discriminate(network: TrainState, params: Any, w: jax.Array, y: jax.Array):
+        seen = jnp.concatenate([w, y], axis=-1) if c.conditional_discriminator else y
+        variables = {"params": params, "batch_stats": network.statistics}
+        return d_model.apply(variables, seen, train=True, mutable=["batch_stats"])
+
+    def generator_loss(params: Any, state: State, frozen: Any, w: jax.Array, y: jax.Array, key):
+        """Eq. 10's G side, 11, 12 and 13; also the fakes, which D sees too."""
+        g_key, p_key = jax.random.split(key)
+        fakes, g_changed = g_model.apply(
+            {"params": params["G"], "batch_stats": state.networks["G"].statistics},
+            _triplets(w),
+            train=True,
+            rngs={"dropout": g_key},
+            mutable=["batch_stats"],
+        )
+        d = state.networks["D"]
+        logits, _ = discriminate(d, d.params, _triplets(w), fakes)
+        terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
+        total = terms["adversarial"]
+        y_t = y[:, -1]
+        g = fakes.reshape(y.shape)
+        if frozen["vgg"] and c.lambda0:
+            phi = lambda x: vgg.features(  # noqa: E731
+                frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers)
+            )
+            terms["structural"] = losses.perceptual(phi(y_t), phi(g[:, -1])).mean()
+            total += c.lambda0 * terms["structural"]
+        p_statistics = state.networks["P"].statistics
+        if uses_p:
+            pasts = jnp.concatenate([g[:, :-1], y[:, :-1]])
+            predicted, p_changed = p_model.apply(
+                {"params": params["P"], "batch_stats": p_statistics},
+                stack_frames(pasts),
+                train=True,
+                rngs={"dropout": p_key},
+                mutable=["batch_stats"],
+            )
+            p_statistics = p_changed["batch_stats"]
+            from_g, from_y = jnp.split(predicted, 2)
+            terms["temporal_g"] = losses.l1(y_t, from_g).mean()
+            terms["temporal_y"] = losses.l1(y_t, from_y).mean()
+            total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
+        if c.pixel:
+            terms["pixel"] = losses.l1(_triplets(y), fakes).mean()
+            total += c.pixel * terms["pixel"]
+        statistics = {"G": g_changed["batch_stats"], "P": p_statistics}
+        return total, (fakes, statistics, terms)
+
+    def discriminator_loss(params: Any, d: TrainState, w: jax.Array, y: jax.Array, fakes):
+        """Eq. 10's D side, summed over the triplet; real and fake batches have own statistics."""
+        real, _ = discriminate(d, params, w, y)
+        fake, changed = discriminate(d, params, w, fakes)
+        value = losses.least_squares_discriminator(real, fake).mean() * TRIPLET
+        return value, changed["batch_stats"]
+
+    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+        w, y = signed(batch["figures"]), signed(batch["frames"])
+        key = jax.random.fold_in(state.key, state.step)
+        g, p, d = (state.networks[name] for name in "GPD")
+        gradients, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
+            {"G": g.params, "P": p.params}, state, frozen, w, y, key
+        )
+        (d_loss, d_statistics), d_gradients = jax.value_and_grad(discriminator_loss, has_aux=True)(
+            d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes)
+        )
+        networks = {
+            "G": g.update(optimiser, gradients["G"], statistics["G"], c.average, state.step),
+            "P": p.update(optimiser, gradients["P"], statistics["P"]) if uses_p else p,
+            "D": d.update(optimiser, d_gradients, d_statistics),
+        }
+        state = state.replace(networks=networks, step=state.step + 1)
+        return state, {**terms, "discriminator": d_loss}
+
+    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
+        y = batch["frames"][:, -1]
+        fake = render(g_model, state.networks["G"].inference_variables, batch["figures"][:, -1])
+        return {"psnr": metrics.psnr(fake, y).mean(), "ssim": metrics.ssim(fake, y).mean()}
+
+    render_jit = jax.jit(lambda variables, w: render(g_model, variables, w))
+
+    def pictures(state: State, frozen: Any, batch: Batch) -> np.ndarray:
+        w, y = np.asarray(batch["figures"])[:6, -1], np.asarray(batch["frames"])[:6, -1]
+        return sheet([w, render_jit(state.networks["G"].inference_variables, w), y])
+
+    return Stage(
+        name="seqpix2pix",
+        needs=(),
+        batch=c.batch,
+        steps=c.steps,
+        init=init,
+        step=step,
+        evaluate=evaluate,
+        pictures=pictures,
+    )
+
+
+def render(model: UNet, variables: Any, figures: Any) -> jax.Array:
+    """uint8 figures to uint8 frames."""
+    return to_uint8(model.apply(variables, signed(figures), train=False), low=-1.0)

@@ -1,0 +1,83 @@
+"""From audio features to frames, in pieces: memory does not grow with the narration."""
+
+import collections
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lumiere_jax.codes.recurrent import BLSTM
+from lumiere_jax.figures.vae import VAE
+from lumiere_jax.frames.generators import UNet
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.pictures import to_uint8
+
+CHUNK = 8
+
+
+class Synthesised(NamedTuple):
+    """A frame and the pose figure it was made from."""
+
+    figure: Picture
+    frame: Picture
+
+
+def stream_windows(rows: Iterable[np.ndarray], width: int, delay: int = 0) -> Iterator[np.ndarray]:
+    """Each frame's window (width, 40) from pieces of feature rows (any length, 40).
+
+    Frame t's window is rows t+delay-width+1 to t+delay, the first and the last row repeated
+    beyond the ends, as `codes.recurrent.windows` does for a whole narration.
+    """
+    singles = (row for piece in rows for row in piece)
+    first = next(singles, None)
+    if first is None:
+        return
+    held = collections.deque([first] * width, maxlen=width)
+    ahead = delay
+    for row in itertools.chain([None], singles):
+        if row is not None:
+            held.append(row)
+        if ahead:
+            ahead -= 1
+        else:
+            yield np.stack(held)
+    for _ in range(delay - ahead):
+        held.append(held[-1])
+        yield np.stack(held)
+
+
+def synthesise(
+    config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
+) -> Iterator[Synthesised]:
+    """Frames for pieces of normalised feature rows, one frame a row.
+
+    `variables` holds those of `blstm`, `vae` and `G`. Running averages are used throughout, so
+    cutting the rows elsewhere changes nothing. A piece is computed while the last is consumed.
+    """
+    z_of_a = BLSTM(config.blstm.cells, config.vae.code)
+    w_of_z = VAE(size, config.vae.code)
+    y_of_w = UNet(size, config.seqpix2pix.width)
+
+    @jax.jit
+    def chain(variables: Mapping[str, Any], a: jax.Array) -> tuple[jax.Array, jax.Array]:
+        z = z_of_a.apply(variables["blstm"], a)
+        w = w_of_z.apply(variables["vae"], z, method="decode")
+        y = y_of_w.apply(variables["G"], w * 2.0 - 1.0, train=False)
+        return to_uint8(w, low=0.0), to_uint8(y, low=-1.0)
+
+    def results() -> Iterator[tuple[int, tuple[jax.Array, jax.Array]]]:
+        windows = stream_windows(rows, config.blstm.window, config.blstm.delay)
+        while piece := list(itertools.islice(windows, CHUNK)):
+            padded = piece + [piece[-1]] * (CHUNK - len(piece))
+            yield len(piece), chain(variables, np.stack(padded))
+
+    ahead = results()
+    waiting = next(ahead, None)
+    while waiting is not None:
+        count, (figures, frames) = waiting
+        waiting = next(ahead, None)
+        for figure, frame in zip(np.asarray(figures)[:count], np.asarray(frames), strict=False):
+            yield Synthesised(figure, frame)

@@ -1,0 +1,85 @@
+"""Stage `vae`: z ↔ w, learned from pose figures (section 3.2)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lumiere_jax import losses, metrics, vgg
+from lumiere_jax.figures.vae import VAE
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.pictures import sheet, to_uint8, unit
+from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+
+
+def vae_stage(config: Config, size: int) -> Stage:
+    """Perceptual loss on VGG-19's layers (footnote 4), KL, and the optional pixel loss."""
+    c = config.vae
+    model = VAE(size, c.code)
+    optimiser = optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
+
+    def init(key: jax.Array) -> State:
+        variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
+        network = TrainState.create(variables, optimiser, average=False)
+        return State(networks={"vae": network}, step=jnp.int32(0), key=key)
+
+    def loss(params: Any, frozen: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        w = unit(batch["figure"])
+        decoded, mu, logvar = model.apply({"params": params}, w, key)
+        kl = losses.kl_divergence(mu, logvar).mean()
+        terms = {"kl": kl}
+        total = c.kl * kl
+        if c.pixel:
+            weights = losses.region_weights(
+                batch["keypoints"], size, c.mouth, c.eyes, c.hands, c.face
+            )
+            terms["pixel"] = losses.weighted_mse(decoded, w, weights).mean()
+            total += c.pixel * terms["pixel"]
+        if frozen["vgg"] and c.perceptual:
+            phi = lambda x: vgg.features(frozen["vgg"], x, tuple(config.vgg_layers))  # noqa: E731
+            terms["perceptual"] = losses.perceptual(phi(w), phi(decoded)).mean()
+            total += c.perceptual * terms["perceptual"]
+        return total, {"loss": total, **terms}
+
+    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        network = state.networks["vae"]
+        gradients, terms = jax.grad(loss, has_aux=True)(network.params, frozen, batch, key)
+        network = network.update(optimiser, gradients)
+        return state.replace(networks={"vae": network}, step=state.step + 1), terms
+
+    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
+        w = reconstruct(model, state.networks["vae"].inference_variables, batch["figure"])
+        return {"psnr": metrics.psnr(w, batch["figure"]).mean()}
+
+    reconstruct_jit = jax.jit(lambda variables, w: reconstruct(model, variables, w))
+
+    def pictures(state: State, frozen: Any, batch: Batch) -> np.ndarray:
+        w = np.asarray(batch["figure"])[:6]
+        decoded = reconstruct_jit(state.networks["vae"].inference_variables, w)
+        return sheet([w, decoded])
+
+    return Stage(
+        name="vae",
+        needs=(),
+        batch=c.batch,
+        steps=c.steps,
+        init=init,
+        step=step,
+        evaluate=evaluate,
+        pictures=pictures,
+    )
+
+
+def encode(model: VAE, variables: Any, figures: Any) -> jax.Array:
+    """uint8 figures to the means of their codes."""
+    mu, _ = model.apply(variables, unit(figures), method="encode")
+    return mu
+
+
+def reconstruct(model: VAE, variables: Any, figures: Any) -> jax.Array:
+    """uint8 figures through the means of their codes, as uint8."""
+    decoded = model.apply(variables, encode(model, variables, figures), method="decode")
+    return to_uint8(decoded, low=0.0)
