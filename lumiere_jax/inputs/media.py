@@ -278,7 +278,7 @@ def _plain(frame: av.VideoFrame, aspect: Fraction) -> Picture:
         src_colorspace=colorspace,
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+        interpolation=Interpolation.BICUBIC,
     ).to_ndarray()
 
 

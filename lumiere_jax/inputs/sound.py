@@ -155,21 +155,20 @@ def blocks(track: Track) -> Iterator[Block]:
     converters = {}
     for frame in decoded(track):
         first = first or frame
-        time = track.time(frame.pts)
-        if _layout(frame) == _layout(first):
+        time, kind = track.time(frame.pts), _kind(frame)
+        # Broadcasts change between programmes; and PyAV 18 crashes on eight planes or more.
+        if kind[1:] == _kind(first)[1:] and (kind[2] < 8 or not frame.format.is_planar):
             yield Block(time, first.sample_rate, _samples(frame))
             continue
-        # Broadcasts change between programmes.
-        converter = converters.setdefault(
-            _layout(frame), av.AudioResampler("fltp", first.layout.name, first.sample_rate)
-        )
-        for part in converter.resample(frame):
+        if kind not in converters:
+            converters[kind] = av.AudioResampler("flt", first.layout.name, first.sample_rate)
+        for part in converters[kind].resample(frame):
             yield Block(time, first.sample_rate, _samples(part))
             time = None
 
 
-def _layout(frame: av.AudioFrame) -> tuple[int, int]:
-    return frame.sample_rate, frame.layout.nb_channels
+def _kind(frame: av.AudioFrame) -> tuple[str, int, int]:
+    return frame.format.name, frame.sample_rate, frame.layout.nb_channels
 
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:
