@@ -158,6 +158,13 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         return itertools.chain.from_iterable(map(read, segments))
 
 
+def build(folder: Path, archives: Path, segments: tuple[Segment, ...], fps: Fraction) -> None:
+    """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place."""
+    tfds.disable_progress_bar()
+    builder = Lectures(data_dir=str(folder), archives=archives, segments=segments, fps=fps)
+    builder.download_and_prepare()
+
+
 def read_segment(archives: Path, segment: Segment, fps: Fraction) -> Iterator[tuple[int, dict]]:
     """A segment's examples with their keys; the features are those of its own sound alone."""
     path = archives / f"{segment.clip}.zip"

@@ -1,0 +1,311 @@
+"""Footage, or the drawn lecturer, to a dataset: checked first, built aside, put in place whole."""
+
+import functools
+import glob
+import itertools
+import math
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from lumiere_jax.audio.features import RATE, frames_within
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import archive, lectures, media, synthetic
+from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs.consent import read_consent
+from lumiere_jax.inputs.lectures import Dataset, Segment
+from lumiere_jax.inputs.poses import Source, read_poses
+from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.training.loop import lock
+
+SIZES = (64, 128, 256, 512, 1024)
+NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
+NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
+
+
+def parse_fps(text: str) -> Fraction:
+    """A frame rate such as 30, 29.97 (which means 30000/1001) or 30000/1001."""
+    try:
+        fps = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"--fps={text}: write a frame rate such as 30 or 29.97.") from error
+    if not 5 <= fps <= 120:
+        raise UserError(f"--fps={text}: use a frame rate from 5 to 120.")
+    return NTSC.get(fps, fps)
+
+
+def parse_crop(text: str | None) -> media.Crop | None:
+    """A square X,Y,SIDE in pixels of the upright picture."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts) or not int(parts[2]):
+        raise UserError(f"--crop={text}: write X,Y,SIDE in whole pixels, such as 0,420,1080.")
+    return media.Crop(*map(int, parts))
+
+
+def prepare_footage(
+    *,
+    footage: str,
+    consent: Path | None,
+    out: Path,
+    figure: str = "mediapipe",
+    poses: Path | None = None,
+    crop: str | None = None,
+    size: int = 256,
+    fps: str = "30",
+    workers: int = 0,
+) -> Dataset:
+    """Makes a dataset of the clips that the pattern `footage` names.
+
+    Raises:
+      UserError: anything about the flags, the consent record, the clips or the poses.
+    """
+    rate, square, record = parse_fps(fps), parse_crop(crop), read_consent(consent)
+    _check(out, size)
+    if figure not in get_args(Source):
+        raise UserError(f"--figure={figure}: choose one of {', '.join(get_args(Source))}.")
+    if (figure == "mediapipe") != (poses is None):
+        raise UserError(
+            f"--figure={figure} needs --poses, the folder of its results."
+            if poses is None
+            else "--poses goes with --figure=densepose or openpose: MediaPipe makes its own."
+        )
+    clips = _probe_all(footage, square)
+    work = functools.partial(
+        _write_footage, figure=figure, poses=poses, crop=square, size=size, fps=rate
+    )
+    with _building(out) as folder:
+        names = [clip.path.stem for clip in clips]
+        tasks = [(clip, folder / "clips" / f"{clip.path.stem}.zip") for clip in clips]
+        frames = _each(work, tasks, workers or min(len(clips), multiprocessing.cpu_count() // 2))
+        segments = lectures.segments_of(dict(zip(names, frames, strict=True)))
+        _check_lengths(segments, footage)
+        return _finish(folder, out, segments, size, rate, figure, record)
+
+
+def prepare_synthetic(
+    *, out: Path, minutes: float | None = None, size: int = 128, seed: int = 0
+) -> Dataset:
+    """Makes a dataset of the drawn lecturer: narration one trains, narration two tests.
+
+    `minutes` repeats the first narration with new gestures until they are full.
+    """
+    _check(out, size)
+    if minutes is not None and not 0.1 <= minutes <= 600:
+        raise UserError(f"--minutes={minutes}: use 0.1 to 600.")
+    if seed < 0:
+        raise UserError(f"--seed={seed}: use 0 or more.")
+    fps = Fraction(30)
+    first, second = (read_narration(synthetic.narration(name)) for name in ("first", "second"))
+    takes = max(1, math.ceil((minutes or 0) * 60 * RATE / len(first)))
+    scripts = [(f"first-{take}", first, take) for take in range(takes)] + [("second", second, 0)]
+    if minutes is not None:
+        keep = int(minutes * 60 * RATE) - (takes - 1) * len(first)
+        scripts[takes - 1] = (scripts[takes - 1][0], first[:keep], takes - 1)
+    with _building(out) as folder:
+        tasks = [(script, folder / "clips" / f"{script[0]}.zip") for script in scripts]
+        work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps)
+        frames = dict(zip((s[0] for s in scripts), _each(work, tasks, 2), strict=True))
+        parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in lectures.SPLITS}
+        for name, count in frames.items():
+            if name == "second":
+                parts["test"].append((name, 0, count))
+            else:
+                cut = count * 95 // 100
+                parts["train"].append((name, 0, cut))
+                parts["val"].append((name, cut, count - cut))
+        record = {
+            "who": f"nobody: a lecturer drawn by lumiere_jax (seed {seed})",
+            "when": "1970-01-01",
+            "purpose": "demonstration and tests",
+        }
+        segments = lectures.place_segments(parts)
+        _check_lengths(segments, f"--minutes={minutes}")
+        return _finish(folder, out, segments, size, fps, "drawn", record, seed)
+
+
+def read_narration(path: Path) -> np.ndarray:
+    """A short narration whole, mono at 16 kHz."""
+    return np.concatenate(list(to_mono(read_sound(path), probe_audio(path).rate)))
+
+
+def _check(out: Path, size: int) -> None:
+    if size not in SIZES:
+        raise UserError(f"--size={size}: use one of {', '.join(map(str, SIZES))}.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        what = "a dataset already" if (out / lectures.DESCRIPTION).exists() else "other files"
+        raise UserError(f"--out={out} holds {what}: remove it, or name another folder.")
+
+
+def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
+    paths = sorted(Path(path) for path in glob.glob(footage))
+    if not paths:
+        raise UserError(
+            f"--footage={footage}: no such file; quote a pattern such as 'talks/*.mp4'."
+        )
+    clips = [media.probe(path) for path in paths]
+    stems = [clip.path.stem for clip in clips]
+    if twin := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise UserError(f"--footage={footage}: two clips are named '{twin}'; rename one of them.")
+    for clip in clips:
+        if crop is not None:
+            media.check_crop(clip, crop)
+        if clip.truncated:
+            tqdm.write(
+                f"{clip.path}: the file is cut off; the {clip.seconds:.1f} s that are whole are used."
+            )
+    return clips
+
+
+def _check_lengths(segments: list[Segment], what: str) -> None:
+    for split in lectures.SPLITS:
+        longest = max((s.frames for s in segments if s.split == split), default=0)
+        if longest < 3:
+            raise UserError(
+                f"{what} is too short: its '{split}' split has {longest} frames in a row and needs "
+                "3; give at least 3 seconds."
+            )
+
+
+@contextmanager
+def _building(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to build in; gone in the end, renamed or not."""
+    folder = out.parent / f".{out.name}.partial"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with lock(folder):
+            try:
+                for old in folder.iterdir():
+                    if old.name != ".lock":
+                        shutil.rmtree(old) if old.is_dir() else old.unlink()
+                (folder / "clips").mkdir()
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"--out={out} cannot be written: {error.strerror or error}.") from error
+
+
+def _each(work: Callable[..., int], tasks: list[tuple[Any, Path]], workers: int) -> list[int]:
+    """Runs `work(item, path, progress)` for each task, in processes where that helps."""
+    if workers < 2 or len(tasks) < 2:
+        return [work(item, path, progress=True) for item, path in tasks]
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool,
+        tqdm(total=len(tasks), desc="clips", unit="clip") as bar,
+    ):
+        futures = [pool.submit(work, item, path, progress=False) for item, path in tasks]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
+
+
+def _write_footage(
+    clip: media.Clip,
+    path: Path,
+    *,
+    figure: str,
+    poses: Path | None,
+    crop: media.Crop | None,
+    size: int,
+    fps: Fraction,
+    progress: bool,
+) -> int:
+    posed = read_poses(figure, clip, fps, size, crop, poses, progress=progress)
+    frames = media.read_frames(clip.path, fps, size, crop)
+    examples = (
+        Example(frame, pose.figure, pose.keypoints)
+        for pose, (_, frame) in zip(posed, frames, strict=True)
+    )
+    bar = tqdm(examples, clip.path.name, clip.frames(fps), unit="frame", disable=not progress)
+    return archive.write_clip(path, bar, media.read_audio(clip.path))
+
+
+def _write_drawn(
+    script: tuple[str, np.ndarray, int],
+    path: Path,
+    *,
+    size: int,
+    seed: int,
+    fps: Fraction,
+    progress: bool,
+) -> int:
+    name, waveform, take = script
+    count = frames_within(len(waveform), fps)
+    drawn = itertools.islice(synthetic.draw_lecture(waveform, fps, size, seed, take), count)
+    examples = (Example(d.frame, d.figure, d.keypoints, d.aperture) for d in drawn)
+    bar = tqdm(examples, name, count, unit="frame", disable=not progress)
+    return archive.write_clip(path, bar, [waveform])
+
+
+def _finish(
+    folder: Path,
+    out: Path,
+    segments: list[Segment],
+    size: int,
+    fps: Fraction,
+    figure: str,
+    consent: dict[str, Any],
+    drawn_seed: int | None = None,
+) -> Dataset:
+    """From archives to the dataset in its place."""
+    archives = folder / "clips"
+    mean, std = lectures.statistics(archives, segments, fps)
+    lectures.build(folder, archives, tuple(segments), fps)
+    (folder / "audio").mkdir()
+    for s in segments:
+        waveform = archive.read_waveform(archives / f"{s.clip}.zip", s.first, s.frames, fps)
+        soundfile.write(folder / s.sound, waveform, RATE, subtype="PCM_16")
+    dataset = Dataset(
+        folder=folder,
+        size=size,
+        fps=fps,
+        figure=figure,
+        segments=tuple(segments),
+        mean=mean,
+        std=std,
+        consent=consent,
+        drawn_seed=drawn_seed,
+    )
+    lectures.write_description(dataset)
+    write_preview(folder / "preview.png", archives, segments)
+    shutil.rmtree(archives)
+    shutil.rmtree(folder / "downloads", ignore_errors=True)
+    (folder / ".lock").unlink()
+    if out.exists():
+        out.rmdir()
+    folder.rename(out)
+    return lectures.open_dataset(out)
+
+
+def write_preview(
+    path: Path, archives: Path, segments: Iterable[Segment], columns: int = 8
+) -> None:
+    """Frame, figure and both overlaid, evenly over all segments: look before you train."""
+    times = [(s.clip, s.first + t) for s in segments for t in range(s.frames)]
+    picked = [times[i] for i in np.linspace(0, len(times) - 1, columns).astype(int)]
+    strips = []
+    for clip, t in picked:
+        example = next(archive.read_examples(archives / f"{clip}.zip", t, 1))
+        frame, figure = archive.decode(example["frame"]), archive.decode(example["figure"])
+        overlay = cv2.addWeighted(frame, 0.5, figure, 0.5, 0)
+        strips.append(np.concatenate([frame, figure, overlay]))
+    picture = np.concatenate(strips, axis=1)
+    path.write_bytes(archive.encode_png(picture))
