@@ -128,7 +128,7 @@ def _capsules(cells: _Cells, part: int, start, end, widths, along, across) -> No
     axis = axis / length
     normal = axis[:, ::-1] * (-1, 1)
     u = (along[:, 1:] - along[:, :1]) / length * axis
-    v = (across[:, 1:] - across[:, :1]) / widths.sum(1, keepdims=True) * normal
+    v = (across[:, 1:] - across[:, :1]) / np.maximum(widths.sum(1, keepdims=True), 1e-3) * normal
     maps = np.stack([u, v], 1)
     origin = np.stack([along[:, 0], across.mean(1)], 1) - (maps @ start[:, :, None])[:, :, 0]
     affine = np.concatenate([maps, origin[:, :, None]], 2)

@@ -122,7 +122,7 @@ def read_poses(
 
 
 def _read(source, clip, fps, size, crop, folder: Path | None, progress: bool) -> Iterator[Pose]:
-    total, name = round(clip.seconds * fps), f"poses {clip.path.name}"
+    total, name = clip.frames(fps), f"poses {clip.path.name}"
     with tqdm(total=total, desc=name, disable=not progress) as bar:
         read = _densepose if source == "densepose" else partial(_drawn, source)
         yield from read(clip, fps, size, crop, folder, bar)

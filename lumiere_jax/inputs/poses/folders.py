@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-import av
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import containers
 
 
 def natural(name: str) -> list:
@@ -27,8 +27,8 @@ def pose_folder(poses_dir: Path | None, clip: Path, source: str) -> Path:
 
 def check_number(poses: int, folder: Path, clip: Path) -> None:
     """Raises UserError unless there is one pose for every frame in the clip's video stream."""
-    with av.open(str(clip)) as container:
-        frames = sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
+    with containers.open_track(clip, "video") as track:
+        frames = sum(not packet.is_discard for packet in containers.packets(track))
     if poses != frames:
         raise UserError(
             f"{folder} holds {poses} poses but {clip} has {frames} frames: run the pose estimator "
@@ -36,7 +36,7 @@ def check_number(poses: int, folder: Path, clip: Path) -> None:
         )
 
 
-def follow(boxes: list[Int[np.ndarray, "people 4"]]) -> Int[np.ndarray, "frames"]:
+def follow(boxes: list[Float[np.ndarray, "_ 4"]]) -> Int[np.ndarray, "frames"]:
     """Which person of each frame is the largest that persists, -1 where that one is missing.
 
     People (x0, y0, x1, y1) are followed from frame to frame by the overlap of their boxes; the one

@@ -30,6 +30,8 @@ def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
                 numbers = np.asarray(person.get(name) or np.zeros(3 * count), np.float64)
                 if numbers.shape != (3 * count,):
                     raise ValueError(f"{name} holds {numbers.size} numbers, not {3 * count}")
+                if not (np.abs(numbers) < 1e6).all():
+                    raise ValueError(f"{name} holds numbers that are no keypoints")
                 found[first : first + count] = numbers.reshape(count, 3)
                 first += count
     except OSError as error:
@@ -40,8 +42,6 @@ def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
             "write it with --model_pose BODY_25 --write_json."
         ) from error
     seen = keypoints[..., 2] > 0
-    if not np.isfinite(keypoints).all() or np.abs(keypoints).max(initial=0) > 1e6:
-        raise UserError(f"{path} holds numbers that are no keypoints; write it again.")
     if (seen.sum(-1) > 5).any() and keypoints[seen][:, :2].max() <= 1:
         raise UserError(f"{path} is not in pixels; run OpenPose with --keypoint_scale 0.")
     return keypoints

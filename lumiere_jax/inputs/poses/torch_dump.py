@@ -5,6 +5,7 @@ needs: tensors, which stay unread until they are wanted, and the results' classe
 empty records. Both layouts are read: the zip archive, and the older sequence of pickles.
 """
 
+import io
 import pickle
 import pickletools
 import struct
@@ -12,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Tensor:
 class _Unpickler(pickle.Unpickler):
     # Everything handed out is immutable or made for this file, so that a file cannot leave
     # anything behind in this process.
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: io.BufferedIOBase):
         super().__init__(stream)
         self.dtypes: dict[str, str] = {}
 
@@ -88,7 +89,7 @@ def _tensor(storage, offset, shape, stride, *_) -> Tensor:
     return Tensor(key, dtype, count, offset, tuple(shape), tuple(stride))
 
 
-def _load(stream: BinaryIO) -> tuple[Any, dict[str, str]]:
+def _load(stream: io.BufferedIOBase) -> tuple[Any, dict[str, str]]:
     """One pickle, and the types of its storages. The unpickler reserves memory up to the highest
     number in the memo, so that is looked at first."""
     start = stream.tell()
@@ -114,7 +115,7 @@ def _read(path: Path, places: dict[str, tuple[int, int]], tensor: Tensor) -> np.
     return view.copy()
 
 
-def _zip_places(file: BinaryIO, archive: zipfile.ZipFile, folder: str) -> dict:
+def _zip_places(file: io.BufferedIOBase, archive: zipfile.ZipFile, folder: str) -> dict:
     places = {}
     prefix = f"{folder}/data/"
     for info in archive.infolist():
@@ -131,7 +132,7 @@ def _zip_places(file: BinaryIO, archive: zipfile.ZipFile, folder: str) -> dict:
     return places
 
 
-def _open_zip(file: BinaryIO) -> tuple[Any, dict]:
+def _open_zip(file: io.BufferedIOBase) -> tuple[Any, dict]:
     with zipfile.ZipFile(file) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1 or archive.getinfo(pickles[0]).compress_type != zipfile.ZIP_STORED:
@@ -141,11 +142,10 @@ def _open_zip(file: BinaryIO) -> tuple[Any, dict]:
         if order in archive.namelist() and archive.read(order) != b"little":
             raise ValueError("its numbers are big-endian")
         places = _zip_places(file, archive, folder)
-        with archive.open(pickles[0]) as stream:
-            return _load(stream)[0], places
+        return _load(io.BytesIO(archive.read(pickles[0])))[0], places
 
 
-def _open_legacy(file: BinaryIO, size: int) -> tuple[Any, dict]:
+def _open_legacy(file: io.BufferedIOBase, size: int) -> tuple[Any, dict]:
     if _load(file)[0] != _MAGIC:
         raise ValueError("it is a pickle, but not one of torch.save")
     _load(file), _load(file)  # protocol version, sizes of the machine's integers

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.poses import folders
+
+
+def test_names_sort_by_their_numbers():
+    names = ["f10_IUV.png", "f9_IUV.png", "f010_IUV.png", "a_2_1", "a_1_12", "7", ""]
+    assert sorted(names[:2], key=folders.natural) == ["f9_IUV.png", "f10_IUV.png"]
+    sorted(names, key=folders.natural)  # numbers and words compare
+
+
+def test_the_clips_own_folder_comes_before_the_common_one(tmp_path):
+    assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path
+    (tmp_path / "a").mkdir()
+    assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path / "a"
+    with pytest.raises(UserError, match="--poses"):
+        folders.pose_folder(None, tmp_path / "a.mp4", "openpose")
+    with pytest.raises(UserError, match="nowhere"):
+        folders.pose_folder(tmp_path / "nowhere", tmp_path / "a.mp4", "openpose")
+
+
+def test_the_largest_that_persists_is_followed_whatever_the_order():
+    generator = np.random.default_rng(0)
+    speaker, guest = np.array([100, 100, 300, 400.0]), np.array([500, 150, 600, 300.0])
+    passing = np.array([0, 0, 640, 480.0])  # larger than either, for two frames
+    boxes, truth = [], []
+    for frame in range(50):
+        people = [speaker + frame, guest - frame] + [passing] * (frame in (20, 21))
+        order = generator.permutation(len(people))
+        present = [i for i in order if i or frame != 30]
+        boxes.append(np.array([people[i] for i in present]))
+        truth.append(present.index(0) if 0 in present else -1)
+    chosen = folders.follow(boxes)
+    np.testing.assert_array_equal(chosen, truth)
+
+
+def test_nobody_anywhere():
+    np.testing.assert_array_equal(folders.follow([np.zeros((0, 4))] * 3), [-1, -1, -1])

@@ -1,0 +1,178 @@
+import os
+import signal
+import subprocess
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import media
+from lumiere_jax.inputs.poses import mediapipe
+
+
+def numbered(count, columns):
+    points = np.zeros((count, columns), np.float32)
+    points[:, 0] = np.arange(count)
+    points[:, -1] = 1 if columns == 2 else 0.5
+    return points
+
+
+def test_the_body_is_mapped_by_name():
+    pose = numbered(33, 3)
+    pose[11, 2] = 0.25
+    keypoints = mediapipe.to_keypoints(pose, None, None, None)
+    wanted = [0, 11.5, 12, 14, 16, 11, 13, 15, 23.5, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7]
+    wanted += [31, 0, 29, 32, 0, 30]
+    np.testing.assert_array_equal(keypoints[:25, 0], wanted)
+    absent = np.flatnonzero(keypoints[:25, 2] == 0)
+    np.testing.assert_array_equal(absent, [20, 23])  # MediaPipe has no small toes
+    assert keypoints[1, 2] == 0.25 and not keypoints[25:].any()
+
+
+def test_hands_keep_their_order_and_side():
+    left, right = numbered(21, 2), numbered(21, 2) + 100
+    keypoints = mediapipe.to_keypoints(None, None, left, right)
+    np.testing.assert_array_equal(keypoints[95:116, :2], left)
+    np.testing.assert_array_equal(keypoints[116:, :2], right)
+    assert (keypoints[95:, 2] == 1).all() and not keypoints[:95].any()
+
+
+def test_the_face_is_mapped_from_the_persons_right():
+    keypoints = mediapipe.to_keypoints(None, numbered(478, 2), None, None)[25:95]
+    assert (keypoints[:, 2] == 1).all()
+    known = {0: 127, 3: 95, 8: 152, 16: 356, 17: 70, 26: 300, 27: 87, 30: 4, 36: 33, 45: 263}
+    known |= {48: 61, 54: 291, 57: 17, 60: 78, 62: 13, 64: 308, 66: 14, 68: 468, 69: 473}
+    for place, source in known.items():
+        assert keypoints[place, 0] == source, place
+
+
+def test_a_program_that_cannot_start_says_what_to_do(tmp_path, monkeypatch):
+    program = tmp_path / "holistic.py"
+    program.write_text("import sys; print('some', file=sys.stderr); sys.exit('no network here')")
+    monkeypatch.setattr(mediapipe, "_PROGRAM", program)
+    with pytest.raises(UserError, match=r"holistic\.py cannot start \(no network here\).*--poses"):
+        next(mediapipe.read_landmarks(iter(()), 64))
+
+
+def echo(tmp_path, monkeypatch, body):
+    """A stand-in for the program, without dependencies."""
+    program = tmp_path / "holistic.py"
+    program.write_text(
+        "import sys, os, time\nout = sys.stdout.buffer\nout.write(b'ready\\n'); out.flush()\n"
+        "side, size = int(sys.argv[1]), int(sys.argv[2])\n"
+        "record = 4 + 4 * (99 + 956 + 84) + (size * size + 7) // 8\n" + body
+    )
+    monkeypatch.setattr(mediapipe, "_PROGRAM", program)
+
+
+PICTURE = np.zeros((mediapipe.SIDE, mediapipe.SIDE, 3), np.uint8)
+
+
+def test_pictures_go_in_and_landmarks_come_out_in_order(tmp_path, monkeypatch):
+    """A silhouette of 1024 px is larger than a pipe: neither side may wait for the other."""
+    echo(
+        tmp_path,
+        monkeypatch,
+        "while data := sys.stdin.buffer.read(side * side * 3):\n"
+        "    out.write(bytes([0, 0, 1, 0]) + bytes(4 * (99 + 956 + 84)))\n"
+        "    out.write(bytes([data[0]]) * ((size * size + 7) // 8)); out.flush()\n",
+    )
+    pictures = (PICTURE + np.uint8(255 * (i % 2)) for i in range(9))
+    read = list(mediapipe.read_landmarks(pictures, 1024))
+    assert [silhouette.all() for _, silhouette in read] == [False, True] * 4 + [False]
+    assert all(keypoints[95:116, 2].all() for keypoints, _ in read)
+
+
+def test_an_error_in_the_footage_reaches_the_reader(tmp_path, monkeypatch):
+    echo(
+        tmp_path,
+        monkeypatch,
+        "while sys.stdin.buffer.read(side * side * 3): out.write(bytes(record)); out.flush()\n",
+    )
+
+    def pictures():
+        yield PICTURE
+        raise UserError("the clip broke")
+
+    read = mediapipe.read_landmarks(pictures(), 64)
+    next(read)
+    with pytest.raises(UserError, match="the clip broke"):
+        next(read)
+
+
+def test_the_program_ends_when_nobody_reads_on(tmp_path, monkeypatch):
+    note = tmp_path / "pid"
+    echo(
+        tmp_path,
+        monkeypatch,
+        f"open({str(note)!r}, 'w').write(str(os.getpid()))\n"
+        "while sys.stdin.buffer.read(side * side * 3): out.write(bytes(record)); out.flush()\n",
+    )
+    read = mediapipe.read_landmarks(iter([PICTURE] * 100), 64)
+    next(read)
+    read.close()
+    wait_for_end(int(note.read_text()))
+
+
+def wait_for_end(pid):
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the program lives on")
+
+
+@pytest.fixture(scope="module")
+def one_second():
+    """The first poses of real footage; the first use installs mediapipe in its environment."""
+    import pathlib
+
+    clip = pathlib.Path(__file__).resolve().parents[4] / "shared/footage/gestures.mp4"
+    if not clip.is_file():
+        pytest.skip("needs the real footage in ../shared, which is not part of the project")
+    fps, crop = Fraction(10), media.Crop(0, 420, 1080)
+    pictures = [picture for _, picture in media.read_frames(clip, fps, mediapipe.SIDE, crop)][:20]
+    return list(mediapipe.read_landmarks(iter(pictures), 128))
+
+
+def test_real_footage_gives_a_whole_person(one_second):
+    keypoints = np.stack([points for points, _ in one_second])
+    assert (keypoints[:, 25:95, 2] == 1).all()
+    assert (keypoints[:, 95, 2] > 0).mean() > 0.7 and (keypoints[:, 116, 2] > 0).mean() > 0.7
+    x, y = keypoints[..., 0], keypoints[..., 1]
+    assert (x[:, 2] < x[:, 5]).all()  # his right shoulder is at the picture's left
+    assert (x[:, 25 + 0] < x[:, 25 + 16]).all() and (y[:, 25 + 8] > y[:, 25 + 27]).all()
+    assert (x[:, 25 + 36] < x[:, 25 + 68]).all() and (x[:, 25 + 68] < x[:, 25 + 39]).all()
+    with_hand = keypoints[:, 116, 2] > 0
+    assert np.hypot(x[:, 116] - x[:, 4], y[:, 116] - y[:, 4])[with_hand].max() < 0.1
+    share = np.mean([silhouette.mean() for _, silhouette in one_second])
+    assert 0.25 < share < 0.6
+
+
+def test_the_program_ends_with_the_process_that_started_it(one_second, tmp_path):
+    """Killed outright, a parent cannot tidy up; a forked child may still hold the pipe open."""
+    import uv
+
+    parent = subprocess.Popen(["sleep", "60"])
+    command = [uv.find_uv_bin(), "run", "--no-project", "--script", str(mediapipe._PROGRAM)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    program = subprocess.Popen(
+        [*command, "512", "64", str(parent.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    try:
+        assert program.stdout.readline() == b"ready\n"
+        parent.kill()
+        parent.wait()
+        assert program.wait(timeout=10) != 0
+    finally:
+        program.kill()
+        program.communicate()
