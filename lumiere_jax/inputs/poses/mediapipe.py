@@ -3,6 +3,7 @@
 import os
 import queue
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -69,7 +70,8 @@ def _last_line(errors) -> str:
 def _program(size: int) -> Iterator[subprocess.Popen]:
     """The running program, past its start. The second try is for a machine without a network,
     where what an earlier run installed is enough."""
-    command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress", "--script"]
+    command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress"]
+    command += ["--python", sys.executable, "--script"]
     arguments = [str(_PROGRAM), str(SIDE), str(size), str(os.getpid())]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     message = ""
