@@ -17,6 +17,7 @@ NOT_MEDIA = {"concat", "concatf", "dash", "hls", "imf", "rtsp", "sap", "sdp", "t
 # Formats whose header says how long the file should be; elsewhere lengths are estimates.
 DECLARING = {"aiff", "avi", "flac", "matroska", "mov", "w64", "wav"}
 BUFFER = 1 << 18
+NAMES = {"video": "picture", "audio": "sound"}
 
 
 @dataclass
@@ -38,8 +39,10 @@ class Track:
         if not DECLARING & set(self.container.format.name.split(",")):
             return None
         start = self.time(self.stream.start_time) or Fraction(0)
-        if self.stream.duration:
-            return start + self.time(self.stream.duration)
+        # Of a cut AVI, FFmpeg estimates the duration anew; the count is still the header's.
+        avi = self.container.format.name == "avi"
+        if length := self.stream.frames if avi else self.stream.duration:
+            return start + self.time(length)
         if spoken := self.stream.metadata.get("DURATION"):  # Matroska's tag of a track
             with contextlib.suppress(ValueError):
                 hours, minutes, seconds = spoken.strip("\0").split(":")
@@ -60,8 +63,11 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check its rights.") from error
     with file:
-        if not file.read(1):
+        head = file.read(16)
+        if not head:
             raise UserError(f"{path}: the file is empty (0 bytes); copy or record it again.")
+        if head.startswith(b"#EXTM3U"):  # FFmpeg would try its files again for seconds
+            raise _not_media(path)
         file.seek(0)
         # The file is handed over open, so no protocol is needed, and none is allowed: what a
         # playlist or a reference in it names stays closed.
@@ -91,20 +97,14 @@ def open_track(path: str | Path, kind: str) -> Iterator[Track]:
     with open_media(path) as container:
         stream = _best(container, kind)
         if stream is None:
-            what = "picture" if kind == "video" else "sound"
-            held = "sound" if container.streams.audio else "picture"
+            other = "audio" if kind == "video" else "video"
+            only = f", only {NAMES[other]}" if _best(container, other) else ""
             raise UserError(
-                f"{path}: there is no {what} in this file"
-                + (
-                    f", only {held}"
-                    if _best(container, "audio") or _best(container, "video")
-                    else ""
-                )
-                + f"; use one that has {what}."
+                f"{path}: there is no {NAMES[kind]} in this file{only}; choose a file that has it."
             )
         if stream.codec_context is None:
             raise UserError(
-                f"{path}: its {kind} is coded in a way that cannot be decoded (protected or "
+                f"{path}: its {NAMES[kind]} is coded in a way that cannot be decoded (protected or "
                 "unknown); export it as H.264 with AAC."
             )
         for other in container.streams:

@@ -17,7 +17,7 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.containers import Track, decode, decoded, open_track, packets
@@ -282,7 +282,7 @@ def _plain(frame: av.VideoFrame, aspect: Fraction) -> Picture:
     ).to_ndarray()
 
 
-def _turned(frame: av.VideoFrame, picture: Picture) -> Picture:
+def _turned(frame: av.VideoFrame, picture: Picture) -> UInt8[np.ndarray, "_ _ 3"]:
     """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
     if "DISPLAYMATRIX" not in frame.side_data:
         return picture
