@@ -13,12 +13,20 @@ from lumiere_jax.inputs.lectures import Dataset
 
 Fetch = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 MEMORY = 2
+FOREVER = np.iinfo(np.int64).max
 # Seeds near zero permute hardly at all: the cipher wants bits in its key.
 KEY = (2654435769, 1013904223, 1779033703)
 
 
 def _batches(
-    fetch: Fetch, names: list[str], types: list, batch: int, items: int, seed: int, first: int
+    fetch: Fetch,
+    names: list[str],
+    types: list,
+    batch: int,
+    items: int,
+    seed: int,
+    first: int,
+    last: int,
 ):
     """The shared pipeline: indices, a fetch in NumPy, names; decoding is mapped on top."""
     import tensorflow as tf
@@ -41,7 +49,7 @@ def _batches(
         arrays = tf.numpy_function(fetch, [index], types)
         return dict(zip(names, arrays, strict=True))
 
-    steps = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    steps = tf.data.Dataset.range(first, last)
     return steps.map(indices).map(load, num_parallel_calls=2, deterministic=True)
 
 
@@ -70,7 +78,7 @@ def _run(dataset) -> Iterator[dict[str, np.ndarray]]:
 
 
 def figure_batches(
-    dataset: Dataset, split: str, batch: int, seed: int, first: int = 0
+    dataset: Dataset, split: str, batch: int, seed: int, first: int = 0, last: int = FOREVER
 ) -> Iterator[dict[str, np.ndarray]]:
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     source = dataset.records(split)
@@ -90,6 +98,7 @@ def figure_batches(
         dataset.frames(split),
         seed,
         first,
+        last,
     )
     return _run(batches.map(_decode({"figure": ()}, dataset.size), num_parallel_calls=2))
 
@@ -109,7 +118,13 @@ def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
 
 
 def triplet_batches(
-    dataset: Dataset, split: str, batch: int, seed: int, stride: int = 30, first: int = 0
+    dataset: Dataset,
+    split: str,
+    batch: int,
+    seed: int,
+    stride: int = 30,
+    first: int = 0,
+    last: int = FOREVER,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
     source = dataset.records(split)
@@ -133,6 +148,7 @@ def triplet_batches(
         len(targets),
         seed,
         first,
+        last,
     )
     lead = (MEMORY + 1,)
     return _run(
@@ -141,7 +157,12 @@ def triplet_batches(
 
 
 def window_batches(
-    windows: np.ndarray, codes: np.ndarray, batch: int, seed: int, first: int = 0
+    windows: np.ndarray,
+    codes: np.ndarray,
+    batch: int,
+    seed: int,
+    first: int = 0,
+    last: int = FOREVER,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Audio windows (batch, width, 40) and the codes (batch, code) of their frames."""
 
@@ -157,5 +178,6 @@ def window_batches(
             len(codes),
             seed,
             first,
+            last,
         )
     )

@@ -11,15 +11,17 @@ import orbax.checkpoint as ocp
 from lumiere_jax.errors import UserError
 from lumiere_jax.training.stage import Stage, State
 
+CHECKPOINTS = "checkpoints"
+
 
 @contextlib.contextmanager
 def open_checkpoints(folder: Path, keep: int = 2) -> Iterator[ocp.CheckpointManager]:
-    """A manager of `folder` that waits for its writes and closes in the end."""
+    """A manager of a stage's folder that waits for its writes and closes in the end."""
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, todelete_subdir=".deleted", enable_background_delete=True
     )
     with ocp.CheckpointManager(
-        folder.absolute(), options=options, item_names=("state", "metadata")
+        (folder / CHECKPOINTS).absolute(), options=options, item_names=("state", "metadata")
     ) as manager:
         try:
             yield manager
@@ -40,7 +42,7 @@ def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any])
 
 def latest_step(folder: Path) -> int | None:
     """The newest whole step in a stage's folder, or None."""
-    if not folder.is_dir():
+    if not (folder / CHECKPOINTS).is_dir():
         return None
     with open_checkpoints(folder) as manager:
         return manager.latest_step()
@@ -59,20 +61,20 @@ def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State
     ).state
 
 
-def restore_frozen(workdir: Path, stage: Stage) -> dict[str, Any]:
-    """Each network's variables for use, by name, from a stage that has been trained.
-
-    Raises:
-      UserError: the stage has no checkpoint in `workdir`.
-    """
-    folder = workdir / stage.name
-    if latest_step(folder) is None:
+def require(workdir: Path, stage: Stage) -> None:
+    """Raises a UserError unless the stage has a checkpoint in `workdir`."""
+    if latest_step(workdir / stage.name) is None:
         raise UserError(
             f"{workdir} holds no trained '{stage.name}' stage: "
             f"run train.py with --stage={stage.name} (or all) on this workdir first."
         )
+
+
+def restore_frozen(workdir: Path, stage: Stage) -> dict[str, Any]:
+    """Each network's variables for use, by name, from a stage that has been trained."""
+    require(workdir, stage)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    with open_checkpoints(folder) as manager:
+    with open_checkpoints(workdir / stage.name) as manager:
         step = manager.latest_step()
         assert step is not None
         state = restore(manager, step, abstract_state(stage, sharding))

@@ -162,9 +162,7 @@ def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
         if crop is not None:
             media.check_crop(clip, crop)
         if clip.truncated:
-            tqdm.write(
-                f"{clip.path}: the file is cut off; the {clip.seconds:.1f} s that are whole are used."
-            )
+            tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
     return clips
 
 

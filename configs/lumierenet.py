@@ -1,0 +1,58 @@
+"""Presets of LumièreNet (Kim and Ganapathi 2019).
+
+paper  the paper's numbers, for an accelerator and hours of footage
+small  a clip of seconds to minutes on two cores in 30 minutes
+demo   the drawn lecturer at 128 px on two cores in seven minutes
+tiny   tests: seconds, and nothing to look at
+
+    python train.py --config=configs/lumierenet.py:small --data=data/ada --workdir=runs/ada
+"""
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.systems.lumierenet import Config
+
+
+def paper() -> Config:
+    """Every number that the paper gives; what it leaves open is in the README's table."""
+    return Config()
+
+
+def small() -> Config:
+    """Width 32, a pixel term, every frame a target, a moving average of G for inference."""
+    config = Config(vgg="none", checkpoint_seconds=60)
+    v, b, s = config.vae, config.blstm, config.seqpix2pix
+    v.steps, v.batch, v.learning_rate, v.kl, v.pixel = 1_500, 8, 1e-3, 2e-5, 1.0
+    v.mouth, v.eyes, v.hands, v.face = 30.0, 8.0, 4.0, 4.0
+    b.steps, b.batch, b.learning_rate = 1_500, 64, 5e-4
+    s.width, s.batch, s.stride, s.steps = 32, 2, 1, 2_500
+    s.pixel, s.average = 50.0, 0.998
+    return config
+
+
+def demo() -> Config:
+    """Seven minutes for all three stages on the drawn lecturer."""
+    config = small()
+    config.checkpoint_seconds = 12
+    config.vae.steps = 700
+    config.blstm.steps = 900
+    config.seqpix2pix.steps, config.seqpix2pix.batch = 700, 1
+    return config
+
+
+def tiny() -> Config:
+    """Every part at its smallest."""
+    config = small()
+    config.vae.steps, config.vae.batch, config.vae.code = 4, 2, 8
+    config.blstm.steps, config.blstm.batch, config.blstm.cells = 4, 4, 8
+    config.seqpix2pix.steps, config.seqpix2pix.batch, config.seqpix2pix.width = 2, 1, 4
+    return config
+
+
+PRESETS = {preset.__name__: preset for preset in (paper, small, demo, tiny)}
+
+
+def get_config(preset: str = "small") -> Config:
+    """The config of a preset, by name."""
+    if preset not in PRESETS:
+        raise UserError(f"there is no preset '{preset}': choose {', '.join(PRESETS)}.")
+    return PRESETS[preset]()

@@ -1,0 +1,131 @@
+"""What a workdir says of itself (`run.json`): size, statistics, consent, config, versions."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lumiere_jax
+from lumiere_jax.errors import UserError
+from lumiere_jax.systems.lumierenet import Config, check_config
+
+FILE = "run.json"
+FORMAT = 1
+# A checkpoint fits only the networks it was made from.
+ARCHITECTURE = {
+    "vae": ("code",),
+    "blstm": ("cells", "window", "delay"),
+    "seqpix2pix": ("width", "conditional_discriminator", "average"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A workdir's identity; what synthesis needs besides the checkpoints."""
+
+    size: int
+    fps: Fraction
+    mean: np.ndarray
+    std: np.ndarray
+    consent: dict[str, Any]
+    drawn_seed: int | None
+    config: Config
+
+
+def write_run(workdir: Path, run: Run) -> None:
+    """Writes `run.json`, whole or not at all."""
+    values = {
+        "format": FORMAT,
+        "size": run.size,
+        "fps": str(run.fps),
+        "mean": run.mean.tolist(),
+        "std": run.std.tolist(),
+        "consent": run.consent,
+        "drawn_seed": run.drawn_seed,
+        "config": asdict(run.config),
+        "versions": {
+            "lumiere_jax": lumiere_jax.__version__,
+            **{name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint")},
+        },
+    }
+    partial = workdir / f".{FILE}.partial"
+    partial.write_text(json.dumps(values, indent=1) + "\n")
+    partial.rename(workdir / FILE)
+
+
+def read_run(workdir: Path) -> Run:
+    """Raises a UserError where the workdir is none, or of another system or format."""
+    path = workdir / FILE
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{workdir} is not a trained workdir ({FILE} cannot be read): run train.py first."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): train into a new --workdir.") from error
+    try:
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']} is not {FORMAT}")
+        if values["config"]["system"] != "lumierenet":
+            raise UserError(
+                f"{workdir} was trained for the system '{values['config']['system']}', not for "
+                "lumierenet: name another --workdir."
+            )
+        return Run(
+            size=int(values["size"]),
+            fps=Fraction(values["fps"]),
+            mean=np.array(values["mean"], np.float32),
+            std=np.array(values["std"], np.float32),
+            consent=values["consent"],
+            drawn_seed=values["drawn_seed"],
+            config=_fill(Config(), values["config"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): train into a new --workdir.") from error
+
+
+def _fill(config: Any, values: Mapping[str, Any]) -> Any:
+    for item in fields(config):
+        if item.name in values:
+            old, new = getattr(config, item.name), values[item.name]
+            if is_dataclass(old):
+                _fill(old, new)
+            else:
+                setattr(config, item.name, tuple(new) if isinstance(old, tuple) else new)
+    return config
+
+
+def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
+    """Raises a UserError unless `run` can go on in a workdir with these trained stages."""
+    if not (workdir / FILE).exists():
+        return
+    old = read_run(workdir)
+    if old.size != run.size:
+        raise UserError(
+            f"{workdir} was trained at {old.size} px and the data has {run.size} px: "
+            f"name another --workdir, or prepare the footage with --size={old.size}."
+        )
+    for stage in trained:
+        for key in ARCHITECTURE[stage]:
+            before = getattr(getattr(old.config, stage), key)
+            now = getattr(getattr(run.config, stage), key)
+            if before != now:
+                raise UserError(
+                    f"{workdir} was trained with {stage}.{key}={before}, not {now}: "
+                    f"use --config.{stage}.{key}={before}, or name another --workdir."
+                )
+
+
+def checked(config: Config) -> Config:
+    """The config with its lists in order, checked."""
+    config.vgg_layers = tuple(
+        name.strip() for item in config.vgg_layers for name in item.split(",") if name.strip()
+    )
+    check_config(config)
+    return config

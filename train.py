@@ -1,0 +1,39 @@
+"""Train a lecturer's model: the VAE of pose figures, then the BLSTM and SeqPix2Pix.
+
+  python train.py --config=configs/lumierenet.py:small --data=data/ada --workdir=runs/ada
+
+A run that was stopped goes on where it was: give the same command again. Presets of
+configs/lumierenet.py: paper (an accelerator), small (two cores), demo (the drawn lecturer), tiny
+(tests). Any field can be set: --config.seqpix2pix.steps=200. Watch: tensorboard --logdir=runs/ada
+"""
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.workflows import cli
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "A config file and preset, FILE:PRESET.")
+DATA = flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Checkpoints and logs go here.")
+STAGE = flags.DEFINE_string("stage", "all", "One of all, vae, blstm, seqpix2pix.")
+
+
+def main() -> None:
+    if CONFIG.value is None or DATA.value is None or WORKDIR.value is None:
+        raise UserError("name --config, --data and --workdir (see --help).")
+    from lumiere_jax.workflows.train import train
+
+    train(
+        config=CONFIG.value,
+        data=Path(DATA.value),
+        workdir=Path(WORKDIR.value),
+        stage=STAGE.value,
+    )
+    print(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")
+
+
+if __name__ == "__main__":
+    cli.run(main)
