@@ -86,6 +86,8 @@ def _matrix(kernel: jax.Array, dtype: DTypeLike) -> jax.Array:
 
 
 def _cpu_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    if _wide(x, kernel) and x.dtype == jnp.float32:
+        return _native_down(x, kernel)  # forward, and in float32, XLA's own is the faster one
     b, rows, cols, _ = x.shape
     y = _dot(_windows4(x), _matrix(kernel, x.dtype), (1, 0))
     return y.reshape(b, rows // 2, cols // 2, -1).astype(x.dtype)
@@ -97,10 +99,36 @@ def _cpu_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _overlap_add4(windows, (b, 2 * h, 2 * w, kernel.shape[2])).astype(x.dtype)
 
 
+def _wide(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether pictures outweigh the kernel, so that moving 16 windows of them costs the most."""
+    pixels, (_, _, c, o) = x.size // (4 * x.shape[-1]), kernel.shape
+    return pixels > 4 * o and o < 4 * c
+
+
 def _cpu_down_grads(x, kernel, dy):
+    if _wide(x, kernel):
+        return _cpu_wide_down_grads(x, kernel, dy)
     dy = dy.reshape(-1, dy.shape[-1])
     dx = _overlap_add4(_dot(dy, _matrix(kernel, x.dtype), (1, 1)), x.shape)
     dkernel = _dot(_windows4(x), dy, (0, 0))
+    return dx.astype(x.dtype), dkernel.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _cpu_wide_down_grads(x, kernel, dy):
+    """As a 2x2 convolution over space-to-depth: four shifts of dy serve both gradients."""
+    (b, rows, cols, c), o = x.shape, dy.shape[-1]
+    h, w = rows // 2 + 1, cols // 2 + 1
+    pads = [((0, 0), (i, 1 - i), (j, 1 - j), (0, 0)) for i in range(2) for j in range(2)]
+    shifts = jnp.concatenate([jnp.pad(dy, pad) for pad in pads], axis=-1).reshape(-1, 4 * o)
+
+    taps = kernel.reshape(2, 2, 2, 2, c, o)  # row shift, row parity, column shift, column parity
+    matrix = taps.transpose(1, 3, 4, 0, 2, 5).reshape(4 * c, 4 * o).astype(x.dtype)
+    blocks = _dot(shifts, matrix, (1, 1)).reshape(b, h, w, 2, 2 * c)
+    dx = jnp.swapaxes(blocks, 2, 3).reshape(b, 2 * h, 2 * w, c)[:, 1:-1, 1:-1]
+
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, h, 2, w, 2 * c)
+    blocks = jnp.swapaxes(padded, 2, 3).reshape(-1, 4 * c)
+    dkernel = _dot(blocks, shifts, (0, 0)).reshape(2, 2, c, 2, 2, o).transpose(3, 0, 4, 1, 2, 5)
     return dx.astype(x.dtype), dkernel.reshape(kernel.shape).astype(kernel.dtype)
 
 

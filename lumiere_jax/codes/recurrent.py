@@ -47,9 +47,7 @@ class LSTM(nn.Module):
             return (nn.sigmoid(o) * jnp.tanh(c), c), None
 
         start = jnp.zeros((a.shape[0], self.cells), gates.dtype)
-        (h, _), _ = lax.scan(
-            step, (start, start), jnp.swapaxes(gates, 0, 1), reverse=self.reverse, unroll=True
-        )
+        (h, _), _ = lax.scan(step, (start, start), jnp.swapaxes(gates, 0, 1), reverse=self.reverse)
         return h
 
 

@@ -32,21 +32,26 @@ def test_depth_follows_size(size, convolutions):
     assert f"down{convolutions}" not in variables["params"]
 
 
-def test_a_logit_sees_every_pixel_of_its_own_picture_and_no_other():
+@pytest.fixture(scope="module")
+def variables():
+    y = jnp.zeros((1, 32, 32, 3))
+    return jax.jit(NET.init, static_argnames="train")(jax.random.key(1), y, train=False)
+
+
+def test_a_logit_sees_every_pixel_of_its_own_picture_and_no_other(variables):
     y = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3), minval=-1)
-    variables = jax.jit(NET.init, static_argnames="train")(jax.random.key(1), y, train=False)
     gradient = jax.jit(jax.grad(lambda y: NET.apply(variables, y, train=False)[1]))(y)
     assert float((jnp.abs(gradient[1]) > 0).mean()) > 0.99
     np.testing.assert_array_equal(gradient[jnp.array([0, 2])], 0)
 
 
-def test_training_reaches_every_parameter():
+def test_training_reaches_every_parameter(variables):
     y = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3), minval=-1)
-    variables = jax.jit(NET.init, static_argnames="train")(jax.random.key(1), y, train=True)
 
     def loss(params):
-        variables_ = {**variables, "params": params}
-        logits, _ = NET.apply(variables_, y, train=True, mutable=["batch_stats"])
+        logits, _ = NET.apply(
+            {**variables, "params": params}, y, train=True, mutable=["batch_stats"]
+        )
         return jnp.sum(logits**2)
 
     gradients = jax.jit(jax.grad(loss))(variables["params"])

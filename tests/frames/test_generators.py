@@ -61,36 +61,29 @@ def test_synthesis_does_not_depend_on_the_batch(variables, x):
     assert float(jnp.abs(whole).max()) <= 1
 
 
-def test_training_uses_batch_statistics_dropout_and_updates_averages(variables, x):
-    def apply(x, key):
-        return NET.apply(variables, x, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
+def test_training_reaches_everything_with_batch_statistics_and_dropout(variables, x):
+    @jax.jit
+    def step(params, x, key):
+        def loss(params, x):
+            y, updates = NET.apply(
+                {**variables, "params": params},
+                x,
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
+            return jnp.sum(y[0] ** 2), (y, updates["batch_stats"])
 
-    apply = jax.jit(apply)
-    y, updates = apply(x, jax.random.key(0))
-    again, _ = apply(x, jax.random.key(0))
-    other, _ = apply(x, jax.random.key(1))
-    np.testing.assert_array_equal(y, again)
-    assert float(jnp.abs(y - other).max()) > 1e-4
-    changed = jax.tree.map(
-        lambda a, b: bool((a != b).any()), variables["batch_stats"], updates["batch_stats"]
-    )
-    assert all(jax.tree.leaves(changed))
+        return jax.grad(loss, argnums=(0, 1), has_aux=True)(params, x)
 
-
-def test_gradients_reach_every_parameter_and_every_pixel(variables, x):
-    def loss(params, x):
-        y, _ = NET.apply(
-            {**variables, "params": params},
-            x,
-            train=True,
-            rngs={"dropout": jax.random.key(0)},
-            mutable=["batch_stats"],
-        )
-        return jnp.sum(y[0] ** 2)
-
-    params, pixels = jax.jit(jax.grad(loss, argnums=(0, 1)))(variables["params"], x)
+    (params, pixels), (y, averages) = step(variables["params"], x, jax.random.key(0))
     assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(params))
     assert float((jnp.abs(pixels[0]) > 0).mean()) > 0.9
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), variables["batch_stats"], averages)
+    assert all(jax.tree.leaves(changed))
+    np.testing.assert_array_equal(step(variables["params"], x, jax.random.key(0))[1][0], y)
+    other = step(variables["params"], x, jax.random.key(1))[1][0]
+    assert float(jnp.abs(other - y).max()) > 1e-4
 
 
 def test_bf16_stays_close_and_returns_float32(variables, x):
