@@ -6,76 +6,24 @@ parts are DensePose's where it has them: 2 torso and neck, 3 and 4 the right and
 16 upper arms, 19 and 20 forearms (left, right), 24 the face; what only the silhouette knows is 23
 near the head (hair) and 1 elsewhere (clothes). Areas of parts are never blended with each other.
 
-Eyes, irises, brows, lips and the open mouth are painted over the face in colours of their own,
-weighted by the exact share of each pixel that they cover: the paper names their absence as the
-weakness of its figures (section 5, Kim and Ganapathi 2019).
+The features of the face are painted over its part (see `lumiere_jax.figures.face`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.spatial import Delaunay
 
+from lumiere_jax.figures.face import MOUTH, mean_face, paint_features, with_forehead
 from lumiere_jax.shapes import Picture
+
+__all__ = ["MOUTH", "draw_figure"]
 
 CLOTHES, TORSO, RIGHT_HAND, LEFT_HAND, HAIR, FACE = 1, 2, 3, 4, 23, 24
 UPPER_ARM_L, UPPER_ARM_R, FOREARM_L, FOREARM_R = 15, 16, 19, 20
-MOUTH, LIPS, LIDS, EYES, IRISES, BROWS = (
-    (64, 0, 0),
-    (255, 40, 40),
-    (0, 40, 0),
-    (255, 255, 255),
-    (0, 0, 96),
-    (0, 90, 0),
-)
-"""RGB of what is painted explicitly; each is far from the face's own colours, whose blue is 255."""
-
 _SURE = 0.2  # body points that an estimator only guesses are below this
 _SHIFT = 6  # fractional bits of cv2's coordinates
-_FINE = 8  # samples along each side of a pixel in what is painted explicitly
-
-
-@cache
-def mean_face() -> tuple[np.ndarray, np.ndarray]:
-    """68 landmarks of a generic frontal face in face widths from the eyes' middle, (75, 2) with
-    the forehead, and the triangles of its Delaunay mesh, (n, 3)."""
-    right = np.array(
-        # jaw from the ear to beside the chin, brow, eye, half of the nose's base, half of the lips
-        [(-0.5, 0), (-0.495, 0.13), (-0.475, 0.26), (-0.445, 0.38)]
-        + [(-0.395, 0.5), (-0.315, 0.6), (-0.22, 0.68), (-0.115, 0.735)]
-        + [(-0.43, -0.1), (-0.36, -0.145), (-0.27, -0.16), (-0.175, -0.145), (-0.09, -0.115)]
-        + [(-0.315, 0.01), (-0.26, -0.025), (-0.19, -0.025), (-0.135, 0.012)]
-        + [(-0.19, 0.03), (-0.26, 0.03), (-0.1, 0.335), (-0.05, 0.35)]
-        + [(-0.2, 0.5), (-0.125, 0.465), (-0.05, 0.445), (-0.06, 0.575), (-0.125, 0.545)]
-        + [(-0.175, 0.5), (-0.06, 0.488), (-0.06, 0.512)]
-    )
-    left = right * (-1, 1)
-    middle = np.array(
-        [(0, y) for y in (0.75, 0, 0.095, 0.19, 0.285, 0.36, 0.455, 0.58, 0.49, 0.512)]
-    )
-    chin, bridge, base, lips = middle[:1], middle[1:5], middle[5:6], middle[6:]
-    points = np.concatenate(
-        [right[:8], chin, left[7::-1], right[8:13], left[12:7:-1], bridge]
-        + [right[19:21], base, left[20:18:-1], right[13:19]]
-        + [left[[16, 15, 14, 13, 18, 17]]]
-        + [right[21:24], lips[:1], left[[23, 22, 21, 25, 24]], lips[1:2], right[24:26]]
-        + [right[26:28], lips[2:3], left[[27, 26, 28]], lips[3:], right[28:29]]
-    )
-    points = _with_forehead(points)
-    return points, Delaunay(points).simplices
-
-
-def _with_forehead(face: np.ndarray) -> np.ndarray:
-    """Adds seven points of the hairline, the brows' points pushed away from the chin."""
-    brows = np.concatenate(
-        [face[[17, 18, 19]], face[21:23].mean(0, keepdims=True), face[[24, 25, 26]]]
-    )
-    push = np.array([0.13, 0.24, 0.32, 0.38, 0.32, 0.24, 0.13])[:, None]
-    return np.concatenate([face, brows + push * (brows - face[8])])
 
 
 @dataclass
@@ -189,7 +137,8 @@ def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
 
 
 def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
-    """Clothes in coordinates of the shoulders, hair (nearer to the face) in those of the head."""
+    """Clothes in coordinates of the shoulders, hair (nearer to the face
+    than to neck and shoulders) in those of the head."""
     size = len(mask)
     whole = np.array([size / 2, size / 2]), np.array([size / 2, 0.0])
     origin, right = (body[1], body[5] - body[2]) if sure[[1, 2, 5]].all() else whole
@@ -199,9 +148,10 @@ def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
         return
     centre = face[27:36].mean(0)
     hair = cells.add(HAIR, _frame(centre, face[16] - face[0], 1.5))
+    below = body[[1, 2, 5]][sure[[1, 2, 5]]] if sure[[1, 2, 5]].any() else face[[8]]
     y, x = np.nonzero(mask)
-    chin = face[8] if not sure[1] else body[1]
-    near = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < (x - chin[0]) ** 2 + (y - chin[1]) ** 2
+    distance = [(x - point[0]) ** 2 + (y - point[1]) ** 2 for point in (centre, *below)]
+    near = distance[0] < np.min(distance[1:], 0)
     cells.index[y[near], x[near]] = hair
 
 
@@ -229,85 +179,6 @@ def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> Non
         _limb(cells, TORSO, base, face[8], (1.1 * wide, wide))
         u, v = cells.affine[-1]
         cells.affine[-1] = np.stack([v, 0.2 * (np.array([0, 0, 1]) - u)])
-
-
-Draw = Callable[[np.ndarray, np.ndarray], None]
-
-
-def _cover(figure: np.ndarray, points: np.ndarray, margin: float, *draws: Draw):
-    """The share of each pixel that every one of `draws` covers, in the box around `points`.
-
-    Returns (rows, cols, share) with the box as slices, or None outside of the picture. Sampled at
-    8 x 8 places a pixel, since cv2's own anti-aliasing draws a thin area as wide as a line.
-    """
-    low = np.maximum(np.floor(points.min(0) - margin).astype(int), 0)
-    high = np.minimum(np.ceil(points.max(0) + margin).astype(int) + 1, figure.shape[1::-1])
-    if (low >= high).any():
-        return None
-    width, height = map(int, high - low)
-    share = None
-    for draw in draws:
-        patch = np.zeros((height * _FINE, width * _FINE), np.uint8)
-        draw(patch, (np.asarray(points) - low + 0.5) * _FINE - 0.5)
-        one = cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
-        share = one if share is None else np.minimum(share, one)
-    return slice(low[1], high[1]), slice(low[0], high[0]), share
-
-
-def _blend(figure, hidden, cover, colour) -> None:
-    if cover is None:
-        return
-    rows, cols, share = cover
-    share = np.where(hidden[rows, cols], 0, share)[..., None]
-    area = figure[rows, cols]
-    figure[rows, cols] = np.rint(area + share * (np.float32(colour) - area)).astype(np.uint8)
-
-
-def _area(patch: np.ndarray, points: np.ndarray) -> None:
-    cv2.fillPoly(patch, [_fixed(points)], 255, cv2.LINE_8, _SHIFT)
-
-
-def _stroke(width: float, closed: bool) -> Draw:
-    def draw(patch, points):
-        thickness = max(1, round(width * _FINE))
-        cv2.polylines(patch, [_fixed(points)], closed, 255, thickness, cv2.LINE_8, _SHIFT)
-
-    return draw
-
-
-def _disc(offset: np.ndarray, radius: float) -> Draw:
-    """A disc whose centre is `offset` pixels from the first point."""
-
-    def draw(patch, points):
-        x, y = _fixed(points[0] + offset * _FINE).tolist()
-        cv2.circle(patch, (x, y), round(radius * _FINE * (1 << _SHIFT)), 255, -1, 8, _SHIFT)
-
-    return draw
-
-
-def _features(figure: np.ndarray, face: np.ndarray, seen: np.ndarray, hidden: np.ndarray) -> None:
-    """Brows, eyes with lids and irises, the lips' outline and the open mouth, over the face."""
-    scale = max(
-        float(np.hypot(*(face[8] - face[27]))), 1e-3
-    )  # eyes to chin: stable as the head turns
-    line = max(0.03 * scale, 0.5)
-
-    def paint(points, colour, draw=_area, margin=0.0):
-        if seen[points].all():
-            _blend(figure, hidden, _cover(figure, face[points], margin, draw), colour)
-
-    for brow in (range(17, 22), range(22, 27)):
-        paint(list(brow), BROWS, _stroke(1.6 * line, False), 2 * line)
-    for first, pupil in ((36, 68), (42, 69)):
-        eye = list(range(first, first + 6))
-        paint(eye, EYES)
-        if seen[eye].all() and seen[pupil]:
-            radius = 0.22 * float(np.hypot(*(face[first + 3] - face[first])))
-            iris = _disc(face[pupil] - face[first], radius)
-            _blend(figure, hidden, _cover(figure, face[eye], 0.0, iris, _area), IRISES)
-        paint(eye[:4], LIDS, _stroke(line, False), line)
-    paint(list(range(48, 60)), LIPS, _stroke(1.2 * line, True), line)
-    paint(list(range(60, 68)), MOUTH)
 
 
 def draw_figure(
@@ -344,7 +215,7 @@ def draw_figure(
         span = np.ptp(mean, axis=0)
         uv = (mean - mean.min(0)) / span
         shown = triangles[whole[triangles].all(1)]
-        _mesh(cells, FACE, _with_forehead(face[:68]), uv, shown)
+        _mesh(cells, FACE, with_forehead(face[:68]), uv, shown)
     behind = len(cells.parts)
     for elbow, wrist, hand, part in ((3, 4, 116, FOREARM_R), (6, 7, 95, FOREARM_L)):
         # The hand's own wrist is the better one where it is known: the forearm meets the palm.
@@ -357,5 +228,5 @@ def draw_figure(
         _hand(cells, part, points[hand], confidence[hand] > 0)
     figure = cells.colours()
     if seen.any():
-        _features(figure, face, seen, cells.index >= behind)
+        paint_features(figure, face, seen, cells.index >= behind)
     return figure

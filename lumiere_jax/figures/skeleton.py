@@ -36,7 +36,7 @@ _SHIFT = 6
 
 
 @cache
-def _finger_colours() -> list[tuple[int, int, int]]:
+def _finger_colours() -> list[tuple[int, ...]]:
     # cv2 counts hues in steps of two degrees.
     hues = np.array([[[36 * finger, 255, 204] for finger in range(5)]], np.uint8)
     return [tuple(map(int, colour)) for colour in cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)[0]]

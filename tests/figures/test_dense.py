@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from lumiere_jax.figures import dense
-from lumiere_jax.figures.dense import draw_figure, mean_face
+from lumiere_jax.figures import dense, face
+from lumiere_jax.figures.dense import draw_figure
+from lumiere_jax.figures.face import mean_face
 
 PARTS = np.rint(np.arange(25) * (255 / 24)).astype(np.uint8)
 
@@ -64,10 +65,10 @@ def test_coordinates_run_along_and_across_the_limbs_and_over_the_face():
     np.testing.assert_allclose(along, [25, 76, 128], atol=6)
     across = [at(figure, 0.25 + d, 0.685 + 0.43 * d)[0] for d in (-0.03, 0, 0.03)]
     assert abs(int(across[1]) - 128) < 8 and len({*across}) == 3
-    face = draw_figure(only(person(), slice(25, 95)), 256)
-    left, right = at(face, 0.42, 0.33), at(face, 0.58, 0.33)
+    head = draw_figure(only(person(), slice(25, 95)), 256)
+    left, right = at(head, 0.42, 0.33), at(head, 0.58, 0.33)
     assert left[1] + 90 < right[1] and left[0] == pytest.approx(right[0], abs=3)
-    assert at(face, 0.5, 0.19)[0] + 100 < at(face, 0.5, 0.42)[0]
+    assert at(head, 0.5, 0.19)[0] + 100 < at(head, 0.5, 0.42)[0]
 
 
 def test_areas_hold_only_whole_part_numbers():
@@ -90,7 +91,7 @@ def test_the_open_mouth_grows_with_half_a_pixel():
 
 def test_eyes_irises_brows_and_lips_have_their_own_colours():
     figure = draw_figure(person(), 1024).reshape(-1, 3)
-    for colour in (dense.MOUTH, dense.LIPS, dense.LIDS, dense.EYES, dense.IRISES, dense.BROWS):
+    for colour in (face.MOUTH, face.LIPS, face.LIDS, face.EYES, face.IRISES, face.BROWS):
         assert (figure == colour).all(1).sum() >= 20, colour
 
 
@@ -100,7 +101,7 @@ def test_a_closed_eye_hides_its_iris():
     keypoints[upper, 1] = keypoints[lower, 1]
     eye = (slice(120, 146), slice(210, 245))
     shut, wide = (draw_figure(points, 512)[eye] for points in (keypoints, person()))
-    dark = [((picture == dense.IRISES).all(-1)).sum() for picture in (shut, wide)]
+    dark = [((picture == face.IRISES).all(-1)).sum() for picture in (shut, wide)]
     assert dark[0] < 0.2 * dark[1] and dark[1] > 0
 
 

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +56,7 @@ def _landmarks(source, clip, fps, size, crop, folder: Path | None) -> Iterator[t
     if source == "mediapipe":
         pictures = media.read_frames(clip.path, fps, mediapipe.SIDE, crop)
         yield from mediapipe.read_landmarks((picture for _, picture in pictures), size)
-    else:
+    elif folder is not None:
         found = openpose.read_keypoints(
             folder, clip.path, _square(clip, crop), _sources(clip, fps, crop)
         )
@@ -78,7 +77,7 @@ def _drawn(source, clip, fps, size, crop, folder: Path | None, bar: tqdm) -> Ite
         if not points_path.stat().st_size:
             raise UserError(f"{clip.path} has no frame that can be decoded; export it again.")
         keypoints = np.memmap(points_path, np.float32, "r+").reshape(-1, 137, 3)
-        found = keypoints[:, :95, 2].any(1)
+        found = keypoints[:, :95, 2].max(1) > 0
         gaps.check(found, fps, clip.path)
         neighbour = gaps.nearest(found)
         gaps.fill(keypoints, found, fps)
@@ -124,5 +123,7 @@ def read_poses(
 def _read(source, clip, fps, size, crop, folder: Path | None, progress: bool) -> Iterator[Pose]:
     total, name = clip.frames(fps), f"poses {clip.path.name}"
     with tqdm(total=total, desc=name, disable=not progress) as bar:
-        read = _densepose if source == "densepose" else partial(_drawn, source)
-        yield from read(clip, fps, size, crop, folder, bar)
+        if source == "densepose" and folder is not None:
+            yield from _densepose(clip, fps, size, crop, folder, bar)
+        else:
+            yield from _drawn(source, clip, fps, size, crop, folder, bar)

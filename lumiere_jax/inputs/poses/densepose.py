@@ -39,7 +39,7 @@ def _dump_boxes(entry: dict, read: Callable, path: Path) -> np.ndarray:
     results = entry.get("pred_densepose")
     if boxes is None or results is None:
         return np.zeros((0, 4))
-    boxes = read(boxes) if isinstance(boxes, torch_dump.Tensor) else np.zeros(0)
+    boxes = read(boxes) if isinstance(boxes, torch_dump.Tensor) else np.zeros((0, 0))
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise UserError(f"{path}: the boxes of {entry['file_name']} are not (people, 4) numbers.")
     return boxes.astype(np.float64)

@@ -55,7 +55,9 @@ def follow(boxes: list[Float[np.ndarray, "_ 4"]]) -> Int[np.ndarray, "frames"]:
         for person, track in enumerate(track_of):
             if track < 0:
                 track = len(lasts)
-                lasts.append(None), weights.append(0.0), choices.append([])
+                lasts.append(people[person])
+                weights.append(0.0)
+                choices.append([])
             lasts[track] = people[person]
             weights[track] += areas[person]
             choices[track].append((frame, person))

@@ -65,7 +65,7 @@ def fill(
     for longer it is out of sight, and stays absent.
     """
     for part in _PARTS:
-        absent = ~keypoints[:, part, 2].any(1)
+        absent = keypoints[:, part, 2].max(1) <= 0
         for start, end in runs(absent):
             nobody = not found[start:end].any()
             sides = [keypoints[t, part].copy() for t in (start - 1, end) if 0 <= t < len(found)]

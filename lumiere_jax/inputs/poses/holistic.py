@@ -57,7 +57,7 @@ def main(side: int, size: int, parent: int) -> None:
     import mediapipe
     import numpy as np
 
-    holistic = mediapipe.solutions.holistic.Holistic(
+    holistic = mediapipe.solutions.holistic.Holistic(  # pyright: ignore[reportAttributeAccessIssue]
         static_image_mode=False,
         model_complexity=1,
         refine_face_landmarks=True,

@@ -84,6 +84,7 @@ def _program(size: int) -> Iterator[subprocess.Popen]:
                 stderr=errors,
                 env=environment,
             )
+            assert program.stdin is not None and program.stdout is not None
             try:
                 if program.stdout.readline() == b"ready\n":
                     yield program
@@ -112,13 +113,15 @@ def read_landmarks(
     counts = (33 * 3, 478 * 2, 21 * 2, 21 * 2)
     record = 4 + 4 * sum(counts) + -(-size * size // 8)
     with _program(size) as program:
+        pipe_in, pipe_out = program.stdin, program.stdout
+        assert pipe_in is not None and pipe_out is not None
         sent: queue.SimpleQueue = queue.SimpleQueue()
 
         def feed() -> None:
             try:
                 for picture in pictures:
-                    program.stdin.write(np.ascontiguousarray(picture).data)
-                    program.stdin.flush()
+                    pipe_in.write(np.ascontiguousarray(picture).data)
+                    pipe_in.flush()
                     sent.put(True)
                 sent.put(False)
             except BaseException as error:  # whatever it is, it belongs to the reader
@@ -126,7 +129,7 @@ def read_landmarks(
 
         threading.Thread(target=feed, daemon=True).start()
         while (more := sent.get()) is True:
-            data = program.stdout.read(record)
+            data = pipe_out.read(record)
             if len(data) < record:
                 raise RuntimeError(f"{_PROGRAM.name} ended with code {program.wait()}")
             numbers = np.frombuffer(data, np.float32, sum(counts), 4)

@@ -89,12 +89,13 @@ def _tensor(storage, offset, shape, stride, *_) -> Tensor:
     return Tensor(key, dtype, count, offset, tuple(shape), tuple(stride))
 
 
-def _load(stream: io.BufferedIOBase) -> tuple[Any, dict[str, str]]:
+def _load(stream: Any) -> tuple[Any, dict[str, str]]:
     """One pickle, and the types of its storages. The unpickler reserves memory up to the highest
     number in the memo, so that is looked at first."""
     start = stream.tell()
     for code, argument, position in pickletools.genops(stream):
-        if code.name in ("PUT", "LONG_BINPUT") and argument > position - start:
+        named = argument if code.name in ("PUT", "LONG_BINPUT") else 0
+        if isinstance(named, int) and named > (position or 0) - start:
             raise ValueError("its memo is out of range")
     stream.seek(start)
     unpickler = _Unpickler(stream)
@@ -148,7 +149,8 @@ def _open_zip(file: io.BufferedIOBase) -> tuple[Any, dict]:
 def _open_legacy(file: io.BufferedIOBase, size: int) -> tuple[Any, dict]:
     if _load(file)[0] != _MAGIC:
         raise ValueError("it is a pickle, but not one of torch.save")
-    _load(file), _load(file)  # protocol version, sizes of the machine's integers
+    for _ in ("protocol version", "sizes of the machine's integers"):
+        _load(file)
     (content, dtypes), (keys, _), places = _load(file), _load(file), {}
     for key in keys:
         (count,) = struct.unpack("<q", file.read(8))
