@@ -54,7 +54,7 @@ def _quadratic(points: np.ndarray) -> np.ndarray:
 
 def _strokes(points: np.ndarray, seen: np.ndarray) -> list[tuple]:
     """What to draw, as (colour, lines in pixels, half width and radius of the ends at 512 px)."""
-    strokes = [
+    strokes: list[tuple] = [
         (colour, [points[[a, b]]], 3, 6)
         for (a, b), colour in zip(_LIMBS, _LIMB_COLOURS, strict=True)
         if seen[a] and seen[b]
