@@ -28,11 +28,21 @@ class Track:
     container: InputContainer
     stream: av.stream.Stream
     damaged: bool = False
+    delay: int | None = None
 
     def time(self, stamp: int | None) -> Fraction | None:
         """Seconds of a time stamp on the file's own clock."""
         base = self.stream.time_base
         return None if stamp is None or base is None else stamp * Fraction(base)
+
+    def shown_at(self, picture: av.VideoFrame) -> Fraction | None:
+        """Seconds at which a picture appears; called once for each, in order."""
+        if self.container.format.name != "avi" or None in (picture.dts, picture.pts):
+            return self.time(picture.pts)
+        # AVI keeps decoding times only, and FFmpeg's guesses for H.264 run backwards at B-frames.
+        if self.delay is None:
+            self.delay = picture.dts - picture.pts
+        return self.time(picture.dts - self.delay)
 
     def declared_end(self) -> Fraction | None:
         """Where the header says that the track ends, where a header can be believed."""

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.containers import Track, decode, decoded, open_track, packets
+from lumiere_jax.inputs.pictures import Crop, pixel_aspect, square, upright
 from lumiere_jax.inputs.sound import (
     RATE,
     SHORTFALL,
@@ -54,15 +52,6 @@ STEP = Fraction(1, 50)
 # Where a frame samples the picture, in frames after its start: away from the boundaries of
 # source frames at the same, twice or half the rate, so that rounded stamps drop or repeat none.
 SAMPLED_AT = Fraction(1, 4)
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A square of the upright picture, in its pixels; x and y are its left and upper edge."""
-
-    x: int
-    y: int
-    side: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +147,7 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction]:
                 else "has zero length; record it again."
             )
         )
-    rows, cols = _turned(first, _plain(first, _aspect(track))).shape[:2]
+    rows, cols = upright(first, pixel_aspect(track)).shape[:2]
     if min(rows, cols) < SMALLEST:
         raise UserError(
             f"{path}: the picture is {cols}x{rows}, under {SMALLEST} pixels on a side; "
@@ -221,13 +210,13 @@ def _resampled(
     zero, t = Fraction(clip.start), 0
     with open_track(clip.path, "video") as track:
         track.stream.thread_type = "AUTO"
-        aspect = _aspect(track)
+        aspect = pixel_aspect(track)
         shown, index, picture = None, -1, None
         for frame in decoded(track):
-            time = track.time(frame.pts)
+            time = track.shown_at(frame)
             while shown is not None and time is not None and zero + (t + SAMPLED_AT) / fps < time:
                 if picture is None:
-                    picture = _square(shown, aspect, size, crop)
+                    picture = square(shown, aspect, size, crop)
                 yield index, picture.copy()
                 t += 1
                 if t == count:
@@ -235,62 +224,10 @@ def _resampled(
             shown, index, picture = frame, index + 1, None
         if shown is None:
             raise UserError(f"{clip.path}: its picture cannot be decoded; export it again.")
-        picture = _square(shown, aspect, size, crop)
+        picture = square(shown, aspect, size, crop)
         while t < count:
             yield index, picture.copy()
             t += 1
-
-
-def _square(frame: av.VideoFrame, aspect: Fraction, size: int, crop: Crop | None) -> Picture:
-    picture = _turned(frame, _plain(frame, aspect))
-    rows, cols = picture.shape[:2]
-    if crop is None:
-        side = min(rows, cols)
-        crop = Crop((cols - side) // 2, (rows - side) // 2, side)
-    square = picture[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
-    shrinking = cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(square), (size, size), interpolation=shrinking)
-
-
-def _aspect(track: Track) -> Fraction:
-    """Width of a stored pixel over its height; encoders' rounding of 1 counts as 1."""
-    aspect = Fraction(track.stream.sample_aspect_ratio or 1)
-    return aspect if aspect > 0 and abs(aspect - 1) > Fraction(1, 50) else Fraction(1)
-
-
-def _plain(frame: av.VideoFrame, aspect: Fraction) -> Picture:
-    """RGB with square pixels, as stored (not yet turned)."""
-    # Untagged footage follows the custom: high definition is BT.709, the rest BT.601.
-    custom = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-    colorspace = {
-        1: Colorspace.ITU709,
-        4: Colorspace.FCC,
-        5: Colorspace.ITU601,
-        6: Colorspace.ITU601,
-        7: Colorspace.SMPTE240M,
-        9: Colorspace.BT2020,
-        10: Colorspace.BT2020,
-    }.get(int(frame.colorspace), custom)
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return frame.reformat(
-        width=round(frame.width * aspect),
-        format="rgb24",
-        src_colorspace=colorspace,
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BICUBIC,
-    ).to_ndarray()
-
-
-def _turned(frame: av.VideoFrame, picture: Picture) -> UInt8[np.ndarray, "_ _ 3"]:
-    """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
-    if "DISPLAYMATRIX" not in frame.side_data:
-        return picture
-    a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist()
-    across, down = a, d
-    if abs(b) > abs(a):  # x' = c y and y' = b x
-        picture, across, down = picture.transpose(1, 0, 2), c, b
-    return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 def read_audio(path: str | Path, rate: int = RATE) -> Iterator[Float[np.ndarray, " samples"]]:

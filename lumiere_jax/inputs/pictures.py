@@ -1,0 +1,80 @@
+"""One decoded picture: its colours, its way up, its square."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from jaxtyping import UInt8
+
+from lumiere_jax.inputs.containers import Track
+from lumiere_jax.shapes import Picture
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the upright picture, in its pixels; x and y are its left and upper edge."""
+
+    x: int
+    y: int
+    side: int
+
+
+def square(frame: av.VideoFrame, aspect: Fraction, size: int, crop: Crop | None) -> Picture:
+    """The crop of an upright picture, by default the centre square, at `size` x `size`."""
+    picture = upright(frame, aspect)
+    rows, cols = picture.shape[:2]
+    if crop is None:
+        side = min(rows, cols)
+        crop = Crop((cols - side) // 2, (rows - side) // 2, side)
+    region = picture[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
+    shrinking = cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(region), (size, size), interpolation=shrinking)
+
+
+def pixel_aspect(track: Track) -> Fraction:
+    """Width of a stored pixel over its height; encoders' rounding of 1 counts as 1."""
+    aspect = Fraction(track.stream.sample_aspect_ratio or 1)
+    return aspect if aspect > 0 and abs(aspect - 1) > Fraction(1, 50) else Fraction(1)
+
+
+def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
+    """RGB as a player shows it: square pixels, turned by the display matrix."""
+    return _turned(frame, _stored(frame, aspect))
+
+
+def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
+    """RGB with square pixels, as stored (not yet turned)."""
+    # Untagged footage follows the custom: high definition is BT.709, the rest BT.601.
+    custom = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    colorspace = {
+        1: Colorspace.ITU709,
+        4: Colorspace.FCC,
+        5: Colorspace.ITU601,
+        6: Colorspace.ITU601,
+        7: Colorspace.SMPTE240M,
+        9: Colorspace.BT2020,
+        10: Colorspace.BT2020,
+    }.get(int(frame.colorspace), custom)
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return frame.reformat(
+        width=round(frame.width * aspect),
+        format="rgb24",
+        src_colorspace=colorspace,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=Interpolation.BICUBIC,
+    ).to_ndarray()
+
+
+def _turned(frame: av.VideoFrame, picture: Picture) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return picture
+    a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist()
+    across, down = a, d
+    if abs(b) > abs(a):  # x' = c y and y' = b x
+        picture, across, down = picture.transpose(1, 0, 2), c, b
+    return picture[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
