@@ -71,16 +71,17 @@ def write_video(
     sound: Iterable[Samples],
     sound_rate: int,
     channels: int,
-    record: dict,
+    record: dict | None,
     label: bool = True,
     preset: str = "medium",
 ) -> int:
     """Stream pictures (H.264) and sound (AAC) into an MP4; returns the number of pictures.
 
     Memory does not grow with length: sound is taken as far as the pictures have come. The
-    record goes as JSON into the container's comment, with "synthetic": true. The file has a
-    hidden temporary name until it is whole. AAC takes rates from 7,350 to 96,000 Hz and up to
-    8 channels; other sound is resampled to the next rate above, or mixed down to stereo.
+    record goes as JSON into the container's comment, with "synthetic": true; real pictures,
+    with None in its place, get neither comment nor label. The file has a hidden temporary name
+    until it is whole. AAC takes rates from 7,350 to 96,000 Hz and up to 8 channels; other sound
+    is resampled to the next rate above, or mixed down to stereo.
 
     preset is x264's: "medium" takes 6 ms of processor time for a picture of 256 pixels and comes
     1.5 dB closer to it than "veryfast" (4 ms); the networks take far longer either way.
@@ -97,8 +98,9 @@ def write_video(
         with av.open(
             f"file:{unfinished}", "w", format="mp4", options={"movflags": "+faststart"}
         ) as container:
-            container.metadata["comment"] = json.dumps({**record, "synthetic": True})
-            marked = map(draw_label, frames) if label else frames
+            if record is not None:
+                container.metadata["comment"] = json.dumps({**record, "synthetic": True})
+            marked = map(draw_label, frames) if label and record is not None else frames
             count = _encode(container, iter(marked), fps, iter(sound), sound_rate, channels, preset)
         os.replace(unfinished, path)
     finally:

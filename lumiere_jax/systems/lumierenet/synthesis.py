@@ -1,6 +1,7 @@
 """From audio features to frames, in pieces: memory does not grow with the narration."""
 
 import collections
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -49,6 +50,18 @@ def stream_windows(rows: Iterable[np.ndarray], width: int, delay: int = 0) -> It
         yield np.stack(held)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _chain(
+    models: tuple[BLSTM, VAE, UNet], variables: Mapping[str, Any], a: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Windows to figures and frames; compiled once for all narrations of a process."""
+    z_of_a, w_of_z, y_of_w = models
+    z = z_of_a.apply(variables["blstm"], a)
+    w = w_of_z.apply(variables["vae"], z, method="decode")
+    y = y_of_w.apply(variables["G"], w * 2.0 - 1.0, train=False)
+    return to_uint8(w, low=0.0), to_uint8(y, low=-1.0)
+
+
 def synthesise(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[Synthesised]:
@@ -57,22 +70,17 @@ def synthesise(
     `variables` holds those of `blstm`, `vae` and `G`. Running averages are used throughout, so
     cutting the rows elsewhere changes nothing. A piece is computed while the last is consumed.
     """
-    z_of_a = BLSTM(config.blstm.cells, config.vae.code)
-    w_of_z = VAE(size, config.vae.code)
-    y_of_w = UNet(size, config.seqpix2pix.width)
-
-    @jax.jit
-    def chain(variables: Mapping[str, Any], a: jax.Array) -> tuple[jax.Array, jax.Array]:
-        z = z_of_a.apply(variables["blstm"], a)
-        w = w_of_z.apply(variables["vae"], z, method="decode")
-        y = y_of_w.apply(variables["G"], w * 2.0 - 1.0, train=False)
-        return to_uint8(w, low=0.0), to_uint8(y, low=-1.0)
+    models = (
+        BLSTM(config.blstm.cells, config.vae.code),
+        VAE(size, config.vae.code),
+        UNet(size, config.seqpix2pix.width),
+    )
 
     def results() -> Iterator[tuple[int, tuple[jax.Array, jax.Array]]]:
         windows = stream_windows(rows, config.blstm.window, config.blstm.delay)
         while piece := list(itertools.islice(windows, CHUNK)):
             padded = piece + [piece[-1]] * (CHUNK - len(piece))
-            yield len(piece), chain(variables, np.stack(padded))
+            yield len(piece), _chain(models, variables, np.stack(padded))
 
     ahead = results()
     waiting = next(ahead, None)
