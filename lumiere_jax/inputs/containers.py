@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import av.error
 import av.stream
 from av.container import InputContainer
 
@@ -26,7 +28,7 @@ class Track:
 
     path: Path
     container: InputContainer
-    stream: av.stream.Stream
+    stream: Any  # a VideoStream or an AudioStream
     damaged: bool = False
     delay: int | None = None
 
@@ -86,7 +88,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
             container = av.open(
                 file, container_options=options, buffer_size=BUFFER, metadata_errors="ignore"
             )
-        except (av.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError) as error:
             raise _not_media(path) from error
         with container:
             if NOT_MEDIA & set(container.format.name.split(",")):
@@ -143,11 +145,11 @@ def packets(track: Track) -> Iterator[av.Packet]:
                 track.damaged = True
             elif packet.size:
                 yield packet
-    except av.FFmpegError:
+    except av.error.FFmpegError:
         track.damaged = True
 
 
-def decoded(track: Track) -> Iterator[av.VideoFrame | av.AudioFrame]:
+def decoded(track: Track) -> Iterator[Any]:
     """The frames of a track in the order in which they are shown; undecodable ones are missing."""
     for packet in packets(track):
         yield from decode(track, packet)
@@ -157,6 +159,6 @@ def decoded(track: Track) -> Iterator[av.VideoFrame | av.AudioFrame]:
 def decode(track: Track, packet: av.Packet | None) -> list:
     try:
         return track.stream.codec_context.decode(packet)
-    except (av.FFmpegError, ValueError):
+    except (av.error.FFmpegError, ValueError):
         track.damaged = True
         return []

@@ -130,7 +130,7 @@ def sound_extent(path: str | Path) -> Extent:
 def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
     with open_track(path, "audio") as track:
         start = end = None
-        samples = 0
+        samples = rate = channels = 0
         for block in blocks(track):
             samples += len(block.samples)
             time = end if block.time is None else block.time
@@ -138,7 +138,7 @@ def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
             start = time if start is None else start
             end = max(end or time, time + Fraction(len(block.samples), block.rate))
             rate, channels = block.rate, block.samples.shape[1]
-        if start is None or not samples:
+        if start is None or end is None or not samples:
             if track.damaged:
                 raise UserError(
                     f"{path}: its sound cannot be decoded (protected or damaged); export it again."
@@ -178,5 +178,5 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
     if x.dtype == np.uint8:
         return (x.astype(np.float32) - 128) / 128
     if np.issubdtype(x.dtype, np.integer):
-        return x.astype(np.float32) / np.float32(-float(np.iinfo(x.dtype).min))
+        return x.astype(np.float32) / np.float32(2 ** (8 * x.dtype.itemsize - 1))
     return np.nan_to_num(x, posinf=0, neginf=0).astype(np.float32)

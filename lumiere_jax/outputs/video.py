@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
@@ -201,7 +202,7 @@ def read_record(path: str | Path) -> dict:
     try:
         with av.open(f"file:{path}") as container:
             record = json.loads(container.metadata.get("comment", ""))
-    except (av.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, ValueError) as error:
         raise UserError(
             f"{path}: this video carries no record; name one that infer.py wrote."
         ) from error
