@@ -19,7 +19,7 @@ from lumiere_jax.inputs.drawn import body, head, motion, paint, person, scenery
 from lumiere_jax.shapes import Picture, Waveform
 
 _NARRATIONS = Path(__file__).parent / "narrations"
-_WORKING = 384  # pixels a side at least, before frames are reduced to their size
+_WORKING = 256  # pixels a side at least, before frames are reduced to their size
 _NECK = np.array([0.5, 0.53])  # what the head turns about
 
 
@@ -106,7 +106,7 @@ def _head_affine(moves: motion.Motion, t: int) -> np.ndarray:
 
 def _arms(moves: motion.Motion, t: int, sway: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     arms, hands = np.zeros((2, 3, 2)), np.zeros((2, 21, 2))
-    for hand, outward in enumerate((1, -1)):
+    for hand, outward in enumerate((1.0, -1.0)):
         shoulder = person.SHOULDERS[hand] + sway
         wrist = person.REST[hand] + moves.wrists[t, hand] + sway
         elbow = person.elbow(shoulder, wrist, outward)

@@ -9,7 +9,7 @@ Frames are uint8 (time, size, size, 3).
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumiere_jax.metrics import pearson, peak_lag
+from lumiere_jax.metrics import peak_lag, pearson
 
 Frames = UInt8[np.ndarray, "time rows cols 3"]
 MAX_LAG = 10
@@ -24,18 +24,19 @@ def _window(frames: Frames, left: float, top: float, right: float, bottom: float
 
 
 def measure_aperture(frames: Frames) -> Float[np.ndarray, " time"]:
-    """The mouth's opening as a share of the picture's height, up to a constant factor.
+    """The mouth's opening as a share of the picture's height, roughly, up to a constant factor.
 
-    The dark between the lips, pixel by pixel in proportion to how dark it is against the skin of
-    the cheeks and the nose; column by column its height, averaged with that height as the weight,
-    which tells an open mouth from a wide one.
+    The area inside of the lips, pixel by pixel in proportion to how grey (teeth and the dark) and
+    how dark it is against the skin of nose and cheeks. Lips are redder than skin and do not count.
     """
-    skin = np.median(_window(frames, 0.42, 0.33, 0.58, 0.39)[..., 1], axis=(1, 2))
-    limit = 0.5 * np.maximum(skin, 40)[:, None, None]
-    green = _window(frames, 0.40, 0.385, 0.60, 0.50)[..., 1]
-    dark = np.clip((limit - green) / (limit - 8), 0, 1)
-    heights = dark.sum(1) / frames.shape[1]
-    return (heights**2).sum(1) / (heights.sum(1) + 0.002 * frames.shape[2])
+    skin = _window(frames, 0.42, 0.33, 0.58, 0.39)
+    mouth = _window(frames, 0.425, 0.385, 0.575, 0.475)
+    skin_warmth = np.median(skin[..., 0] - skin[..., 2], axis=(1, 2))[:, None, None]
+    warmth = (mouth[..., 0] - mouth[..., 2]) / np.maximum(skin_warmth, 20)
+    skin_green = np.median(skin[..., 1], axis=(1, 2))[:, None, None]
+    lightness = mouth[..., 1] / (0.8 * np.maximum(skin_green, 40))
+    inside = np.clip(0.9 - warmth, 0, 2) + np.clip(1 - lightness, 0, 1)
+    return inside.mean((1, 2)) * (0.15 * 0.09 / 0.1)
 
 
 def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
@@ -44,7 +45,7 @@ def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
     NaN where a band cannot be seen (hidden, or too faint: under a tenth of its colour).
     """
     top = 0.55
-    below = _window(frames, 0, top, 1, 1)
+    below = _window(frames, 0.0, top, 1.0, 1.0)
     red, green, blue = below[..., 0], below[..., 1], below[..., 2]
     rows, cols = below.shape[1:3]
     y = top + (1 - top) * (np.arange(rows, dtype=np.float32) + 0.5) / rows

@@ -6,7 +6,7 @@ import numpy as np
 from lumiere_jax.inputs.drawn import paint, person
 from lumiere_jax.inputs.drawn.person import Person
 
-_ARM = (0.072, 0.058, 0.036)  # radii at shoulder, elbow and cuff
+_ARM = (0.066, 0.056, 0.036)  # radii at shoulder, elbow and cuff
 _WRIST = 0.0265
 
 
@@ -27,11 +27,11 @@ def build(who: Person, side: int) -> paint.Sprite:
     neck = paint.mask(side, paint.curve(neck + _mirror(neck)))
     light = 0.10 + 0.85 * paint.inflate(neck, 0.06, 0.4)
     paint.over(layer, neck, paint.shade(who.skin, light))
-    shadow = paint.mask(side, paint.ellipse(0.506, 0.478, 0.115, 0.062), soft=0.014)
-    paint.tint(layer, 0.62 * shadow, who.skin_shadow)
+    shadow = paint.mask(side, paint.ellipse(0.506, 0.494, 0.120, 0.060), soft=0.010)
+    paint.tint(layer, 0.88 * shadow, who.skin_shadow)
     wide = 0.0 if who.slender else 0.012
-    torso = [(0.418, 0.548), (0.36, 0.580), (0.275 - wide, 0.612), (0.222 - wide, 0.655)]
-    torso += [(0.205 - wide, 0.74), (0.235, 0.86), (0.245, 1.04)]
+    torso = [(0.418, 0.548), (0.36, 0.574), (0.285 - wide, 0.598), (0.225 - wide, 0.632)]
+    torso += [(0.199 - wide, 0.70), (0.222, 0.80), (0.238, 0.90), (0.245, 1.04)]
     {"blazer": _blazer, "sweater": _sweater}[who.cut](layer, who, torso)
     return paint.sprite(layer)
 
@@ -59,7 +59,6 @@ def _folds(layer, table) -> None:
 
 def _blazer(layer, who: Person, torso) -> None:
     side = len(layer)
-    shirt = [(0.425, 0.560), (0.5, 0.66), (0.575, 0.560), (0.62, 0.70), (0.5, 1.02), (0.38, 0.70)]
     top = [(0.420, 0.552), (0.455, 0.60), (0.5, 0.632)]
     blouse = np.concatenate(
         [paint.curve(top + _mirror(top[:-1]), False), [(0.64, 1.02), (0.36, 1.02)]]
@@ -129,7 +128,7 @@ def paint_arms(canvas: np.ndarray, who: Person, arms: np.ndarray, hands: np.ndar
     `hands` (2, 21, 2)."""
     _shadow(canvas, arms, hands)
     for shoulder, elbow, _ in arms:
-        paint.limb(canvas, shoulder, elbow, _ARM[:2], who.cloth)
+        paint.limb(canvas, shoulder, elbow, _ARM[:2], who.cloth, fade=0.30)
     for (_, elbow, wrist), hand, band in zip(
         arms, hands, (person.LEFT_BAND, person.RIGHT_BAND), strict=True
     ):
@@ -138,8 +137,12 @@ def paint_arms(canvas: np.ndarray, who: Person, arms: np.ndarray, hands: np.ndar
         paint.limb(canvas, elbow, wrist, _ARM[1:], who.cloth, (-9.0, 0.86))
         paint.limb(canvas, elbow, wrist, (_ARM[2] + 0.001,) * 2, who.shirt, (0.845, 0.885))
         strap = np.array(band)
-        table = paint.ramp(tuple(0.55 * strap), band, tuple(0.75 * strap + 64))
+        table = paint.ramp(_toned(0.55 * strap), band, _toned(0.75 * strap + 64))
         paint.limb(canvas, elbow, wrist, (_WRIST + 0.0045,) * 2, table, (0.93, 1.07))
+
+
+def _toned(rgb: np.ndarray) -> paint.Colour:
+    return int(rgb[0]), int(rgb[1]), int(rgb[2])
 
 
 def _shadow(canvas, arms, hands) -> None:

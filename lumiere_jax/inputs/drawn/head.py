@@ -7,8 +7,8 @@ import numpy as np
 from lumiere_jax.inputs.drawn import paint, person
 from lumiere_jax.inputs.drawn.person import Person
 
-MOUTH_DARK = (52, 8, 14)
-_TEETH, _TONGUE = (244, 240, 232), (134, 46, 50)
+MOUTH_DARK = (36, 10, 14)
+_TEETH, _TONGUE = (232, 227, 218), (126, 48, 52)
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def _eye(canvas, who, eye, pupil) -> None:
     crease = upper + (0, -0.13 * wide)
     paint.stroke(canvas, crease[2:-2], 0.004, who.skin_shadow, 0.55)
     paint.fill(canvas, shape, (246, 243, 240))
-    radius = 0.215 * wide
+    radius = 0.24 * wide
     paint.fill(
         canvas, paint.ellipse(*pupil, radius, radius), tuple(c // 2 for c in who.iris), shape
     )
@@ -262,7 +262,7 @@ def _mouth(canvas, who, outer, inner, openness) -> None:
     high = paint.curve(inner[:5], closed=False, steps=6)
     low = paint.curve(inner[[4, 5, 6, 7, 0]], closed=False, steps=6)
     hole = np.concatenate([high, low])
-    deep = tuple(int(0.80 * c) for c in who.lips)
+    deep = tuple(int(0.86 * c) for c in who.lips)
     bright = tuple(int(0.72 * c + 0.28 * 255) for c in who.lips)
     bright = (bright[0], bright[1], min(bright[2], bright[1] + 4))
     paint.fill(canvas, np.concatenate([above, below]), who.lips)
@@ -278,7 +278,7 @@ def _mouth(canvas, who, outer, inner, openness) -> None:
     paint.fill(canvas, hole, MOUTH_DARK)
     tongue = inner[6] - 0.02 * gap
     paint.fill(canvas, paint.ellipse(*tongue, 0.25 * wide, 0.30 * np.hypot(*gap)), _TONGUE, hole)
-    teeth = np.concatenate([high[3:-3], (high[3:-3] + 0.27 * gap)[::-1]])
+    teeth = np.concatenate([high[3:-3], (high[3:-3] + 0.22 * gap)[::-1]])
     paint.fill(canvas, teeth, _TEETH, hole)
     edge = np.concatenate([high, (high + 0.06 * gap)[::-1]])
     paint.fill(canvas, edge, MOUTH_DARK, hole, alpha=0.6)

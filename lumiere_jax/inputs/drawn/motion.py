@@ -37,7 +37,7 @@ class Motion:
 
 
 def move(waveform: Waveform, fps: Fraction, seed: int, take: int, gain: float | None) -> Motion:
-    """The motion for ceil(samples · fps / 16000) frames; `gain` None brings the voice to -26 dBFS."""
+    """The motion for ceil(samples · fps / 16000) frames; no gain: the voice comes to -26 dBFS."""
     frames = features.frames_covering(len(waveform), fps)
     gain = features.loudness_gain([waveform]) if gain is None else gain
     rows = list(features.stream_log_mel([waveform], fps, frames, gain))
@@ -64,7 +64,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _filter(signal: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Causal: row t is a mean of rows t, t-1, … weighted by `kernel`; silence comes before row 0."""
+    """Causal: row t is a mean of rows t, t-1, … weighted by `kernel`, after silence."""
     return np.convolve(signal, kernel / kernel.sum())[: len(signal)]
 
 
@@ -83,13 +83,13 @@ def _mouth(rows: np.ndarray, fps: Fraction) -> tuple[np.ndarray, np.ndarray]:
     voice, deep, vowel = _band(rows, 4, 16), _band(rows, 4, 10), _band(rows, 10, 16)
     front, hiss = _band(rows, 20, 29), _band(rows, 30, 40)
     loud = _rise(voice, -13.5, -5.5)
-    hissing = _sigmoid((hiss - voice - 0.5) / 0.8) * _rise(hiss, -13, -8)
+    hissing = _sigmoid((hiss - voice - 0.5) / 0.8) * _rise(hiss, -13.0, -8.0)
     openness = loud * (0.3 + 0.7 * _sigmoid((vowel - deep + 0.6) / 0.9)) * (1 - 0.55 * hissing)
     openness = np.maximum(openness, 0.22 * hissing)
     speaking = np.maximum(loud, hissing)
     stretch = speaking * np.tanh((front - deep + 0.5) / 3) + 0.35 * hissing
     kernel = np.exp(-_lags(MOUTH_MEMORY, fps) / 0.045)
-    aperture = OPEN * np.clip(1.12 * _filter(openness, kernel), 0, 1)
+    aperture = OPEN * np.tanh(1.9 * _filter(openness, kernel)) / np.tanh(1.9)
     return aperture, 1 + 0.15 * np.clip(_filter(stretch, kernel), -1.4, 1)
 
 
@@ -103,9 +103,9 @@ def _wander(rng: np.random.Generator, frames: int, fps: Fraction, low: float, hi
 def _prosody(rows: np.ndarray, fps: Fraction, low: int, high: int, delay: float):
     """(level, beat) of a band: a phrase's loudness, and its stresses, which average to zero."""
     lags = _lags(GESTURE_MEMORY, fps)
-    loud = _rise(_band(rows, low, high), -13, -5.5)
-    level = _filter(loud, _bump(lags, 0, GESTURE_MEMORY))
-    beat = _filter(loud, _bump(lags, delay, delay + 0.3)) - level
+    loud = _rise(_band(rows, low, high), -13.0, -5.5)
+    level = _filter(loud, _bump(lags, 0.0, GESTURE_MEMORY))
+    beat = _filter(loud, _bump(lags, delay, delay + 0.35)) - level
     return level, beat
 
 
@@ -116,10 +116,10 @@ def _hands(rows: np.ndarray, fps: Fraction, rng: np.random.Generator):
     spread, lift = np.zeros((frames, 2)), np.zeros((frames, 2))
     for hand, (low, high, delay, outward) in enumerate([(4, 12, 0.0, 1.0), (12, 24, 0.15, -1.0)]):
         level, beat = _prosody(rows, fps, low, high, delay)
-        vigour = 1 + 0.15 * _wander(rng, frames, fps, 3, 8)
-        sway = np.stack([_wander(rng, frames, fps, 2.5, 6) for _ in range(2)], 1)
-        up = vigour * (0.20 * level + 0.26 * beat) + 0.010 * sway[:, 1]
-        out = vigour * (0.06 * bright + 0.16 * accent + 0.10 * beat) + 0.008 * sway[:, 0]
+        vigour = 1 + 0.25 * _wander(rng, frames, fps, 3.0, 8.0)
+        sway = np.stack([_wander(rng, frames, fps, 2.5, 6.0) for _ in range(2)], 1)
+        up = vigour * (0.20 * level + 0.17 * beat) + 0.014 * sway[:, 1]
+        out = vigour * (0.06 * bright + 0.10 * accent + 0.07 * beat) + 0.010 * sway[:, 0]
         wrists[:, hand, 0] = outward * np.clip(out, -0.04, 0.12)
         wrists[:, hand, 1] = -0.23 * np.tanh(up / 0.23)
         spread[:, hand] = np.clip(0.15 + 0.9 * level + 1.2 * accent, 0, 1)
@@ -131,7 +131,7 @@ def _head(rows: np.ndarray, fps: Fraction, rng: np.random.Generator):
     frames = len(rows)
     level, beat = _prosody(rows, fps, 4, 24, 0.05)
     _, accent = _prosody(rows, fps, 18, 30, 0.1)
-    slow = np.stack([_wander(rng, frames, fps, 3, 8) for _ in range(5)], 1)
+    slow = np.stack([_wander(rng, frames, fps, 3.0, 8.0) for _ in range(5)], 1)
     pitch = 0.9 * beat + 0.18 * slow[:, 0]
     shift = np.stack([0.005 * slow[:, 1] + 0.012 * accent, 0.010 * pitch], 1)
     roll = 0.018 * slow[:, 2] + 0.05 * accent

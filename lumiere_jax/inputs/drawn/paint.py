@@ -15,7 +15,7 @@ LIGHT /= np.linalg.norm(LIGHT)
 _FINE = 4  # samples along each side of a pixel in small shapes
 _SHIFT = 6  # fractional bits of cv2's coordinates
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, int, int] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,13 @@ def _box(canvas, low, high):
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
+def _coat(table, light, cover) -> np.ndarray:
+    """A material under a light, premultiplied by its cover."""
+    index = (np.minimum(np.maximum(light, 0), 1) * 255).astype(np.uint8)
+    rgba = cv2.LUT(cv2.merge([index] * 4), table.astype(np.uint8)[None])
+    return cv2.multiply(rgba, cv2.merge([(cover * 255).astype(np.uint8)] * 4), scale=1 / 255)
+
+
 def _blend(canvas, box, rgba) -> None:
     x0, y0, x1, y1 = box
     under = canvas[y0:y1, x0:x1]
@@ -214,15 +221,18 @@ def stroke(canvas: np.ndarray, points: np.ndarray, width: float, colour, alpha: 
         _colour(canvas, box, cover, colour)
 
 
-def limb(canvas, start, end, radii, table, span=(-9.0, 9.0), gloss: float = 0.0) -> None:
-    """A tapered round limb; only the part of it between shares `span` of its length."""
+def limb(canvas, start, end, radii, table, span=(-1.0, 2.0), fade: float = 0.0) -> None:
+    """A tapered round limb; only the part of it between shares `span` of its length.
+
+    With `fade` it emerges softly, over that share of its length, from what it is attached to.
+    """
     side = np.float32(len(canvas))
     start, end = np.float32(start) * side - 0.5, np.float32(end) * side - 0.5
     r0, r1 = np.float32(radii) * side
     axis = end - start
     length = np.float32(max(float(np.hypot(*axis)), 1e-3))
     axis = axis / length
-    low, high = (np.float32(np.clip(s, -1, 2)) for s in span)
+    low, high = np.float32(span)
     ends = np.stack([start + max(low, 0) * length * axis, start + min(high, 1) * length * axis])
     margin = max(r0, r1) + 1
     box = _box(canvas, ends.min(0) - margin, ends.max(0) + margin)
@@ -230,26 +240,28 @@ def limb(canvas, start, end, radii, table, span=(-9.0, 9.0), gloss: float = 0.0)
         return
     x = np.arange(box[0], box[2], dtype=np.float32)[None, :] - start[0]
     y = np.arange(box[1], box[3], dtype=np.float32)[:, None] - start[1]
-    along = (x * axis[0] + y * axis[1]) / length
-    held = np.clip(along, 0, 1)
+    along = x * (axis[0] / length) + y * (axis[1] / length)
+    held = np.minimum(np.maximum(along, 0), 1)
     radius = r0 + (r1 - r0) * held
-    across = (y * axis[0] - x * axis[1]) / radius
-    past = (along - held) * (length / radius)
+    inverse = 1 / radius
+    across = (y * axis[0] - x * axis[1]) * inverse
+    past = (along - held) * (length * inverse)
     square = across * across + past * past
-    cover = np.clip((1 - np.sqrt(square)) * radius + 0.5, 0, 1)
-    if span[0] > -1 or span[1] < 2:
-        cover *= np.clip((along - low) * length + 0.5, 0, 1)
-        cover *= np.clip((high - along) * length + 0.5, 0, 1)
-    depth = np.sqrt(np.clip(1 - square, 0, 1))
-    light = (
-        across * (LIGHT[1] * axis[0] - LIGHT[0] * axis[1])
-        + past * (LIGHT[0] * axis[0] + LIGHT[1] * axis[1])
-        + depth * LIGHT[2]
-    )
-    light = np.clip(light, 0, 1)
-    if gloss:
-        light = np.clip(light + gloss * light**12, 0, 1)
-    _blend(canvas, box, (shade(table, light) * cover[..., None]).astype(np.uint8))
+    cover = (1 - np.sqrt(square)) * radius + 0.5
+    if low > -1 or high < 2:
+        cover = np.minimum(cover, (along - low) * length + 0.5)
+        cover = np.minimum(cover, (high - along) * length + 0.5)
+    cover = np.minimum(np.maximum(cover, 0), 1)
+    if fade:
+        t = np.minimum(np.maximum(along / np.float32(fade) + 0.2, 0), 1)
+        t = t * t * (3 - 2 * t)
+        cover = cover * t
+    light = LIGHT[2] * np.sqrt(np.maximum(1 - square, 0))
+    light += across * (LIGHT[1] * axis[0] - LIGHT[0] * axis[1])
+    light += past * (LIGHT[0] * axis[0] + LIGHT[1] * axis[1])
+    if fade:
+        light = 0.66 + t * (light - 0.66)
+    _blend(canvas, box, _coat(table, light, cover))
 
 
 def solid(canvas: np.ndarray, bones: np.ndarray, table: np.ndarray) -> None:
@@ -279,4 +291,4 @@ def solid(canvas: np.ndarray, bones: np.ndarray, table: np.ndarray) -> None:
         share = cover[rows, cols]
         np.maximum(share, np.clip(r - np.sqrt(square) + 0.5, 0, 1), out=share)
     light = lit(cv2.GaussianBlur(heights, (0, 0), max(0.0022 * float(side), 0.4)))
-    _blend(canvas, box, (shade(table, light) * cover[..., None]).astype(np.uint8))
+    _blend(canvas, box, _coat(table, light, cover))

@@ -12,17 +12,17 @@ from lumiere_jax.inputs.drawn import paint
 from lumiere_jax.inputs.drawn.paint import Colour
 
 EYES, NOSE, MOUTH, CHIN, EARS = 0.315, 0.374, 0.410, 0.488, 0.300
-SHOULDERS = np.array([(0.742, 0.655), (0.258, 0.655)])  # left, right: the left is to the right
+SHOULDERS = np.array([(0.730, 0.662), (0.270, 0.662)])  # left, right: the left is to the right
 REST = np.array([(0.640, 0.915), (0.360, 0.915)])
-UPPER_ARM, FOREARM, HAND = 0.300, 0.270, 0.190
+UPPER_ARM, FOREARM, HAND = 0.285, 0.268, 0.190
 LEFT_BAND, RIGHT_BAND = (20, 205, 70), (235, 30, 190)
 
 _SKIN = {
     "fair": ((172, 104, 82), (238, 188, 158), (255, 226, 202)),
     "light": ((158, 94, 68), (228, 172, 136), (252, 212, 178)),
     "olive": ((136, 80, 54), (206, 150, 110), (238, 192, 152)),
-    "brown": ((88, 50, 34), (158, 106, 74), (204, 152, 114)),
-    "deep": ((58, 33, 24), (124, 80, 57), (172, 122, 92)),
+    "brown": ((96, 54, 32), (166, 110, 72), (212, 156, 112)),
+    "deep": ((70, 38, 20), (136, 86, 54), (184, 128, 88)),
 }
 _HAIR = {
     "black": ((14, 13, 16), (42, 38, 40), (116, 108, 108)),
@@ -94,7 +94,7 @@ def cast(seed: int) -> Person:
     if seed < len(_CAST):
         skin, hair, style, cloth, cut, shirt, slender, glasses, room = _CAST[seed]
     tone, shadow = _SKIN[skin][1], _SKIN[skin][0]
-    lips = 0.52 * np.array(tone) + 0.48 * np.array((176, 44, 58) if slender else (150, 66, 60))
+    lips = 0.50 * np.array(tone) + 0.50 * np.array((192, 44, 60) if slender else (150, 66, 60))
     lips[2] = min(lips[2], lips[1] + 4)
     return Person(
         skin=paint.ramp(*_SKIN[skin]),
@@ -145,7 +145,7 @@ def face_points(person: Person, aperture, width, lids, gaze, brows) -> np.ndarra
     points = np.zeros((70, 2))
     points[:17] = jaw(person, jaw_drop(aperture))
     across = np.array([0.106, 0.088, 0.066, 0.044, 0.022])
-    height = np.array([0.277, 0.2655, 0.260, 0.263, 0.270]) - 0.010 * brows
+    height = np.array([0.274, 0.2635, 0.260, 0.264, 0.2705]) - 0.010 * brows
     points[17:22] = np.stack([0.5 - across, height], 1)
     points[22:27] = np.stack([0.5 + across, height], 1)[::-1]
     points[27:31] = np.stack([np.full(4, 0.5), np.linspace(0.308, 0.358, 4)], 1)
@@ -168,7 +168,7 @@ def face_points(person: Person, aperture, width, lids, gaze, brows) -> np.ndarra
 def _eye(person: Person, lids: float) -> np.ndarray:
     """Outer corner, two of the upper lid, inner corner, two of the lower; outer side at +x."""
     w = 0.0285 * person.eye_size
-    upper, lower = -0.0150 * person.eye_size, 0.0105 * person.eye_size
+    upper, lower = -0.0138 * person.eye_size, 0.0105 * person.eye_size
     upper = lower * 0.75 + (upper - lower * 0.75) * lids
     x = np.array([w, 0.38 * w, -0.36 * w, -w, -0.36 * w, 0.40 * w])
     y = np.array([-0.003, upper, upper * 0.97, 0.004, lower, lower])
@@ -178,15 +178,16 @@ def _eye(person: Person, lids: float) -> np.ndarray:
 def _lips(person: Person, aperture: float, width: float) -> np.ndarray:
     half = 0.0525 * width
     top, bottom = MOUTH - 0.22 * aperture, MOUTH + 0.78 * aperture
-    corner = MOUTH + 0.14 * aperture
-    upper, lower = 0.0125 * person.lip, 0.0165 * person.lip
+    corner = MOUTH - 0.0035 + 0.16 * aperture
+    thin = 1 - 4 * aperture  # stretched lips are thinner
+    upper, lower = 0.0125 * person.lip * thin, 0.0165 * person.lip * thin
     outer_x = np.array([-1, -0.64, -0.24, 0, 0.24, 0.64, 1, 0.70, 0.34, 0, -0.34, -0.70]) * half
     rise = [0, 0.66, 1.08, 0.86, 1.08, 0.66, 0]
-    outer_y = [corner + (top - corner) * min(1.0, 1.5 * r) - upper * r for r in rise]
+    outer_y = [corner + (top - corner) * min(1.0, 1.15 * r) - upper * r for r in rise]
     fall = [0.66, 0.95, 1, 0.95, 0.66]
-    outer_y += [corner + (bottom - corner) * min(1.0, 1.25 * f) + lower * f for f in fall]
-    inner_x = np.array([-0.88, -0.46, 0, 0.46, 0.88, 0.46, 0, -0.46]) * half
-    high, low = corner + (top - corner) * 0.86, corner + (bottom - corner) * 0.84
+    outer_y += [corner + (bottom - corner) * min(1.0, 1.06 * f) + lower * f for f in fall]
+    inner_x = np.array([-0.88, -0.50, 0, 0.50, 0.88, 0.50, 0, -0.50]) * half
+    high, low = corner + (top - corner) * 0.80, corner + (bottom - corner) * 0.80
     inner_y = [corner, high, top, high, corner, low, bottom, low]
     x = np.concatenate([outer_x, inner_x]) + 0.5
     return np.stack([x, np.array(outer_y + inner_y)], 1)
