@@ -121,7 +121,7 @@ def _hands(rows: np.ndarray, fps: Fraction, rng: np.random.Generator):
         up = vigour * (0.20 * level + 0.17 * beat) + 0.014 * sway[:, 1]
         out = vigour * (0.06 * bright + 0.10 * accent + 0.07 * beat) + 0.010 * sway[:, 0]
         wrists[:, hand, 0] = outward * np.clip(out, -0.04, 0.12)
-        wrists[:, hand, 1] = -0.23 * np.tanh(up / 0.23)
+        wrists[:, hand, 1] = -0.23 * np.tanh(np.maximum(up, -0.02) / 0.23)
         spread[:, hand] = np.clip(0.15 + 0.9 * level + 1.2 * accent, 0, 1)
         lift[:, hand] = 0.1 + 0.75 * level + 0.8 * beat + 0.08 * sway[:, 0]
     return wrists, spread, lift

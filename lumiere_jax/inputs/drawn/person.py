@@ -13,7 +13,7 @@ from lumiere_jax.inputs.drawn.paint import Colour
 
 EYES, NOSE, MOUTH, CHIN, EARS = 0.315, 0.374, 0.410, 0.488, 0.300
 SHOULDERS = np.array([(0.730, 0.662), (0.270, 0.662)])  # left, right: the left is to the right
-REST = np.array([(0.640, 0.915), (0.360, 0.915)])
+REST = np.array([(0.640, 0.900), (0.360, 0.900)])
 UPPER_ARM, FOREARM, HAND = 0.285, 0.268, 0.190
 LEFT_BAND, RIGHT_BAND = (20, 205, 70), (235, 30, 190)
 
