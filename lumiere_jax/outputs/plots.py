@@ -1,0 +1,65 @@
+"""Line plots as SVG that takes the page's colours, light or dark."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+# matplotlib wants a colour of its own; this one stands for the page's text.
+_INK = "#010203"
+COLOURS = ("#2f7ed8", "#e8833a", "#3aa76d")
+LOG_RANGE = 50
+
+
+def line_plot(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    name: str,
+    xlabel: str = "",
+    ylabel: str = "",
+    log: bool | None = None,
+    inches: tuple[float, float] = (3.6, 2.2),
+) -> str:
+    """An SVG element with a line for each (x, y) by its label; `name` is read out in its place.
+
+    The axis of y is logarithmic where `log` says so or, with None, where the values are positive
+    and spread over more than a factor of 50. Values that are not finite leave a gap.
+    """
+    style = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "font.family": "sans-serif",
+        "font.size": 8,
+        **{key: _INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor")},
+        **{key: _INK for key in ("xtick.color", "ytick.color", "legend.labelcolor")},
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=inches, layout="constrained")
+        axes = figure.subplots()
+        for colour, (label, (x, y)) in zip(COLOURS, series.items(), strict=False):
+            marker = "o" if len(x) == 1 else None
+            axes.plot(x, y, label=label, color=colour, linewidth=1.2, marker=marker, markersize=3)
+        values = np.concatenate([np.asarray(y, float) for _, y in series.values()])
+        values = values[np.isfinite(values)]
+        if log is None:
+            log = bool(len(values) and values.min() > 0 and values.max() > LOG_RANGE * values.min())
+        if log:
+            axes.set_yscale("log")
+        axes.grid(alpha=0.25, linewidth=0.5)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        if len(series) > 1:
+            axes.legend(frameon=False, loc="best", fontsize=7)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    # Only the view box counts, so that the page's width decides.
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)

@@ -1,0 +1,228 @@
+"""A trained workdir and a dataset to a report: checked first, built aside, put in place whole."""
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+import lumiere_jax
+from lumiere_jax.audio.features import RATE, frame_start, normalise
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.consent import consent_id
+from lumiere_jax.inputs.lectures import SPLITS, Dataset, Segment, open_dataset
+from lumiere_jax.outputs import report
+from lumiere_jax.outputs.video import write_video
+from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.training.loop import lock
+from lumiere_jax.workflows import measures
+from lumiere_jax.workflows.infer import load_models, model_id, record_of
+from lumiere_jax.workflows.measures import Values
+from lumiere_jax.workflows.workdir import Run, read_run
+
+COLUMNS = 8
+VIDEO_SECONDS = 60
+MEAN_FRAMES = 1000
+
+
+def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, dict[str, Any]]:
+    """Writes the report into the folder `out` and returns its metrics, by stage and name.
+
+    Raises:
+      UserError: anything about the workdir, the data, the split or the output folder.
+    """
+    if split not in SPLITS:
+        raise UserError(f"--split={split}: choose one of {', '.join(SPLITS)}.")
+    run, dataset = read_run(workdir), open_dataset(data)
+    _check_fits(workdir, run, dataset, split)
+    with _building(out) as folder:
+        run, variables = load_models(workdir)
+        drawn = dataset.drawn_seed is not None
+        pictures, parts = _measure(run, variables, dataset, split, folder)
+        metrics: dict[str, dict[str, Any]] = measures.summary(parts)
+        if drawn:
+            metrics["video"] |= measures.known_answer(parts)
+        report.write_report(
+            folder,
+            report.Report(
+                title=f"{workdir.resolve().name}: the {split} split",
+                metrics=metrics,
+                pictures=pictures,
+                losses={name: _losses(workdir / name) for name in stages(run.config, run.size)},
+                tracks=_tracks(parts[0]) if drawn else {},
+                fps=float(dataset.fps),
+                facts=_facts(run, dataset, split),
+                config=json.dumps(asdict(run.config), indent=1),
+            ),
+        )
+    return metrics
+
+
+def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
+    for name, trained, given in (
+        ("px", run.size, dataset.size),
+        ("frames a second", run.fps, dataset.fps),
+    ):
+        if trained != given:
+            raise UserError(
+                f"{workdir} was trained at {trained} {name} and {dataset.folder} has {given} "
+                f"{name}: name the dataset that it was trained on, or one prepared alike."
+            )
+    if not dataset.frames(split):
+        raise UserError(
+            f"--split={split}: {dataset.folder} has no frames in it; choose another split."
+        )
+
+
+@contextmanager
+def _building(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to build in, which takes its place in the end; an old report stays
+    until then."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not (out / report.METRICS).is_file():
+            raise UserError(f"--out={out} holds other files: name another folder for the report.")
+    folder, old = (out.parent / f".{out.name}.{state}" for state in ("partial", "old"))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with lock(folder):
+            try:
+                for rest in folder.iterdir():
+                    if rest.name != ".lock":
+                        shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
+                yield folder
+                (folder / ".lock").unlink()
+                shutil.rmtree(old, ignore_errors=True)
+                if out.exists():
+                    out.rename(old)
+                folder.rename(out)
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"--out={out} cannot be written: {error.strerror or error}.") from error
+
+
+def _measure(
+    run: Run, variables: Any, dataset: Dataset, split: str, folder: Path
+) -> tuple[list[report.Sample], list[Values]]:
+    """Samples of pictures and each segment's measured values; writes the videos on the way."""
+    records, drawn = dataset.records(split), dataset.drawn_seed is not None
+    segments = [s for s in dataset.segments if s.split == split]
+    mean, total = mean_frame(dataset.records("train")), dataset.frames(split)
+    chosen = set(np.linspace(0, total - 1, COLUMNS + 2)[1:-1].astype(int).tolist())
+    samples: list[report.Sample] = []
+    parts: list[Values] = []
+
+    def followed(segment: Segment, rows: np.ndarray, kept: list[Values]) -> Iterator[np.ndarray]:
+        for chunk in measures.follow(run, variables, records, segment, rows, mean, drawn):
+            kept.append(chunk.values)
+            for i, frame in enumerate(chunk.pictures["spoken"]):
+                if chunk.first + i in chosen:
+                    pictures = {name: stack[i] for name, stack in chunk.pictures.items()}
+                    seconds = (chunk.first + i) / float(dataset.fps)
+                    samples.append(report.Sample(seconds=seconds, pictures=pictures))
+                bar.update()
+                yield frame
+
+    with tqdm(total=total, desc=f"measuring {split}", unit="frame", dynamic_ncols=True) as bar:
+        for segment in segments:
+            rows = _features(run, records, segment)
+            kept: list[Values] = []
+            frames = followed(segment, rows, kept)
+            if segment is segments[0]:
+                _write_videos(run, dataset, records, segment, frames, folder)
+            for _ in frames:
+                pass
+            parts.append({name: np.concatenate([v[name] for v in kept]) for name in kept[0]})
+    if drawn:
+        with tqdm(total=total, desc="shuffled audio", unit="frame", dynamic_ncols=True) as bar:
+            for segment, part in zip(segments, parts, strict=True):
+                pieces = []
+                for piece in measures.mishear(run, variables, _features(run, records, segment)):
+                    pieces.append(piece)
+                    bar.update(len(piece))
+                part["aperture.shuffled"] = np.concatenate(pieces)
+    return samples, parts
+
+
+def _features(run: Run, records: Any, segment: Segment) -> np.ndarray:
+    """A segment's features as the model was trained to hear them: by its own statistics."""
+    own = range(segment.offset, segment.offset + segment.frames)
+    return normalise(np.stack([records[i]["features"] for i in own]), run.mean, run.std)
+
+
+def mean_frame(records: Any) -> np.ndarray:
+    """The mean picture, as uint8, of at most `MEAN_FRAMES` evenly spaced frames."""
+    picked = np.unique(np.linspace(0, len(records) - 1, MEAN_FRAMES).astype(int))
+    total = np.zeros(())
+    for i in tqdm(picked, "mean training frame", unit="frame", dynamic_ncols=True):
+        total = total + archive.decode(records[int(i)]["frame"])
+    return np.round(total / len(picked)).astype(np.uint8)
+
+
+def _write_videos(
+    run: Run,
+    dataset: Dataset,
+    records: Any,
+    segment: Segment,
+    spoken: Iterator[np.ndarray],
+    folder: Path,
+) -> None:
+    """The segment's first minute, synthesised and real, both with its sound."""
+    count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
+    samples = frame_start(count, dataset.fps, RATE)
+    sound, rate = soundfile.read(
+        dataset.folder / segment.sound, samples, dtype="float32", always_2d=True
+    )
+    real = (
+        archive.decode(records[i]["frame"]) for i in range(segment.offset, segment.offset + count)
+    )
+    for name, frames, record in (
+        (report.SYNTHESISED, itertools.islice(spoken, count), record_of(run)),
+        (report.REAL, real, None),
+    ):
+        write_video(
+            folder / name, frames, dataset.fps, [sound], rate, sound.shape[1], record=record
+        )
+
+
+def _losses(stage: Path) -> list[dict[str, float]]:
+    """The lines of a stage's log; none where it has been cleared away."""
+    path = stage / "log.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def _tracks(values: Values) -> dict[str, np.ndarray]:
+    """What the report draws over time: apertures, and heights of the wrists (upwards)."""
+    tracks = {name: values[f"aperture.{name}"] for name in ("true", "real", "video")}
+    for name in ("real", "video"):
+        for hand, side in enumerate(("left", "right")):
+            tracks[f"{side}.{name}"] = 1 - values[f"wrists.{name}"][:, hand, 1]
+    return tracks
+
+
+def _facts(run: Run, dataset: Dataset, split: str) -> dict[str, str]:
+    seconds = dataset.frames(split) / float(dataset.fps)
+    return {
+        "Lecturer": str(run.consent.get("who")),
+        "Consent": f"{run.consent.get('when')}, for {run.consent.get('purpose')} "
+        f"(record {consent_id(run.consent)})",
+        "Model": f"{run.config.system}, {model_id(run)}",
+        "Pictures": f"{run.size} × {run.size}, {float(run.fps):g} a second",
+        "Pose figures": dataset.figure,
+        "Measured": f"{dataset.frames(split)} frames ({seconds:.1f} s) of the {split} split; "
+        f"the model saw {dataset.frames('train')} frames of the train split",
+        "Steps": ", ".join(
+            f"{name} {getattr(run.config, name).steps}" for name in stages(run.config, run.size)
+        ),
+        "Made by": f"lumiere_jax {lumiere_jax.__version__}",
+    }
