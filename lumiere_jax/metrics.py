@@ -5,7 +5,6 @@ number per picture comes back. The paper's PSNR is the mean of these per-frame v
 not the PSNR of the mean MSE.
 """
 
-import dm_pix
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,10 +32,30 @@ def ssim(a: Pictures, b: Pictures) -> PerPicture:
     """Structural similarity (Wang et al. 2004), at most 1; pictures of 11 pixels or more a side.
 
     11 x 11 Gaussian windows of σ 1.5 and population covariance, as in scikit-image's
-    `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255`.
+    `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255`. The windows
+    are two matrix products: as convolutions (dm_pix) they take eight times as long on a CPU.
     """
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return dm_pix.ssim(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32), max_val=255.0)
+    a, b = (jnp.moveaxis(jnp.asarray(x, jnp.float32), -1, 1) for x in (a, b))
+    rows, cols = (_gaussian_windows(n) for n in a.shape[2:])
+
+    def mean(x: jax.Array) -> jax.Array:
+        return jnp.einsum("ri,bcij,kj->bcrk", rows, x, cols, precision="highest")
+
+    mu_a, mu_b = mean(a), mean(b)
+    var_a, var_b, cov = mean(a**2) - mu_a**2, mean(b**2) - mu_b**2, mean(a * b) - mu_a * mu_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    luminance = (2 * mu_a * mu_b + c1) / (mu_a**2 + mu_b**2 + c1)
+    structure = (2 * cov + c2) / (var_a + var_b + c2)
+    return jnp.mean(luminance * structure, axis=(1, 2, 3))
+
+
+def _gaussian_windows(pixels: int, sigma: float = 1.5, radius: int = 5) -> np.ndarray:
+    """(pixels - 2 radius, pixels): each row weighs one window's pixels."""
+    g = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    windows = np.zeros((pixels - 2 * radius, pixels), np.float32)
+    for i, row in enumerate(windows):
+        row[i : i + len(g)] = g / g.sum()
+    return windows
 
 
 def pearson(a: Signal, b: Signal) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lumiere_jax import metrics
@@ -54,6 +55,11 @@ def _distances(made: Any, true: Any) -> dict[str, jax.Array]:
     return {name: getattr(metrics, name)(made, true) for name in ("mse", "psnr", "ssim")}
 
 
+@jax.jit
+def _psnr(y: Any, still: Any) -> jax.Array:
+    return metrics.psnr(y, jnp.broadcast_to(still, y.shape))
+
+
 def follow(
     run: Run,
     variables: Any,
@@ -91,7 +97,6 @@ def follow(
             "vae": (made["reconstruction"], w),
             "seqpix2pix": (made["rendered"], y),
             "video": (y_said, y),
-            "mean_frame": (np.repeat(mean_frame[None], n, 0), y),
         }
         values = {
             f"{stage}.{name}": np.asarray(value)[:n]
@@ -99,6 +104,7 @@ def follow(
             for name, value in _distances(_full(x), _full(true)).items()
         }
         z = made["z"][:n]
+        values["mean_frame.psnr"] = np.asarray(_psnr(_full(y), mean_frame))[:n]
         values |= {"z": z, "blstm.mse": ((made["heard"][:n] - z) ** 2).mean(1)}
         if drawn:
             values["aperture.true"] = np.array([r["aperture"] for r in known], np.float64)
