@@ -19,7 +19,7 @@ def paper() -> Config:
 
 def small() -> Config:
     """Width 32, a pixel term, every frame a target, a moving average of G for inference."""
-    config = Config(vgg="none", checkpoint_seconds=60)
+    config = Config(vgg="none", checkpoint_seconds=60.0)
     v, b, s = config.vae, config.blstm, config.seqpix2pix
     v.steps, v.batch, v.learning_rate, v.kl, v.pixel = 1_500, 8, 1e-3, 2e-5, 1.0
     v.mouth, v.eyes, v.hands, v.face = 30.0, 8.0, 4.0, 4.0
@@ -32,7 +32,7 @@ def small() -> Config:
 def demo() -> Config:
     """Seven minutes for all three stages on the drawn lecturer."""
     config = small()
-    config.checkpoint_seconds = 12
+    config.checkpoint_seconds = 12.0
     config.vae.steps = 700
     config.blstm.steps = 900
     config.seqpix2pix.steps, config.seqpix2pix.batch = 700, 1

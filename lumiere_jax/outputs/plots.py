@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 _INK = "#010203"
 COLOURS = ("#2f7ed8", "#e8833a", "#3aa76d")
 LOG_RANGE = 50
+Numbers = Sequence[float | int]
 
 
 def line_plot(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, tuple[Numbers, Numbers]],
     *,
     name: str,
     xlabel: str = "",

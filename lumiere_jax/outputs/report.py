@@ -131,7 +131,7 @@ class Report:
     title: str
     metrics: Metrics
     pictures: list[Sample]
-    losses: Mapping[str, list[dict[str, float]]]
+    losses: Mapping[str, list[dict[str, Any]]]
     tracks: Mapping[str, np.ndarray]
     fps: float
     facts: Mapping[str, str]
@@ -179,7 +179,7 @@ def text_table(metrics: Metrics) -> str:
     )
 
 
-def _number(name: str, value: float | None) -> str:
+def _number(name: str, value: float | int | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, int):
@@ -248,7 +248,7 @@ def _picture(index: int, name: str) -> str:
     return f"{PICTURES}/{index}-{name}.png"
 
 
-def _curves(lines: list[dict[str, float]]) -> dict[str, str]:
+def _curves(lines: list[dict[str, Any]]) -> dict[str, str]:
     """A plot for each quantity of a log, training and held-out values together."""
     names = dict.fromkeys(key.removeprefix("val_") for line in lines for key in line)
     plots = {}
@@ -277,7 +277,7 @@ def _tracks(report: Report) -> dict[str, str]:
     def plot(name: str, ylabel: str, **signals: np.ndarray) -> str:
         series = {label: (seconds, y[:count].tolist()) for label, y in signals.items()}
         return line_plot(
-            series, name=name, xlabel="seconds", ylabel=ylabel, log=False, inches=(9, 2)
+            series, name=name, xlabel="seconds", ylabel=ylabel, log=False, inches=(9.0, 2.0)
         )
 
     true = tracks["true"]

@@ -194,7 +194,7 @@ def _write_videos(
         )
 
 
-def _losses(stage: Path) -> list[dict[str, float]]:
+def _losses(stage: Path) -> list[dict[str, Any]]:
     """The lines of a stage's log; none where it has been cleared away."""
     path = stage / "log.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
