@@ -22,10 +22,10 @@ def small() -> Config:
     config = Config(vgg="none", checkpoint_seconds=60.0)
     v, b, s = config.vae, config.blstm, config.seqpix2pix
     v.steps, v.batch, v.learning_rate, v.kl, v.pixel = 1_500, 8, 1e-3, 2e-5, 1.0
-    v.mouth, v.eyes, v.hands, v.face = 30.0, 8.0, 4.0, 4.0
+    v.mouth, v.eyes, v.hands, v.face = 30.0, 8.0, 8.0, 4.0
     b.steps, b.batch, b.learning_rate = 1_500, 64, 5e-4
     s.width, s.batch, s.stride, s.steps = 32, 2, 1, 2_500
-    s.pixel, s.average = 50.0, 0.998
+    s.adversarial, s.pixel, s.average = 0.01, 100.0, 0.995
     return config
 
 
@@ -33,9 +33,9 @@ def demo() -> Config:
     """Seven minutes for all three stages on the drawn lecturer."""
     config = small()
     config.checkpoint_seconds = 12.0
-    config.vae.steps = 700
-    config.blstm.steps = 900
-    config.seqpix2pix.steps, config.seqpix2pix.batch = 700, 1
+    config.vae.steps = 560
+    config.blstm.steps = 300
+    config.seqpix2pix.steps, config.seqpix2pix.batch = 600, 1
     return config
 
 

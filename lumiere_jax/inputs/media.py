@@ -181,7 +181,7 @@ def read_frames(
     """
     clip = probe(path)
     if crop is not None:
-        _check_crop(clip, crop)
+        check_crop(clip, crop)
     count = clip.frames(fps)
     if not count:
         raise UserError(
@@ -190,7 +190,7 @@ def read_frames(
     return _resampled(clip, fps, size, crop, count)
 
 
-def _check_crop(clip: Clip, crop: Crop) -> None:
+def check_crop(clip: Clip, crop: Crop) -> None:
     inside = (
         min(crop.x, crop.y) >= 0
         and crop.x + crop.side <= clip.cols

@@ -37,7 +37,10 @@ class BLSTMConfig:
 
 @dataclass(kw_only=True)
 class SeqPix2PixConfig:
-    """P(y|w), section 3.4: λ0, λ1, λ2 weigh Eq. 11, 12 and 13; `pixel` adds an L1 of all frames."""
+    """P(y|w), section 3.4: λ0, λ1, λ2 weigh Eq. 11, 12 and 13.
+
+    `adversarial` weighs G's side of Eq. 10 (1 in the paper), `pixel` adds an L1 of all frames.
+    """
 
     width: int = 64
     steps: int = 2_880_000
@@ -48,6 +51,7 @@ class SeqPix2PixConfig:
     lambda0: float = 0.05
     lambda1: float = 10.0
     lambda2: float = 10.0
+    adversarial: float = 1.0
     pixel: float = 0.0
     # One of every `stride` frames is a target.
     stride: int = 30

@@ -71,7 +71,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         d = state.networks["D"]
         logits, _ = discriminate(d, d.params, _triplets(w), fakes)
         terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
-        total = terms["adversarial"]
+        total = c.adversarial * terms["adversarial"]
         y_t = y[:, -1]
         g = fakes.reshape(y.shape)
         if frozen["vgg"] and c.lambda0:

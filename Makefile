@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: demo test check env clean
+
+demo: env  ## the main job on the drawn lecturer: dataset, training, video, report
+	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic --out=$(DEMO)/data
+	$(BIN)/python train.py --config=configs/lumierenet.py:demo --data=$(DEMO)/data --workdir=$(DEMO)
+	$(BIN)/python infer.py --workdir=$(DEMO) --audio=lumiere_jax/inputs/narrations/second.flac --out=$(DEMO)/lecture.mp4
+	$(BIN)/python evaluate.py --workdir=$(DEMO) --data=$(DEMO)/data --split=test --out=$(DEMO)/report
+	@echo "$(DEMO)/lecture.mp4"
+	@echo "$(DEMO)/report/index.html"
+
+test: env  ## the tests
+	$(BIN)/python -m pytest
+
+check: env  ## format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+env: $(VENV)/.complete
+
+$(VENV)/.complete: requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+		{ echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+clean:  ## removes the environment and the demo
+	rm -rf $(VENV) $(DEMO)
