@@ -70,12 +70,31 @@ def require(workdir: Path, stage: Stage) -> None:
         )
 
 
-def restore_frozen(workdir: Path, stage: Stage) -> dict[str, Any]:
-    """Each network's variables for use, by name, from a stage that has been trained."""
+def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
+    """The named networks' variables for use, by name, from a stage that has been trained.
+
+    Nothing else is read: optimisers are twice the size of what they optimise.
+    """
     require(workdir, stage)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    networks = abstract_state(stage, sharding).networks
+    wanted = {
+        name: {"average": networks[name].average}
+        if networks[name].average
+        else {"params": networks[name].params, "statistics": networks[name].statistics}
+        for name in names
+    }
+    item = {"networks": wanted}
+    part = ocp.args.PyTreeRestore(
+        item=item,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+        partial_restore=True,
+    )
     with open_checkpoints(workdir / stage.name) as manager:
-        step = manager.latest_step()
-        assert step is not None
-        state = restore(manager, step, abstract_state(stage, sharding))
-    return {name: network.inference_variables for name, network in state.networks.items()}
+        state = manager.restore(manager.latest_step(), args=ocp.args.Composite(state=part))["state"]
+    return {
+        name: network["average"]
+        if "average" in network
+        else {"params": network["params"], "batch_stats": network["statistics"]}
+        for name, network in state["networks"].items()
+    }

@@ -32,12 +32,12 @@ def load_models(workdir: Path) -> tuple[Run, dict[str, Any]]:
     """
     run = read_run(workdir)
     variables: dict[str, Any] = {}
-    every = stages(run.config, run.size).values()
-    for stage in every:
+    every = stages(run.config, run.size)
+    for stage in every.values():
         checkpoint.require(workdir, stage)
-    for stage in every:
-        variables.update(checkpoint.restore_frozen(workdir, stage))
-    return run, {name: variables[name] for name in ("blstm", "vae", "G")}
+    for name, network in (("vae", "vae"), ("blstm", "blstm"), ("seqpix2pix", "G")):
+        variables |= checkpoint.restore_frozen(workdir, every[name], network)
+    return run, variables
 
 
 def speak(run: Run, variables: Any, sound: Sound) -> Iterator[Synthesised]:

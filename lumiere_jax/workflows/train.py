@@ -86,7 +86,7 @@ def _batches(
         return pipeline.triplet_batches(dataset, split, size, seed, stride, first, last)
 
     if name == "blstm":
-        variables = checkpoint.restore_frozen(workdir, every["vae"])["vae"]
+        variables = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
         tables = {
             split: (audio_windows(config, dataset, split), codes(config, dataset, split, variables))
             for split in ("train", "val")
