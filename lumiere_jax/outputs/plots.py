@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 # matplotlib wants a colour of its own; this one stands for the page's text.
 _INK = "#010203"
-COLOURS = ("#2f7ed8", "#e8833a", "#3aa76d")
+_BLUE, _ORANGE, _GREEN = "#2f7ed8", "#e8833a", "#3aa76d"
+COLOURS = {
+    "training": _BLUE,
+    "held out": _ORANGE,
+    "true": _BLUE,
+    "synthesised": _ORANGE,
+    "real": _GREEN,
+}
 LOG_RANGE = 50
 Numbers = Sequence[float | int]
 
@@ -26,8 +33,9 @@ def line_plot(
 ) -> str:
     """An SVG element with a line for each (x, y) by its label; `name` is read out in its place.
 
-    The axis of y is logarithmic where `log` says so or, with None, where the values are positive
-    and spread over more than a factor of 50. Values that are not finite leave a gap.
+    A label of `COLOURS` has the same colour in every plot. The axis of y is logarithmic where
+    `log` says so or, with None, where the values are positive and spread over more than a factor
+    of 50. Values that are not finite leave a gap.
     """
     style = {
         "svg.fonttype": "none",
@@ -42,7 +50,8 @@ def line_plot(
     with matplotlib.rc_context(style):
         figure = Figure(figsize=inches, layout="constrained")
         axes = figure.subplots()
-        for colour, (label, (x, y)) in zip(COLOURS, series.items(), strict=False):
+        for label, (x, y) in series.items():
+            colour = COLOURS.get(label)
             marker = "o" if len(x) == 1 else None
             axes.plot(x, y, label=label, color=colour, linewidth=1.2, marker=marker, markersize=3)
         values = np.concatenate([np.asarray(y, float) for _, y in series.values()])

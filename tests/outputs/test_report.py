@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.outputs.plots import line_plot
+from lumiere_jax.outputs.plots import COLOURS, line_plot
 from lumiere_jax.outputs.report import SHEETS, Report, Sample, text_table, write_report
 
 
@@ -102,6 +102,10 @@ def test_curves_of_every_quantity_and_a_word_where_a_log_is_gone(report, tmp_pat
     page = (tmp_path / "index.html").read_text()
     assert re.findall(r'aria-label="([^"]+)"', page) == ["loss by step", "psnr by step"]
     assert page.count("No log of this stage is left") == 2
+    # Held-out values are orange beside training values and alone.
+    loss, psnr = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert COLOURS["training"] in loss and COLOURS["held out"] not in loss
+    assert COLOURS["held out"] in psnr and COLOURS["training"] not in psnr
 
 
 def test_tracks_are_drawn_for_the_drawn_lecturer(report, tmp_path):
