@@ -21,10 +21,10 @@ def small() -> Config:
     """Width 32, a pixel term, every frame a target, a moving average of G for inference."""
     config = Config(vgg="none", checkpoint_seconds=60.0)
     v, b, s = config.vae, config.blstm, config.seqpix2pix
-    v.steps, v.batch, v.learning_rate, v.kl, v.pixel = 1_500, 8, 1e-3, 2e-5, 1.0
+    v.steps, v.batch, v.learning_rate, v.kl, v.pixel = 1_200, 8, 1e-3, 2e-5, 1.0
     v.mouth, v.eyes, v.hands, v.face = 30.0, 8.0, 8.0, 4.0
-    b.steps, b.batch, b.learning_rate = 1_500, 64, 5e-4
-    s.width, s.batch, s.stride, s.steps = 32, 2, 1, 2_500
+    b.steps, b.batch, b.learning_rate = 400, 64, 5e-4
+    s.width, s.batch, s.stride, s.steps = 32, 2, 1, 1_500
     s.adversarial, s.pixel, s.average = 0.01, 100.0, 0.995
     return config
 
