@@ -25,8 +25,14 @@ Batches = Callable[[int], Iterator[Batch]]
 @contextmanager
 def lock(workdir: Path) -> Iterator[None]:
     """Holds `workdir` for one process; a killed process lets go of it by itself."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    with open(workdir / ".lock", "w") as handle:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        handle = open(workdir / ".lock", "w")
+    except OSError as error:
+        raise UserError(
+            f"{workdir} cannot be written ({error.strerror}): name another folder."
+        ) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,9 +1,12 @@
 """Flags in, one sentence out: every mistake of a user exits with 2 and without a traceback."""
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -11,6 +14,10 @@ from lumiere_jax.errors import UserError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+# XLA and TensorFlow tell of their build at every start; both read this when they are loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,7 +26,7 @@ def run(main: Callable[[], None]) -> None:
     absl's own parsing prints usage and exits with 1, and `--help` exits with 1 as well.
     """
     logging.use_absl_handler()
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(logging.ERROR)
     app.run(lambda _: _guarded(main), flags_parser=parse)
 
 
@@ -36,10 +43,11 @@ def parse(argv: Sequence[str]) -> list[str]:
                 f"'{rest[1]}' is not a flag: write every argument as --name=value (see --help)."
             )
         if "config" in flags.FLAGS:
-            _ = flags.FLAGS.config
+            # A file that is not there is reported when the first field is read, not before.
+            _ = getattr(flags.FLAGS.config, "system", None)
     except UserError as error:
         _stop(str(error))
-    except (flags.Error, KeyError, AttributeError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # a config is a program: anything can go wrong in it
         _stop(_sentence(error, argv))
     return rest
 
@@ -54,33 +62,59 @@ def _guarded(main: Callable[[], None]) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _stop(sentence: str) -> None:
+def _stop(sentence: str) -> NoReturn:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
 
 
-def _sentence(error: BaseException, argv: Sequence[str]) -> str:
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
-    config = next((a.partition("=")[2] for a in argv if a.startswith("--config=")), "")
-    if missing := re.match(r"Field (\S+) not found on dataclass", text):
-        name = missing[1]
-        given = next((a for a in argv if f".{name}" in a), name).partition("=")[0]
-        return f"{given}: there is no config field '{name}'{_similar(name)}."
-    if "Failed loading config file" in text or isinstance(error, OSError):
-        if "No such file" in text or "Errno 2" in text:
-            return f"--config={config}: no such config file; try --config=configs/lumierenet.py."
-        return f"--config={config}: the config cannot be read ({_last_line(text)})."
-    if "Error whilst parsing config file" in text:
-        return f"--config={config}: {_last_line(text)}"
-    return _last_line(text).rstrip(".") + " (see --help)."
+def _sentence(error: Exception, argv: Sequence[str]) -> str:
+    """What is wrong with the flags, from absl's and ml_collections' messages."""
+    text = str(error).strip()
+    if isinstance(error, flags.Error) and not re.search(r"--?(no)?config\.", text):
+        return " ".join(text.split()).rstrip(".") + " (see --help)."
+    match = re.search(r"(?:^|\n)--?config(?:=|\n)(\S+)", "\n".join(argv))
+    name = match[1] if match else ""
+    if "Failed loading config file" in text:
+        return f"--config={name}: there is no such file; try --config=configs/lumierenet.py:small."
+    try:
+        config = flags.FLAGS["config"].parser.parse(name)
+        system = config.system
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_last_line(str(error))}"
+        return f"--config={name}: this is not a config file that can be read ({reason})."
+    for argument in argv:
+        if wrong := re.match(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?$", argument):
+            if sentence := _wrong_field(config, wrong[1], wrong[2]):
+                return f"{argument}: {sentence}"
+    return f"--config={name} ({system}): {_last_line(text)}"
 
 
-def _similar(name: str) -> str:
-    value = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
-    parts = [value, *vars(value).values()] if value is not None else []
-    known = {key for part in parts if hasattr(part, "__dict__") for key in vars(part)}
-    close = difflib.get_close_matches(name, sorted(known), 3)
-    return f"; did you mean {' or '.join(close)}?" if close else "; see configs/ for the fields"
+def _wrong_field(config: Any, path: str, value: str | None) -> str | None:
+    """Why this override cannot be, or None where it is not the one that is wrong."""
+    part, names = config, path.split(".")
+    for name in names:
+        known = [field.name for field in fields(part)] if is_dataclass(part) else []
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 3) or known
+            hint = f"; choose {_any_of(close)}" if close else ""
+            return f"there is no config field '{name}'{hint}."
+        part = getattr(part, name)
+    if is_dataclass(part):
+        some = fields(part)[0].name
+        return f"this is a group of fields; set one of them, as --config.{path}.{some}=..."
+    kind = type(part)
+    try:
+        if value is None:
+            raise ValueError
+        kind(value)
+        fits = kind is not bool or value.lower() in ("true", "false", "1", "0")
+    except ValueError:
+        fits = kind is bool and value is None
+    return None if fits else f"'{value or ''}' is not {_TYPES.get(kind, 'a value of its kind')}."
+
+
+def _any_of(names: list[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _last_line(text: str) -> str:

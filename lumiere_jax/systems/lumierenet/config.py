@@ -1,5 +1,6 @@
 """What a run of LumièreNet can be told; the defaults are the paper's numbers."""
 
+import math
 from dataclasses import dataclass, field
 
 from lumiere_jax.errors import UserError
@@ -78,22 +79,20 @@ def check_config(config: Config) -> None:
     """Raises a UserError for values that cannot work, before anything is built."""
     if config.system != "lumierenet":
         raise UserError(f"config.system is '{config.system}', but this config is for lumierenet.")
-    if config.checkpoint_seconds < 0:
-        raise UserError(f"config.checkpoint_seconds is {config.checkpoint_seconds}: use 0 or more.")
+    if not config.checkpoint_seconds >= 0:
+        raise UserError(f"--config.checkpoint_seconds={config.checkpoint_seconds}: use 0 or more.")
     for name in ("vae", "blstm", "seqpix2pix"):
         part = getattr(config, name)
         positive = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
         for key, value in vars(part).items():
-            if key in positive and value <= 0:
-                raise UserError(f"config.{name}.{key} is {value}: it must be more than 0.")
-            if value < 0:
-                raise UserError(f"config.{name}.{key} is {value}: it must not be negative.")
-    if config.seqpix2pix.average >= 1:
-        raise UserError(
-            f"config.seqpix2pix.average is {config.seqpix2pix.average}: a decay is under 1."
-        )
+            if not math.isfinite(value) or value < 0 or (key in positive and not value):
+                wanted = "more than 0" if key in positive else "0 or more"
+                raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")
+    for key in ("average", "beta1", "beta2"):
+        if (value := getattr(config.seqpix2pix, key)) >= 1:
+            raise UserError(f"--config.seqpix2pix.{key}={value}: a decay is under 1.")
     if config.vgg == "none" and config.vae.pixel == 0:
         raise UserError(
-            "config.vgg is none and config.vae.pixel is 0, which leaves the VAE no loss: "
+            "--config.vgg=none with --config.vae.pixel=0 leaves the VAE no loss: "
             "name a file of VGG-19 weights, or give --config.vae.pixel a weight."
         )
