@@ -6,3 +6,10 @@ class UserError(Exception):
 
     The scripts print the sentence and exit with 2; anything else that is raised is a defect.
     """
+
+
+def reason(error: OSError) -> str:
+    """Why a place cannot be written, in words that say what to look for."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a file is where its folder should be"
+    return error.strerror or str(error)

@@ -1,5 +1,6 @@
 """The dataset at rest: a TFDS builder on array_record, and what stands beside it."""
 
+import contextlib
 import functools
 import itertools
 import json
@@ -60,9 +61,24 @@ class Dataset:
         return sum(s.frames for s in self.segments if s.split == split)
 
     def records(self, split: str) -> Any:
-        """Random access to a split's examples, the pictures still encoded."""
+        """Random access to a split's examples, the pictures still encoded.
+
+        Raises:
+          UserError: they are not there, or not whole.
+        """
         skip = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
-        return Lectures(data_dir=str(self.folder)).as_data_source(split=split, decoders=skip)
+        try:
+            builder = Lectures(data_dir=str(self.folder))
+            source = builder.as_data_source(split=split, decoders=skip)
+            if len(source) != self.frames(split):
+                raise ValueError(f"{len(source)} of {self.frames(split)} are there")
+            _ = source[0], source[len(source) - 1]
+        except Exception as error:  # TFDS and array_record raise what comes, asserts too
+            raise UserError(
+                f"{self.folder}: the records of its '{split}' split cannot be read; "
+                "make the dataset anew with prepare.py."
+            ) from error
+        return source
 
     def features(self, split: str) -> np.ndarray:
         """Normalised audio features (frames, 40) of a split, in order."""
@@ -162,7 +178,8 @@ def build(folder: Path, archives: Path, segments: tuple[Segment, ...], fps: Frac
     """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place."""
     tfds.disable_progress_bar()
     builder = Lectures(data_dir=str(folder), archives=archives, segments=segments, fps=fps)
-    builder.download_and_prepare()
+    with contextlib.redirect_stdout(None):  # it speaks of downloads
+        builder.download_and_prepare()
 
 
 def read_segment(archives: Path, segment: Segment, fps: Fraction) -> Iterator[tuple[int, dict]]:

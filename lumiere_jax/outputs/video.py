@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Float
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, reason
 from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.shapes import Picture
 
@@ -60,7 +60,7 @@ def check_writable(path: str | Path) -> Path:
         trial.unlink()
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder that you may write to."
+            f"{path}: cannot be written ({reason(error)}); choose a folder that you may write to."
         ) from error
     return path
 

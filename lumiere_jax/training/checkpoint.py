@@ -56,9 +56,21 @@ def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
 
 def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State:
     """The state of `step`, laid out as `abstract` says."""
-    return manager.restore(
-        step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-    ).state
+    with _readable(manager, step):
+        return manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        )["state"]
+
+
+@contextlib.contextmanager
+def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(
+            f"{manager.directory / str(step)} cannot be read: it is damaged or of other networks; "
+            "remove that folder to go on from the step before, or name another --workdir."
+        ) from error
 
 
 def require(workdir: Path, stage: Stage) -> None:
@@ -91,7 +103,10 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
         partial_restore=True,
     )
     with open_checkpoints(workdir / stage.name) as manager:
-        state = manager.restore(manager.latest_step(), args=ocp.args.Composite(state=part))["state"]
+        step = manager.latest_step()
+        assert step is not None
+        with _readable(manager, step):
+            state = manager.restore(step, args=ocp.args.Composite(state=part))["state"]
     return {
         name: network["average"]
         if "average" in network

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, reason
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.stage import Batch, Stage, State
 
@@ -30,7 +30,7 @@ def lock(workdir: Path) -> Iterator[None]:
         handle = open(workdir / ".lock", "w")
     except OSError as error:
         raise UserError(
-            f"{workdir} cannot be written ({error.strerror}): name another folder."
+            f"{workdir} cannot be written ({reason(error)}): name another folder."
         ) from error
     with handle:
         try:

@@ -19,7 +19,7 @@ import soundfile
 from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE, frames_within
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, reason
 from lumiere_jax.inputs import archive, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
@@ -192,7 +192,9 @@ def _building(out: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"--out={out} cannot be written: {error.strerror or error}.") from error
+        raise UserError(
+            f"--out={out} cannot be written ({reason(error)}): name another folder."
+        ) from error
 
 
 def _each(work: Callable[..., int], tasks: list[tuple[Any, Path]], workers: int) -> list[int]:
