@@ -52,10 +52,10 @@ def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
     x = (np.arange(cols, dtype=np.float32) + 0.5) / cols
     wrists = np.full((len(frames), 2, 2), np.nan)
     for hand, excess in enumerate((green - np.maximum(red, blue), np.minimum(red, blue) - green)):
-        weight = np.maximum(excess - 24, 0)
+        weight = np.maximum(excess - 16, 0)
         for t, band in enumerate(weight):
             total = band.sum()
-            if total < 0.02 * frames.shape[1] * frames.shape[2]:
+            if total < 0.01 * frames.shape[1] * frames.shape[2]:
                 continue
             for _ in range(2):  # the second time without specks elsewhere
                 place = np.array([band.sum(0) @ x, band.sum(1) @ y]) / band.sum()

@@ -14,6 +14,7 @@ from lumiere_jax.figures.dense import MOUTH
 from lumiere_jax.inputs import synthetic
 from lumiere_jax.inputs import synthetic_measures as measures
 from lumiere_jax.inputs.drawn import motion, person
+from lumiere_jax.inputs.drawn.body import BAND
 from lumiere_jax.metrics import pearson
 
 FPS = Fraction(30)
@@ -56,8 +57,14 @@ def apertures(lecture):
     return np.array([drawn.aperture for drawn in lecture])
 
 
+def bands(keypoints):
+    """The middles of the left and the right wrist band."""
+    elbows, wrists = keypoints[[6, 3], :2], keypoints[[7, 4], :2]
+    return elbows + np.mean(BAND) * (wrists - elbows)
+
+
 def wrists(lecture):
-    return np.stack([drawn.keypoints[[7, 4], :2] for drawn in lecture])
+    return np.stack([bands(drawn.keypoints) for drawn in lecture])
 
 
 def blurred(frames):
@@ -198,8 +205,8 @@ def test_nothing_else_has_the_colours_of_the_bands(seed):
     drawn = draw(np.zeros(600, np.float32), seed)[0]
     frame = drawn.frame.astype(int)
     y, x = (np.mgrid[0:SIZE, 0:SIZE] + 0.5) / SIZE
-    for wrist in drawn.keypoints[[4, 7], :2]:
-        frame[(x - wrist[0]) ** 2 + (y - wrist[1]) ** 2 < 0.07**2] = 0
+    for band in bands(drawn.keypoints):
+        frame[(x - band[0]) ** 2 + (y - band[1]) ** 2 < 0.08**2] = 0
     red, green, blue = frame[..., 0], frame[..., 1], frame[..., 2]
     assert (green - np.maximum(red, blue)).max() < 20
     assert (np.minimum(red, blue) - green).max() < 20

@@ -8,6 +8,8 @@ from lumiere_jax.inputs.drawn.person import Person
 
 _ARM = (0.066, 0.056, 0.036)  # radii at shoulder, elbow and cuff
 _WRIST = 0.0265
+# From where to where along the forearm: wide enough to survive a network's blur.
+BAND = (0.7, 1.06)
 
 
 def _mirror(points):
@@ -134,11 +136,11 @@ def paint_arms(canvas: np.ndarray, who: Person, arms: np.ndarray, hands: np.ndar
     ):
         paint.limb(canvas, elbow, wrist, (_WRIST * 1.15, _WRIST), who.skin, (0.5, 9.0))
         _hand(canvas, who, wrist, hand)
-        paint.limb(canvas, elbow, wrist, _ARM[1:], who.cloth, (-9.0, 0.86))
-        paint.limb(canvas, elbow, wrist, (_ARM[2] + 0.001,) * 2, who.shirt, (0.845, 0.885))
+        paint.limb(canvas, elbow, wrist, _ARM[1:], who.cloth, (-9.0, 0.7))
+        paint.limb(canvas, elbow, wrist, (_ARM[2] + 0.003,) * 2, who.shirt, (0.66, 0.7))
         strap = np.array(band)
         table = paint.ramp(_toned(0.55 * strap), band, _toned(0.75 * strap + 64))
-        paint.limb(canvas, elbow, wrist, (_WRIST + 0.0045,) * 2, table, (0.93, 1.07))
+        paint.limb(canvas, elbow, wrist, (_ARM[2] + 0.004, _WRIST + 0.0045), table, BAND)
 
 
 def _toned(rgb: np.ndarray) -> paint.Colour:
