@@ -31,21 +31,29 @@ SEED = flags.DEFINE_integer("seed", 0, "Another seed draws another lecturer.")
 def main() -> None:
     if OUT.value is None or bool(FOOTAGE.value) == SYNTHETIC.value:
         raise UserError("name --out, and either --footage or --synthetic (see --help).")
+    for flag in (MINUTES, SEED) if FOOTAGE.value else (CONSENT, FIGURE, POSES, CROP, FPS):
+        if flag.present:
+            kind = "--synthetic" if FOOTAGE.value else "--footage"
+            raise UserError(f"--{flag.name} goes with {kind}: leave it out.")
     from lumiere_jax.workflows import prepare
 
-    if SYNTHETIC.value:
+    size = SIZE.value if SIZE.value is not None else 256 if FOOTAGE.value else 128
+    if not FOOTAGE.value:
         dataset = prepare.prepare_synthetic(
-            out=Path(OUT.value), minutes=MINUTES.value, size=SIZE.value or 128, seed=SEED.value
+            out=Path(OUT.value),
+            minutes=MINUTES.value,
+            size=size,
+            seed=SEED.value,
         )
     else:
         dataset = prepare.prepare_footage(
             footage=FOOTAGE.value,
-            consent=CONSENT.value and Path(CONSENT.value),
+            consent=Path(CONSENT.value) if CONSENT.value else None,
             out=Path(OUT.value),
             figure=FIGURE.value,
-            poses=POSES.value and Path(POSES.value),
+            poses=Path(POSES.value) if POSES.value else None,
             crop=CROP.value,
-            size=SIZE.value or 256,
+            size=size,
             fps=FPS.value,
             workers=WORKERS.value,
         )

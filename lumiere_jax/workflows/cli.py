@@ -3,7 +3,9 @@
 import difflib
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn
@@ -25,6 +27,9 @@ def run(main: Callable[[], None]) -> None:
 
     absl's own parsing prints usage and exits with 1, and `--help` exits with 1 as well.
     """
+    # A run that is stopped leaves nothing half-written and no process behind, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.unraisablehook = _unraisable
     logging.use_absl_handler()
     logging.set_verbosity(logging.ERROR)
     app.run(lambda _: _guarded(main), flags_parser=parse)
@@ -60,6 +65,14 @@ def _guarded(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("\nInterrupted: what was saved stays, and the same command goes on.", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _unraisable(lost: Any) -> None:
+    """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more."""
+    if lost.exc_type is KeyboardInterrupt:
+        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _stop(sentence: str) -> NoReturn:

@@ -124,6 +124,11 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
 
 def checked(config: Config) -> Config:
     """The config with its lists in order, checked."""
+    if not isinstance(config, Config):
+        raise UserError(
+            "--config: its get_config() gives no config of LumièreNet; "
+            "write it as configs/lumierenet.py does."
+        )
     config.vgg_layers = tuple(
         name.strip() for item in config.vgg_layers for name in item.split(",") if name.strip()
     )
