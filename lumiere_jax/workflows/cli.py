@@ -64,7 +64,10 @@ def _guarded(main: Callable[[], None]) -> None:
         _stop(str(error))
     except KeyboardInterrupt:
         print("\nInterrupted: what was saved stays, and the same command goes on.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # XLA may still be computing, and crashes where Python is taken down around it.
+        os._exit(INTERRUPTED)
 
 
 def _unraisable(lost: Any) -> None:
