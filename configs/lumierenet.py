@@ -33,9 +33,9 @@ def demo() -> Config:
     """Seven minutes for all three stages on the drawn lecturer."""
     config = small()
     config.checkpoint_seconds = 12.0
-    config.vae.steps = 560
+    config.vae.steps = 500
     config.blstm.steps = 300
-    config.seqpix2pix.steps, config.seqpix2pix.batch = 600, 1
+    config.seqpix2pix.steps, config.seqpix2pix.batch = 520, 1
     return config
 
 

@@ -58,9 +58,7 @@ def _hann() -> np.ndarray:
 
 
 @jax.jit
-def log_mel(
-    waveform: Waveform, starts: Int[AnyArray, " time"]
-) -> Float[jax.Array, "time 40"]:
+def log_mel(waveform: Waveform, starts: Int[AnyArray, " time"]) -> Float[jax.Array, "time 40"]:
     """Natural log of the mel energies of the windows at `starts`.
 
     `waveform` begins one sample before sample 0, because pre-emphasis looks one sample back;

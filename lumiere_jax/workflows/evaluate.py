@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,8 @@ from lumiere_jax.inputs.lectures import SPLITS, Dataset, Segment, open_dataset
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet import stages
-from lumiere_jax.training.loop import lock
 from lumiere_jax.workflows import measures
+from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.infer import load_models, model_id, record_of
 from lumiere_jax.workflows.measures import Values
 from lumiere_jax.workflows.workdir import Run, read_run
@@ -43,7 +41,7 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
         raise UserError(f"--split={split}: choose one of {', '.join(SPLITS)}.")
     run, dataset = read_run(workdir), open_dataset(data)
     _check_fits(workdir, run, dataset, split)
-    with _building(out) as folder:
+    with built_aside(out, report.METRICS) as folder:
         run, variables = load_models(workdir)
         drawn = dataset.drawn_seed is not None
         pictures, parts = _measure(run, variables, dataset, split, folder)
@@ -80,34 +78,6 @@ def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
         raise UserError(
             f"--split={split}: {dataset.folder} has no frames in it; choose another split."
         )
-
-
-@contextmanager
-def _building(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to build in, which takes its place in the end; an old report stays
-    until then."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / report.METRICS).is_file():
-            raise UserError(f"--out={out} holds other files: name another folder for the report.")
-    folder, old = (out.parent / f".{out.name}.{state}" for state in ("partial", "old"))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with lock(folder):
-            try:
-                for rest in folder.iterdir():
-                    if rest.name != ".lock":
-                        shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
-                yield folder
-                (folder / ".lock").unlink()
-                shutil.rmtree(old, ignore_errors=True)
-                if out.exists():
-                    out.rename(old)
-                folder.rename(out)
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
-                shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"--out={out} cannot be written: {error.strerror or error}.") from error
 
 
 def _measure(

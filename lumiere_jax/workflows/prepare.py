@@ -6,12 +6,12 @@ import itertools
 import math
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import cv2
 import numpy as np
@@ -19,14 +19,14 @@ import soundfile
 from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE, frames_within
-from lumiere_jax.errors import UserError, reason
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import Dataset, Segment
 from lumiere_jax.inputs.poses import Source, read_poses
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
-from lumiere_jax.training.loop import lock
+from lumiere_jax.workflows.folders import built_aside
 
 SIZES = (64, 128, 256, 512, 1024)
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
@@ -85,13 +85,15 @@ def prepare_footage(
     work = functools.partial(
         _write_footage, figure=figure, poses=poses, crop=square, size=size, fps=rate
     )
-    with _building(out) as folder:
+    with built_aside(out, lectures.DESCRIPTION) as folder:
+        (folder / "clips").mkdir()
         names = [clip.path.stem for clip in clips]
         tasks = [(clip, folder / "clips" / f"{clip.path.stem}.zip") for clip in clips]
         frames = _each(work, tasks, workers or min(len(clips), multiprocessing.cpu_count() // 2))
         segments = lectures.segments_of(dict(zip(names, frames, strict=True)))
         _check_lengths(segments, footage)
-        return _finish(folder, out, segments, size, rate, figure, record)
+        _finish(folder, segments, size, rate, figure, record)
+    return lectures.open_dataset(out)
 
 
 def prepare_synthetic(
@@ -113,7 +115,8 @@ def prepare_synthetic(
     if minutes is not None:
         keep = int(minutes * 60 * RATE) - (takes - 1) * len(first)
         scripts[takes - 1] = (scripts[takes - 1][0], first[:keep], takes - 1)
-    with _building(out) as folder:
+    with built_aside(out, lectures.DESCRIPTION) as folder:
+        (folder / "clips").mkdir()
         tasks = [(script, folder / "clips" / f"{script[0]}.zip") for script in scripts]
         work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps)
         frames = dict(zip((s[0] for s in scripts), _each(work, tasks, 2), strict=True))
@@ -132,7 +135,8 @@ def prepare_synthetic(
         }
         segments = lectures.place_segments(parts)
         _check_lengths(segments, f"--minutes={minutes}")
-        return _finish(folder, out, segments, size, fps, "drawn", record, seed)
+        _finish(folder, segments, size, fps, "drawn", record, seed)
+    return lectures.open_dataset(out)
 
 
 def read_narration(path: Path) -> np.ndarray:
@@ -176,34 +180,18 @@ def _check_lengths(segments: list[Segment], what: str) -> None:
             )
 
 
-@contextmanager
-def _building(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to build in; gone in the end, renamed or not."""
-    folder = out.parent / f".{out.name}.partial"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with lock(folder):
-            try:
-                for old in folder.iterdir():
-                    if old.name != ".lock":
-                        shutil.rmtree(old) if old.is_dir() else old.unlink()
-                (folder / "clips").mkdir()
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise UserError(
-            f"--out={out} cannot be written ({reason(error)}): name another folder."
-        ) from error
-
-
 def _each(work: Callable[..., int], tasks: list[tuple[Any, Path]], workers: int) -> list[int]:
     """Runs `work(item, path, progress)` for each task, in processes where that helps."""
     if workers < 2 or len(tasks) < 2:
         return [work(item, path, progress=True) for item, path in tasks]
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool,
+        ProcessPoolExecutor(
+            min(workers, len(tasks)),
+            context,
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_DFL),
+        ) as pool,
         tqdm(total=len(tasks), desc="clips", unit="clip") as bar,
     ):
         futures = [pool.submit(work, item, path, progress=False) for item, path in tasks]
@@ -212,6 +200,9 @@ def _each(work: Callable[..., int], tasks: list[tuple[Any, Path]], workers: int)
                 future.result()
                 bar.update()
         except BaseException:
+            # A mistake in one clip, or Ctrl-C, does not wait for the others.
+            for process in multiprocessing.active_children():
+                process.terminate()
             pool.shutdown(cancel_futures=True)
             raise
         return [future.result() for future in futures]
@@ -228,7 +219,7 @@ def _write_footage(
     fps: Fraction,
     progress: bool,
 ) -> int:
-    posed = read_poses(figure, clip, fps, size, crop, poses, progress=progress)
+    posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, progress=progress)
     frames = media.read_frames(clip.path, fps, size, crop)
     examples = (
         Example(frame, pose.figure, pose.keypoints)
@@ -257,15 +248,14 @@ def _write_drawn(
 
 def _finish(
     folder: Path,
-    out: Path,
     segments: list[Segment],
     size: int,
     fps: Fraction,
     figure: str,
     consent: dict[str, Any],
     drawn_seed: int | None = None,
-) -> Dataset:
-    """From archives to the dataset in its place."""
+) -> None:
+    """From archives to the dataset and what stands beside it."""
     archives = folder / "clips"
     mean, std = lectures.statistics(archives, segments, fps)
     lectures.build(folder, archives, tuple(segments), fps)
@@ -288,11 +278,6 @@ def _finish(
     write_preview(folder / "preview.png", archives, segments)
     shutil.rmtree(archives)
     shutil.rmtree(folder / "downloads", ignore_errors=True)
-    (folder / ".lock").unlink()
-    if out.exists():
-        out.rmdir()
-    folder.rename(out)
-    return lectures.open_dataset(out)
 
 
 def write_preview(

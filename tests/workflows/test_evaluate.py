@@ -6,7 +6,8 @@ import pytest
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset, write_description
 from lumiere_jax.workflows import measures
-from lumiere_jax.workflows.evaluate import _building, evaluate
+from lumiere_jax.workflows.evaluate import evaluate
+from lumiere_jax.workflows.folders import built_aside
 
 
 def test_shuffled_rows_are_the_same_rows_and_no_block_keeps_its_place():
@@ -79,9 +80,9 @@ def test_known_answer_weighs_segments_by_frames_and_leaves_out_the_shortest():
 def test_an_old_report_stays_until_the_new_one_is_whole(tmp_path):
     out = tmp_path / "report"
     for text in ("first", "second"):
-        with _building(out) as folder:
+        with built_aside(out, "metrics.json") as folder:
             (folder / "metrics.json").write_text(text)
-    with pytest.raises(RuntimeError), _building(out) as folder:
+    with pytest.raises(RuntimeError), built_aside(out, "metrics.json") as folder:
         (folder / "metrics.json").write_text("half")
         raise RuntimeError
     assert (out / "metrics.json").read_text() == "second"
@@ -98,7 +99,10 @@ def test_a_place_that_is_no_report_is_refused_and_untouched(tmp_path):
         (file, "holds other files"),
         (file / "report", "cannot be written"),
     ):
-        with pytest.raises(UserError, match=f"--out={out} {message}"), _building(out):
+        with (
+            pytest.raises(UserError, match=f"--out={out} {message}"),
+            built_aside(out, "metrics.json"),
+        ):
             pytest.fail("nothing may be measured for a report that cannot be written")
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
 
