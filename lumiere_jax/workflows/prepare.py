@@ -5,8 +5,11 @@ import glob
 import itertools
 import math
 import multiprocessing
+import multiprocessing.connection
+import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from fractions import Fraction
@@ -180,18 +183,26 @@ def _check_lengths(segments: list[Segment], what: str) -> None:
             )
 
 
+def _serve() -> None:
+    """A worker stops at Ctrl-C, and when its parent is gone, however that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _each(work: Callable[..., int], tasks: list[tuple[Any, Path]], workers: int) -> list[int]:
     """Runs `work(item, path, progress)` for each task, in processes where that helps."""
     if workers < 2 or len(tasks) < 2:
         return [work(item, path, progress=True) for item, path in tasks]
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(
-            min(workers, len(tasks)),
-            context,
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_DFL),
-        ) as pool,
+        ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_serve) as pool,
         tqdm(total=len(tasks), desc="clips", unit="clip") as bar,
     ):
         futures = [pool.submit(work, item, path, progress=False) for item, path in tasks]
