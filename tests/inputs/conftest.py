@@ -1,0 +1,59 @@
+"""A dataset of noise: pictures that count their frames, and sound that can be changed."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lumiere_jax.audio.features import frame_start
+from lumiere_jax.inputs import archive, lectures
+from lumiere_jax.inputs.archive import Example
+
+FPS, FRAMES = Fraction(30), 40
+
+
+def examples(clip, frames=FRAMES, size=64):
+    for t in range(frames):
+        figure = np.full((size, size, 3), (clip, t, 7), np.uint8)
+        frame = np.full((size, size, 3), 4 * t + clip, np.uint8)
+        keypoints = np.full((137, 3), 100 * clip + t, np.float32)
+        yield Example(frame, figure, keypoints, t / 10)
+
+
+def sounds(clip, frames=FRAMES):
+    return 0.1 * np.random.default_rng(clip).normal(size=frame_start(frames, FPS)).astype("f4")
+
+
+def make(folder: Path, change=lambda clip, sound: sound, clips=2):
+    """A dataset of `clips` clips whose sound `change` may touch."""
+    archives = folder / "clips"
+    archives.mkdir(parents=True)
+    for clip in range(clips):
+        sound = change(clip, sounds(clip))
+        archive.write_clip(archives / f"c{clip}.zip", examples(clip), [sound])
+    segments = tuple(lectures.segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
+    mean, std = lectures.statistics(archives, list(segments), FPS)
+    lectures.build(folder, archives, segments, FPS)
+    dataset = lectures.Dataset(
+        folder=folder,
+        size=64,
+        fps=FPS,
+        figure="drawn",
+        segments=segments,
+        mean=mean,
+        std=std,
+        consent={"who": "noise"},
+    )
+    lectures.write_description(dataset)
+    return lectures.open_dataset(folder)
+
+
+@pytest.fixture(scope="session")
+def make_noise():
+    return make
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("noise"))

@@ -1,0 +1,53 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lumiere_jax.audio.features import frame_start
+from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.archive import Example
+
+FPS = Fraction(30_000, 1001)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    random = np.random.default_rng(0)
+    examples = [
+        Example(
+            np.full((64, 64, 3), 20 * t, np.uint8),
+            random.integers(0, 256, (64, 64, 3), np.uint8),
+            random.random((137, 3), np.float32),
+            t / 10,
+        )
+        for t in range(6)
+    ]
+    samples = random.normal(size=frame_start(6, FPS) - 100).astype(np.float32)
+    path = tmp_path / "clip.zip"
+    assert archive.write_clip(path, examples, np.array_split(samples, 5)) == 6
+    return path, examples, samples
+
+
+def test_figures_and_numbers_come_back_exactly_and_frames_nearly(clip):
+    path, examples, _ = clip
+    read = list(archive.read_examples(path, 2, 3))
+    for example, got in zip(examples[2:5], read, strict=True):
+        np.testing.assert_array_equal(archive.decode(got["figure"]), example.figure)
+        np.testing.assert_allclose(archive.decode(got["frame"]), example.frame, atol=2)
+        np.testing.assert_array_equal(got["keypoints"], example.keypoints)
+        assert got["aperture"] == np.float32(example.aperture)
+
+
+def test_the_colours_are_red_green_blue_in_both_codecs():
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 255
+    for encode in (archive.encode_jpeg, archive.encode_png):
+        np.testing.assert_allclose(archive.decode(encode(red))[0, 0], [255, 0, 0], atol=2)
+
+
+def test_sound_belongs_to_its_frames_to_the_sample_and_ends_in_silence(clip):
+    path, _, samples = clip
+    first, last = frame_start(2, FPS), frame_start(5, FPS)
+    np.testing.assert_array_equal(archive.read_waveform(path, 2, 3, FPS), samples[first:last])
+    whole = archive.read_waveform(path, 0, 6, FPS)
+    np.testing.assert_array_equal(whole, np.pad(samples, (0, 100)))

@@ -1,0 +1,156 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lumiere_jax.codes.recurrent import windows
+from lumiere_jax.systems.lumierenet import Config, stages, synthesise
+from lumiere_jax.systems.lumierenet.synthesis import stream_windows
+from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
+
+SIZE = 64
+
+
+def tiny(**changes):
+    config = Config(vgg="none")
+    config.vae.code, config.vae.batch, config.vae.pixel = 8, 2, 1.0
+    config.blstm.cells, config.blstm.batch = 8, 4
+    config.seqpix2pix.width, config.seqpix2pix.batch = 4, 1
+    for name, value in changes.items():
+        setattr(config.seqpix2pix, name, value)
+    return config
+
+
+def pieces(rows, lengths):
+    cuts = np.cumsum([0, *lengths])
+    return [rows[a:b] for a, b in zip(cuts, [*cuts[1:], len(rows)], strict=True)]
+
+
+@pytest.mark.parametrize("delay", [0, 1, 4, 20])
+@pytest.mark.parametrize("frames", [1, 3, 17])
+def test_streamed_windows_are_those_of_the_whole(delay, frames):
+    rows = np.random.default_rng(0).normal(size=(frames, 40)).astype(np.float32)
+    late = np.concatenate([rows, np.repeat(rows[-1:], delay, 0)])
+    whole = np.asarray(windows(late, 15))[delay:]
+    for lengths in ([], [1], [0, 2, 0, 5]):
+        streamed = np.stack(list(stream_windows(pieces(rows, lengths), 15, delay)))
+        np.testing.assert_array_equal(streamed, whole)
+
+
+def test_no_rows_are_no_windows():
+    assert not list(stream_windows([], 15, 2))
+    assert not list(stream_windows([np.zeros((0, 40), np.float32)], 15, 2))
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """Variables for use of every network of the chain."""
+    variables = {}
+    for stage in stages(tiny(), SIZE).values():
+        state = jax.jit(stage.init)(jax.random.key(0))
+        variables |= {name: n.inference_variables for name, n in state.networks.items()}
+    return variables
+
+
+def test_cutting_a_narration_changes_no_frame(untrained):
+    rows = np.random.default_rng(0).normal(size=(21, 40)).astype(np.float32)
+    results = [
+        list(synthesise(tiny(), SIZE, untrained, pieces(rows, lengths)))
+        for lengths in ([], [1, 1, 7], [8, 8], [20])
+    ]
+    for result in results:
+        assert len(result) == 21
+        for one, other in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(one.frame, other.frame)
+            np.testing.assert_array_equal(one.figure, other.figure)
+    assert results[0][0].frame.shape == results[0][0].figure.shape == (SIZE, SIZE, 3)
+    assert (results[0][0].frame != results[0][20].frame).any()
+
+
+def test_a_frame_hears_its_window_and_nothing_later(untrained):
+    rows = np.random.default_rng(0).normal(size=(20, 40)).astype(np.float32)
+    other = rows.copy()
+    other[10:] += 1
+    a, b = (list(synthesise(tiny(), SIZE, untrained, [r])) for r in (rows, other))
+    same = [
+        bool((x.figure == y.figure).all() and (x.frame == y.frame).all())
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert all(same[:10]) and not all(same[10:])
+
+
+def moved(stage, state, batch):
+    """Which networks' parameters a step changes."""
+    new, metrics = jax.jit(stage.step)(state, {"vgg": {}}, batch)
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    return {
+        name
+        for name, network in state.networks.items()
+        if any(
+            (a != b).any()
+            for a, b in zip(
+                jax.tree.leaves(network.params),
+                jax.tree.leaves(new.networks[name].params),
+                strict=True,
+            )
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    "weights, reached",
+    [
+        # λ1's term goes through P to G, λ2's sees real frames alone; D learns from Eq. 10's side.
+        ({"lambda1": 1.0, "lambda2": 0.0, "adversarial": 0.0}, {"D", "G", "P"}),
+        ({"lambda1": 0.0, "lambda2": 1.0, "adversarial": 0.0}, {"D", "P"}),
+        ({"lambda1": 0.0, "lambda2": 0.0, "adversarial": 1.0}, {"D", "G"}),
+    ],
+)
+def test_each_term_reaches_the_networks_it_should(weights, reached):
+    stage = stages(tiny(**weights), SIZE)["seqpix2pix"]
+    random = np.random.default_rng(0)
+    batch = {
+        name: random.integers(0, 256, (1, 3, SIZE, SIZE, 3), np.uint8)
+        for name in ("figures", "frames")
+    }
+    assert moved(stage, jax.jit(stage.init)(jax.random.key(0)), batch) == reached
+
+
+def test_the_conditional_discriminator_sees_the_figure_too():
+    for conditional, channels in ((False, 3), (True, 6)):
+        stage = stages(tiny(conditional_discriminator=conditional), SIZE)["seqpix2pix"]
+        state = jax.eval_shape(stage.init, jax.random.key(0))
+        kernels = [x for x in jax.tree.leaves(state.networks["D"].params) if len(x.shape) == 4]
+        assert min(kernel.shape[2] for kernel in kernels) == min(channels, 4)
+        assert any(kernel.shape[2] == channels for kernel in kernels)
+
+
+def test_a_step_keeps_the_shapes_of_its_state():
+    random = np.random.default_rng(0)
+    keypoints = np.zeros((2, 137, 3), np.float32)
+    batches = {
+        "vae": {"figure": np.zeros((2, SIZE, SIZE, 3), np.uint8), "keypoints": keypoints},
+        "blstm": {
+            "features": random.normal(size=(4, 15, 40)).astype(np.float32),
+            "codes": np.zeros((4, 8), np.float32),
+        },
+        "seqpix2pix": {
+            name: np.zeros((1, 3, SIZE, SIZE, 3), np.uint8) for name in ("figures", "frames")
+        },
+    }
+    for name, stage in stages(tiny(average=0.9), SIZE).items():
+        state = jax.eval_shape(stage.init, jax.random.key(0))
+        new, metrics = jax.eval_shape(stage.step, state, {"vgg": {}}, batches[name])
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(
+            lambda x: (x.shape, x.dtype), state
+        )
+        assert metrics and all(value.shape == () for value in metrics.values())
+
+
+def test_pictures_come_back_from_both_ranges():
+    every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, 3)
+    np.testing.assert_array_equal(to_uint8(unit(every), low=0.0), every)
+    np.testing.assert_array_equal(to_uint8(signed(every), low=-1.0), every)
+    assert float(signed(every).min()) == -1 and float(unit(every).max()) == 1
+    np.testing.assert_array_equal(to_uint8(jnp.array([-3.0, 9.0]), low=-1.0), [0, 255])
+    assert sheet([every[[0, 0]], every[[0, 0]]]).shape == (32, 32, 3)

@@ -1,0 +1,59 @@
+"""A stage that is a line through points: all of the loop, and nothing to compile."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lumiere_jax.training.stage import Stage, State, TrainState
+
+BATCH = 8
+
+
+def line(steps, batch=BATCH, nan_at=None):
+    optimiser = optax.adam(0.1)
+
+    def init(key):
+        params = {"a": jax.random.normal(key, (3,)), "b": jnp.zeros(())}
+        network = TrainState.create({"params": params}, optimiser, average=True)
+        return State(networks={"line": network}, step=jnp.int32(0), key=key)
+
+    def loss(params, batch, key):
+        noise = 0.1 * jax.random.normal(key, batch["y"].shape)
+        return ((batch["x"] @ params["a"] + params["b"] - batch["y"] - noise) ** 2).mean()
+
+    def step(state, frozen, batch):
+        key = jax.random.fold_in(state.key, state.step)
+        network = state.networks["line"]
+        value, gradients = jax.value_and_grad(loss)(network.params, batch, key)
+        if nan_at is not None:
+            value = jnp.where(state.step == nan_at, jnp.nan, value)
+        network = network.update(optimiser, gradients, None, 0.9, state.step)
+        return state.replace(networks={"line": network}, step=state.step + 1), {"loss": value}
+
+    def evaluate(state, frozen, batch):
+        return {"loss": loss(state.networks["line"].params, batch, state.key)}
+
+    return Stage(
+        name="line", needs=(), batch=batch, steps=steps, init=init, step=step, evaluate=evaluate
+    )
+
+
+def points(first):
+    """Batches that depend on the step alone."""
+    while True:
+        random = np.random.default_rng(first)
+        x = random.normal(size=(BATCH, 3)).astype(np.float32)
+        yield {"x": x, "y": (x @ np.float32([1, -2, 3]) + np.float32(0.5)).astype(np.float32)}
+        first += 1
+
+
+@pytest.fixture
+def make_line():
+    return line
+
+
+@pytest.fixture
+def batches():
+    return points

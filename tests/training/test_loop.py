@@ -1,0 +1,123 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.training import checkpoint, loop
+
+
+def run(stage, batches, folder, **options):
+    validation = [next(batches(1000))]
+    return loop.train(stage, batches, validation, {}, folder, seed=3, metadata={}, **options)
+
+
+def leaves(state):
+    return [
+        np.asarray(jax.random.key_data(x) if x.dtype == jax.random.key(0).dtype else x)
+        for x in jax.tree.leaves(state)
+    ]
+
+
+def test_a_line_is_learned(make_line, batches, tmp_path):
+    state = run(make_line(300), batches, tmp_path)
+    np.testing.assert_allclose(state.networks["line"].params["a"], [1, -2, 3], atol=0.1)
+    np.testing.assert_allclose(state.networks["line"].params["b"], 0.5, atol=0.1)
+
+
+def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(make_line, batches, tmp_path):
+    whole = run(make_line(9), batches, tmp_path / "whole")
+    run(make_line(4), batches, tmp_path / "parts")
+    parts = run(make_line(9), batches, tmp_path / "parts")
+    for a, b in zip(leaves(whole), leaves(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert int(parts.step) == 9
+
+
+def test_a_run_starts_where_the_last_ended_and_ends_where_it_should(make_line, batches, tmp_path):
+    asked = []
+
+    def counted(first):
+        for batch in batches(first):
+            asked.append(first)
+            first += 1
+            yield batch
+
+    run(make_line(3), counted, tmp_path)
+    asked.clear()
+    run(make_line(5), counted, tmp_path)
+    assert [first for first in asked if first < 1000] == [3, 4]
+    asked.clear()
+    run(make_line(5), counted, tmp_path)
+    assert not [first for first in asked if first < 1000]
+
+
+def test_nan_stops_the_run_and_leaves_the_last_checkpoint(make_line, batches, tmp_path):
+    run(make_line(5), batches, tmp_path)
+    with pytest.raises(
+        UserError,
+        match=r"line: loss is not finite at step 8: lower .*line.learn"
+        ".*step 5 is saved",
+    ):
+        run(make_line(20, nan_at=7), batches, tmp_path, checkpoint_seconds=1e9)
+    assert checkpoint.latest_step(tmp_path / "line") == 5
+    state = run(make_line(20), batches, tmp_path)
+    assert int(state.step) == 20 and all(np.isfinite(x).all() for x in leaves(state))
+
+
+def test_no_step_is_saved_before_it_is_known_to_be_finite(make_line, batches, tmp_path):
+    with pytest.raises(UserError, match="at step 3: .*step 2 is saved"):
+        run(make_line(20, nan_at=2), batches, tmp_path, checkpoint_seconds=0.0)
+    assert checkpoint.latest_step(tmp_path / "line") == 2
+
+
+def test_log_lines_of_lost_steps_are_dropped_on_resuming(make_line, batches, tmp_path):
+    run(make_line(4), batches, tmp_path)
+    log = tmp_path / "line" / "log.jsonl"
+    # A run that was killed after it had logged two more steps, the last not whole.
+    log.write_text(log.read_text() + '{"step": 5, "loss": 1.0}\n{"step": 6, "lo')
+    run(make_line(8), batches, tmp_path)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert lines[4]["loss"] != 1.0 and {"loss", "val_loss"} <= set(lines[4])
+    assert list((tmp_path / "line" / "events").glob("events.*"))
+
+
+def test_eight_devices_take_the_step_of_one(make_line, batches):
+    stage, batch = make_line(5), next(batches(0))
+    states = []
+    for mesh in (loop.data_mesh(8), loop.data_mesh(1)):
+        state = jax.jit(stage.init)(jax.random.key(0))
+        for _ in range(3):
+            state, metrics = loop.compile_step(stage, mesh)(state, {}, loop.place(batch, mesh))
+        states.append((state, metrics))
+    assert (loop.data_mesh(8).size, loop.data_mesh(1).size) == (8, 1)
+    for a, b in zip(leaves(states[0]), leaves(states[1]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "batch, devices", [(1, 1), (2, 2), (6, 6), (7, 7), (9, 3), (12, 6), (13, 1), (32, 8)]
+)
+def test_the_mesh_is_the_largest_that_divides_the_batch(batch, devices):
+    assert loop.data_mesh(batch).size == devices
+
+
+def test_a_workdir_is_for_one_run_at_a_time(tmp_path):
+    with loop.lock(tmp_path / "run"):
+        with (
+            pytest.raises(UserError, match="run is in use by another run"),
+            loop.lock(tmp_path / "run"),
+        ):
+            pytest.fail("two runs hold the workdir")
+    with loop.lock(tmp_path / "run"):
+        pass
+
+
+def test_a_workdir_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match=f"{folder} cannot be written .a file is where"):
+            with loop.lock(folder):
+                pytest.fail("a file holds no run")

@@ -1,0 +1,265 @@
+"""What bad input gets: a sentence with the file and the remedy, and nothing half-written."""
+
+import json
+import shutil
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.training.loop import lock
+from lumiere_jax.workflows.infer import infer
+from lumiere_jax.workflows.prepare import prepare_footage, prepare_synthetic
+from lumiere_jax.workflows.train import train
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory):
+    """A clip of four seconds, 96 x 80, without a person."""
+    path = tmp_path_factory.mktemp("talks") / "talk.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 96, 80, "yuv420p"
+        audio = container.add_stream("aac", rate=16_000, layout="mono")
+        for t in range(40):
+            picture = np.full((80, 96, 3), 5 * t, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            sound = np.sin(np.arange(1600) / 7, dtype=np.float32)[None]
+            frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
+            frame.sample_rate, frame.pts = 16_000, 1600 * t
+            frame.time_base = Fraction(1, 16_000)
+            container.mux(audio.encode(frame))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    return path
+
+
+@pytest.fixture
+def consent(tmp_path):
+    path = tmp_path / "consent.toml"
+    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
+    return path
+
+
+@pytest.fixture
+def poses(tmp_path):
+    folder = tmp_path / "poses"
+    folder.mkdir()
+    for t in range(40):
+        (folder / f"{t:03}.json").write_text('{"people": []}')
+    return folder
+
+
+@pytest.fixture
+def refused(tmp_path, talk, consent, poses):
+    """Asserts what prepare_footage says to a change of good arguments, and that it leaves nothing."""
+
+    def check(message, **changes):
+        out = tmp_path / "out" / "data"
+        given = {"footage": str(talk), "consent": consent, "out": out, "size": 64, "fps": "10"}
+        given |= {"figure": "openpose", "poses": poses, **changes}
+        with pytest.raises(UserError, match=message):
+            prepare_footage(**given)
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+    return check
+
+
+def test_consent_comes_first(refused, tmp_path):
+    refused("footage needs its speaker's consent", consent=None, footage="nowhere.mp4")
+    (tmp_path / "part.toml").write_text('who = "Ada"\nwhen = 2026-01-31\n')
+    refused("part.toml has no 'purpose'", consent=tmp_path / "part.toml")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"figure": "openpos"}, "--figure=openpos: choose one of mediapipe, densepose, openpose"),
+        ({"poses": None}, "--figure=openpose needs --poses"),
+        ({"figure": "mediapipe"}, "--poses goes with --figure=densepose or openpose"),
+        ({"crop": "0,0"}, "--crop=0,0: write X,Y,SIDE"),
+        ({"crop": "0,0,81"}, r"talk.mp4: the crop 0,0,81 .* picture of 96x80"),
+        ({"crop": "-1,0,64"}, "--crop=-1,0,64: write X,Y,SIDE"),
+        ({"size": 100}, "--size=100: use one of 64, 128"),
+        ({"size": 0}, "--size=0: use one of 64, 128"),
+        ({"fps": "film"}, "--fps=film: write a frame rate"),
+        ({"fps": "1/0"}, "--fps=1/0: write a frame rate"),
+        ({"fps": "1000"}, "--fps=1000: use a frame rate from 5 to 120"),
+        ({"footage": "no/such/*.mp4"}, r"--footage=no/such/\*.mp4: no such file"),
+    ],
+)
+def test_mistakes_in_the_flags_of_footage(refused, changes, message):
+    refused(message, **changes)
+
+
+def test_footage_without_sound_or_picture_or_anything(refused, talk, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", np.ones(1600) / 2, 16_000)
+    (tmp_path / "notes.mp4").write_text("not a film at all")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    refused("voice.wav: there is no picture in this file", footage=str(tmp_path / "voice.wav"))
+    refused("notes.mp4: this is not a media file", footage=str(tmp_path / "notes.mp4"))
+    refused("empty.mp4: the file is empty", footage=str(tmp_path / "empty.mp4"))
+    (tmp_path / "twins" / "b").mkdir(parents=True)
+    for place in ("twins/talk.mp4", "twins/b/talk.mp4"):
+        shutil.copy(talk, tmp_path / place)
+    shutil.copy(talk, tmp_path / "twins" / "talk.mkv")
+    refused("two clips are named 'talk'", footage=str(tmp_path / "twins" / "talk.*"))
+
+
+def test_poses_of_nobody_and_of_another_number(refused, poses):
+    refused(r"talk.mp4.*nobody|nobody.*talk.mp4|talk.mp4.*person")
+    (poses / "007.json").unlink()
+    refused("poses holds 39 poses but .*talk.mp4 has 40 frames")
+
+
+def test_a_folder_that_is_taken_or_cannot_be(refused, drawn, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    refused("data holds a dataset already: remove it, or name another", out=drawn)
+    refused("file holds other files", out=tmp_path / "file")
+    refused("cannot be written", out=tmp_path / "file" / "data")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"minutes": float("nan")}, "--minutes=nan: use 0.1 to 600"),
+        ({"minutes": 0.0}, "--minutes=0.0: use"),
+        ({"seed": -1}, "--seed=-1: use 0 or more"),
+        ({"size": 96}, "--size=96: use one of"),
+    ],
+)
+def test_mistakes_in_the_flags_of_the_drawn_lecturer(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        prepare_synthetic(out=tmp_path / "data", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def copy(workdir, tmp_path):
+    """A copy of the trained workdir, to damage."""
+    return shutil.copytree(workdir, tmp_path / "copy")
+
+
+def edit(path, change):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda run: run.update(size=128), "was trained at 128 px and the data has 64 px"),
+        (lambda run: run["config"].update(system="vid2vid"), "for the system 'vid2vid'"),
+        (lambda run: run.update(format=9), "run.json cannot be read .format 9 is not 1"),
+        (lambda run: run.pop("mean"), "run.json cannot be read"),
+    ],
+)
+def test_a_workdir_of_another_kind(copy, drawn, tiny, change, message):
+    edit(copy / "run.json", change)
+    before = (copy / "run.json").read_text()
+    with pytest.raises(UserError, match=f"{copy}.*{message}.*--workdir"):
+        train(config=tiny(), data=drawn, workdir=copy)
+    assert (copy / "run.json").read_text() == before
+
+
+def test_a_workdir_of_other_networks(copy, drawn, tiny):
+    config = tiny()
+    config.vae.code = 9
+    with pytest.raises(UserError, match=r"vae.code=8, not 9: use --config.vae.code=8, or name"):
+        train(config=config, data=drawn, workdir=copy)
+
+
+def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_path):
+    with lock(copy), pytest.raises(UserError, match=f"{copy} is in use by another run"):
+        train(config=tiny(), data=drawn, workdir=copy)
+    (copy / "run.json").write_text((copy / "run.json").read_text()[:99])
+    with pytest.raises(UserError, match="run.json is damaged .*: train into a new --workdir"):
+        train(config=tiny(), data=drawn, workdir=copy)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file cannot be written"):
+        train(config=tiny(), data=drawn, workdir=tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "group, field, value, message",
+    [
+        ("vae", "steps", 0, "--config.vae.steps=0: use a number that is more than 0"),
+        ("vae", "learning_rate", float("nan"), "learning_rate=nan: use a number"),
+        ("blstm", "delay", -1, "--config.blstm.delay=-1: use a number that is 0 or more"),
+        ("seqpix2pix", "lambda1", float("inf"), "lambda1=inf: use a number"),
+        ("seqpix2pix", "average", 1.0, "average=1.0: a decay is under 1"),
+        ("vae", "pixel", 0.0, "--config.vgg=none with --config.vae.pixel=0"),
+        (None, "vgg", "no/vgg19.npz", "no/vgg19.npz: there are no VGG-19 weights here; fetch http"),
+        (None, "system", "gan", "config.system is 'gan'"),
+    ],
+)
+def test_values_that_cannot_work(drawn, tiny, tmp_path, group, field, value, message):
+    config = tiny()
+    setattr(getattr(config, group) if group else config, field, value)
+    with pytest.raises(UserError, match=message):
+        train(config=config, data=drawn, workdir=tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_config_of_something_else(drawn, tmp_path):
+    with pytest.raises(UserError, match="--config: .* no config of LumièreNet"):
+        train(config=object(), data=drawn, workdir=tmp_path / "run")
+
+
+@pytest.fixture
+def speech(tmp_path):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.sin(np.arange(4000) / 9) / 2, 16_000)
+    return path
+
+
+def test_a_narration_that_is_none(workdir, tmp_path):
+    out = tmp_path / "lecture.mp4"
+    out.write_bytes(b"an older video")
+    (tmp_path / "text.wav").write_text("These are words, and nobody speaks them.")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "zero.wav", np.zeros(0), 16_000)
+    for name, message in (
+        ("none.wav", "there is no such file"),
+        ("text.wav", "this is not a media file"),
+        ("empty.wav", "the file is empty"),
+        ("zero.wav", "its sound has zero length"),
+    ):
+        with pytest.raises(UserError, match=f"{tmp_path / name}: {message}"):
+            infer(workdir=workdir, audio=tmp_path / name, out=out)
+    assert out.read_bytes() == b"an older video"
+
+
+def test_a_video_that_cannot_be_written(workdir, speech, tmp_path):
+    for out, message in (
+        (tmp_path / "lecture.avi", "give a name that ends in .mp4"),
+        (speech / "lecture.mp4", "cannot be written .a file is where its folder should be"),
+    ):
+        with pytest.raises(UserError, match=f"{out}: .*{message}"):
+            infer(workdir=workdir, audio=speech, out=out)
+
+
+def test_a_workdir_that_cannot_speak(copy, speech, tmp_path):
+    out = tmp_path / "lecture.mp4"
+    with pytest.raises(UserError, match="nowhere is not a trained workdir.*run train.py first"):
+        infer(workdir=tmp_path / "nowhere", audio=speech, out=out)
+    for path in (copy / "vae").rglob("manifest.ocdbt"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=f"{copy}/vae/checkpoints/4 cannot be read"):
+        infer(workdir=copy, audio=speech, out=out)
+    shutil.rmtree(copy / "blstm")
+    with pytest.raises(UserError, match="no trained 'blstm' stage: run train.py with --stage"):
+        infer(workdir=copy, audio=speech, out=out)
+    assert not out.exists()
+
+
+def test_silence_is_a_warning_and_a_wrong_name_is_none(workdir, tmp_path, capsys):
+    soundfile.write(tmp_path / "silence.flac", np.zeros(1600), 16_000)
+    (tmp_path / "silence.flac").rename(tmp_path / "silence.mp3")
+    assert infer(workdir=workdir, audio=tmp_path / "silence.mp3", out=tmp_path / "a.mp4") == 3
+    assert "silence.mp3 is silent, so the lecturer keeps still" in capsys.readouterr().out

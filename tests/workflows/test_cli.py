@@ -1,0 +1,150 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from lumiere_jax.workflows import cli
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "lumierenet.py"
+
+
+def script(*arguments):
+    """Exit code, standard output and standard error of one of the project's scripts."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["prepare", "train", "infer", "evaluate"])
+def test_help_says_what_to_type_and_exits_with_0(name):
+    code, out, err = script(f"{name}.py", "--help")
+    assert (code, err) == (0, "")
+    assert f"python {name}.py --" in out and "--out" in out + "--out" * (name == "train")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["train.py", "--confg=x"], "Unknown command line flag 'confg'. Did you mean: config"),
+        (["prepare.py", "--size=large"], "--size=large: invalid literal"),
+        (["prepare.py", "--synthetic"], "name --out, and either --footage or --synthetic"),
+        (["prepare.py", "--synthetic", "--out=x", "--crop=0,0,64"], "--crop goes with --footage"),
+        (["prepare.py", "--footage=x", "--out=x", "--seed=1"], "--seed goes with --synthetic"),
+        (["train.py"], "name --config, --data and --workdir"),
+        (["infer.py", "narration.wav"], "'narration.wav' is not a flag"),
+        (["train.py", "--config=configs/none.py:tiny"], "configs/none.py:tiny: there is no such"),
+    ],
+)
+def test_a_mistake_in_the_flags_is_one_sentence_and_exits_with_2(arguments, sentence):
+    code, out, err = script(*arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.startswith("error: ") and err.count("\n") == 1
+
+
+def parsed(monkeypatch, capsys, *arguments):
+    """What `cli.parse` says to these arguments of a script with a config."""
+    argv, fresh = ["train.py", *arguments], flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "", flag_values=fresh, sys_argv=argv)
+    monkeypatch.setattr(cli.flags, "FLAGS", fresh)
+    try:
+        cli.parse(argv)
+    except SystemExit as stop:
+        err = capsys.readouterr().err
+        assert stop.code == 2 and err.startswith("error: ") and err.count("\n") == 1
+        return err
+    return fresh.config
+
+
+@pytest.mark.parametrize(
+    "field, sentence",
+    [
+        ("vae.stepss=3", "no config field 'stepss'; choose steps"),
+        ("vea.steps=3", "no config field 'vea'; choose vae"),
+        ("vae.steps.more=3", "no config field 'more'"),
+        ("vae.steps=many", "'many' is not a whole number"),
+        ("vae.learning_rate=slow", "'slow' is not a number"),
+        ("seqpix2pix.conditional_discriminator=maybe", "'maybe' is not true or false"),
+        ("vae=3", "this is a group of fields; set one of them, as --config.vae.code=..."),
+    ],
+)
+def test_a_wrong_field_is_named_as_it_was_written(monkeypatch, capsys, field, sentence):
+    err = parsed(monkeypatch, capsys, f"--config={CONFIG}:tiny", f"--config.{field}")
+    assert err.startswith(f"error: --config.{field}: ") and sentence in err
+
+
+def test_right_fields_are_set(monkeypatch, capsys):
+    config = parsed(
+        monkeypatch,
+        capsys,
+        f"--config={CONFIG}:tiny",
+        "--config.vae.steps=7",
+        "--config.vgg=random",
+        "--config.seqpix2pix.conditional_discriminator=true",
+        "--config.vgg_layers=relu1_1,relu2_1",
+    )
+    assert config.vae.steps == 7 and config.vgg == "random"
+    assert config.seqpix2pix.conditional_discriminator is True
+    assert config.vgg_layers == ("relu1_1,relu2_1",)  # split when it is checked
+
+
+def test_an_unknown_preset_names_those_there_are(monkeypatch, capsys):
+    err = parsed(monkeypatch, capsys, f"--config={CONFIG}:huge")
+    assert "no preset 'huge': choose paper, small, demo, tiny" in err
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("not python", "SyntaxError"),
+        ("x = 1", "get_config"),
+        ("def get_config(): return 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_config_file_that_fails_is_named(monkeypatch, capsys, tmp_path, text, reason):
+    (tmp_path / "mine.py").write_text(text)
+    err = parsed(monkeypatch, capsys, f"--config={tmp_path}/mine.py")
+    assert f"{tmp_path}/mine.py: this is not a config file that can be read" in err
+    assert reason in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp_path):
+    program = textwrap.dedent("""
+        import gc, os, signal, sys, time
+        from lumiere_jax.workflows import cli
+
+        class Lost:
+            def __del__(self):  # like XLA's callback: what is raised here is ignored
+                os.kill(os.getpid(), int(sys.argv.pop()))
+                time.sleep(0)
+
+        def main():
+            try:
+                lost = Lost()
+                del lost
+                time.sleep(30)
+            finally:
+                print("cleaned up", flush=True)
+
+        cli.run(main)
+    """)
+    (tmp_path / "program.py").write_text(program.replace("sys.argv.pop()", repr(int(number))))
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=25,
+    )
+    assert done.returncode == cli.INTERRUPTED
+    assert done.stdout == "cleaned up\n"
+    assert done.stderr.strip().startswith("Interrupted") and "Traceback" not in done.stderr
