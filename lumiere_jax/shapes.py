@@ -8,6 +8,8 @@ AnyArray = jax.Array | np.ndarray
 
 Waveform = Float[AnyArray, "samples"]
 """Mono, 16 kHz, in [-1, 1]."""
+Chunk = Float[AnyArray, "_"]
+"""A piece of a waveform; pieces differ in length."""
 Features = Float[AnyArray, "*time feature"]
 """Normalised log-mel energies, one row a video frame."""
 Code = Float[AnyArray, "*batch code"]

@@ -15,7 +15,7 @@ import librosa
 import numpy as np
 from jaxtyping import Float, Int
 
-from lumiere_jax.shapes import AnyArray, Features, Waveform
+from lumiere_jax.shapes import AnyArray, Chunk, Features, Waveform
 
 RATE = 16_000
 FFT = 1024
@@ -71,7 +71,7 @@ def log_mel(waveform: Waveform, starts: Int[AnyArray, " time"]) -> Float[jax.Arr
 
 
 def stream_log_mel(
-    chunks: Iterable[Waveform], fps: Fraction, frames: int, gain: float = 1.0
+    chunks: Iterable[Chunk], fps: Fraction, frames: int, gain: float = 1.0
 ) -> Iterator[np.ndarray]:
     """Log-mel rows of frames 0 to `frames` - 1 in pieces of at most `CHUNK_FRAMES`.
 
@@ -95,7 +95,7 @@ def stream_log_mel(
         held = held[frame_start(first + CHUNK_FRAMES, fps) - origin :]
 
 
-def loudness(chunks: Iterable[Waveform]) -> float:
+def loudness(chunks: Iterable[Chunk]) -> float:
     """RMS level in dBFS of the parts that are not pauses; -inf for silence.
 
     Blocks of 100 ms under -70 dBFS, then those 10 dB under the mean of the rest, are left out
@@ -118,7 +118,7 @@ def loudness(chunks: Iterable[Waveform]) -> float:
     return float(10 * np.log10(np.mean(power)))
 
 
-def loudness_gain(chunks: Iterable[Waveform]) -> float:
+def loudness_gain(chunks: Iterable[Chunk]) -> float:
     """The factor that brings a voice to -26 dBFS; 1 for silence."""
     level = loudness(chunks)
     return float(10 ** ((LOUDNESS - level) / 20)) if np.isfinite(level) else 1.0
