@@ -73,7 +73,8 @@ def _guarded(main: Callable[[], None]) -> None:
 def _unraisable(lost: Any) -> None:
     """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more."""
     if lost.exc_type is KeyboardInterrupt:
-        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+        again = [threading.main_thread().ident, signal.SIGINT]
+        threading.Timer(0.1, signal.pthread_kill, again).start()
     else:
         sys.__unraisablehook__(lost)
 

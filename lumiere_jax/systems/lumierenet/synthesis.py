@@ -45,6 +45,8 @@ def stream_windows(rows: Iterable[np.ndarray], width: int, delay: int = 0) -> It
             ahead -= 1
         else:
             yield np.stack(held)
+    # A narration shorter than the delay: its last row is repeated before its first window.
+    held.extend([held[-1]] * ahead)
     for _ in range(delay - ahead):
         held.append(held[-1])
         yield np.stack(held)
