@@ -1,6 +1,6 @@
 """Make the README's picture from the demo: figures, synthesised frames and the real ones.
 
-    python docs/make_picture.py [WORKDIR] [DATA] [OUT]
+python docs/make_picture.py [WORKDIR] [DATA] [OUT]
 """
 
 import sys

@@ -1,10 +1,16 @@
 """The vocabulary of shapes. Image axes are `rows cols`, because `w` is the pose figure."""
 
+from typing import TYPE_CHECKING, Any
+
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-AnyArray = jax.Array | np.ndarray
+if TYPE_CHECKING:
+    # Shapes and kinds of arrays are checked where they happen, at run time.
+    AnyArray = Any
+else:
+    AnyArray = jax.Array | np.ndarray
 
 Waveform = Float[AnyArray, "samples"]
 """Mono, 16 kHz, in [-1, 1]."""

@@ -44,7 +44,10 @@ def encode_png(picture: Picture) -> bytes:
 
 def decode(data: bytes) -> Picture:
     """RGB from JPEG or PNG bytes."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("these bytes are no picture")
+    return picture[..., ::-1]
 
 
 def write_clip(path: Path, examples: Iterable[Example], sound: Iterable[np.ndarray]) -> int:

@@ -57,6 +57,7 @@ def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
             total = band.sum()
             if total < 0.01 * frames.shape[1] * frames.shape[2]:
                 continue
+            place = np.zeros(2)
             for _ in range(2):  # the second time without specks elsewhere
                 place = np.array([band.sum(0) @ x, band.sum(1) @ y]) / band.sum()
                 near = (x[None] - place[0]) ** 2 + (y[:, None] - place[1]) ** 2 < 0.1**2

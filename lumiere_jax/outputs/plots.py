@@ -37,7 +37,7 @@ def line_plot(
     `log` says so or, with None, where the values are positive and spread over more than a factor
     of 50. Values that are not finite leave a gap.
     """
-    style = {
+    style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "font.family": "sans-serif",

@@ -17,7 +17,7 @@ def signed(picture: Any) -> jax.Array:
     return jnp.asarray(picture).astype(jnp.float32) / 127.5 - 1.0
 
 
-def to_uint8(picture: jax.Array, *, low: float) -> jax.Array:
+def to_uint8(picture: Any, *, low: float) -> jax.Array:
     """[low, 1] to uint8, rounded."""
     scaled = (picture - low) * (255.0 / (1.0 - low))
     return jnp.clip(jnp.round(scaled), 0, 255).astype(jnp.uint8)

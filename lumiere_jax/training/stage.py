@@ -1,5 +1,6 @@
 """What the loop needs to know of a stage: pure functions and the names of the stages before it."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,8 @@ class TrainState:
         """One optimiser step; the average (of weights and statistics) warms up with `step`."""
         with jax.numpy_dtype_promotion("standard"):
             updates, state = optimiser.update(gradients, self.optimiser, self.params)
-        new = self.replace(
+        new = dataclasses.replace(
+            self,
             params=optax.apply_updates(self.params, updates),
             statistics=self.statistics if statistics is None else statistics,
             optimiser=state,
@@ -63,10 +65,11 @@ class TrainState:
             return new
         count = jnp.float32(0) if step is None else step.astype(jnp.float32)
         decay = jnp.minimum(jnp.float32(average_decay), (1.0 + count) / (10.0 + count))
-        return new.replace(
+        return dataclasses.replace(
+            new,
             average=jax.tree.map(
                 lambda old, now: decay * old + (1.0 - decay) * now, self.average, new.variables
-            )
+            ),
         )
 
 

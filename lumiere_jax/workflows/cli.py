@@ -94,7 +94,7 @@ def _sentence(error: Exception, argv: Sequence[str]) -> str:
     if "Failed loading config file" in text:
         return f"--config={name}: there is no such file; try --config=configs/lumierenet.py:small."
     try:
-        config = flags.FLAGS["config"].parser.parse(name)
+        config: Any = flags.FLAGS["config"].parser.parse(name)
         system = config.system
     except Exception as error:
         reason = f"{type(error).__name__}: {_last_line(str(error))}"

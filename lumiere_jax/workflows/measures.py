@@ -178,7 +178,7 @@ def known_answer(parts: list[Values]) -> dict[str, float | int | None]:
     def correlation(name: str) -> float | None:
         return mean(lambda p: metrics.pearson(p[f"aperture.{name}"], p["aperture.true"]))
 
-    longest = max(long, key=lambda p: len(p["aperture.true"]), default=None)
+    longest: Any = max(long, key=lambda p: len(p["aperture.true"]), default=None)
     return {
         "mouth_correlation": correlation("video"),
         "mouth_lag_frames": longest

@@ -237,7 +237,7 @@ def _write_footage(
         for pose, (_, frame) in zip(posed, frames, strict=True)
     )
     bar = tqdm(examples, clip.path.name, clip.frames(fps), unit="frame", disable=not progress)
-    return archive.write_clip(path, bar, media.read_audio(clip.path))
+    return archive.write_clip(path, iter(bar), media.read_audio(clip.path))
 
 
 def _write_drawn(
@@ -254,7 +254,7 @@ def _write_drawn(
     drawn = itertools.islice(synthetic.draw_lecture(waveform, fps, size, seed, take), count)
     examples = (Example(d.frame, d.figure, d.keypoints, d.aperture) for d in drawn)
     bar = tqdm(examples, name, count, unit="frame", disable=not progress)
-    return archive.write_clip(path, bar, [waveform])
+    return archive.write_clip(path, iter(bar), [waveform])
 
 
 def _finish(

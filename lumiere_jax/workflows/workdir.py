@@ -122,8 +122,8 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
                 )
 
 
-def checked(config: Config) -> Config:
-    """The config with its lists in order, checked."""
+def checked(config: Any) -> Config:
+    """What a config file gave, with its lists in order, checked."""
     if not isinstance(config, Config):
         raise UserError(
             "--config: its get_config() gives no config of LumièreNet; "

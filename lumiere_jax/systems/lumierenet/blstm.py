@@ -1,5 +1,6 @@
 """Stage `blstm`: a → z, learned from audio windows and the VAE's codes (section 3.3)."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -32,7 +33,9 @@ def blstm_stage(config: Config) -> Stage:
         network = state.networks["blstm"]
         value, gradients = jax.value_and_grad(loss)(network.params, batch)
         network = network.update(optimiser, gradients)
-        return state.replace(networks={"blstm": network}, step=state.step + 1), {"loss": value}
+        return dataclasses.replace(state, networks={"blstm": network}, step=state.step + 1), {
+            "loss": value
+        }
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
         return {"loss": loss(state.networks["blstm"].params, batch)}

@@ -1,5 +1,6 @@
 """Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4)."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -31,7 +32,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
     d_model = DCGANDiscriminator(size, c.width)
     uses_p = c.lambda1 > 0 or c.lambda2 > 0
 
-    def rate(step: jax.Array) -> jax.Array:
+    def rate(step: Any) -> Any:
         # pix2pix's habit: constant, then linearly to zero over the second half.
         left = (c.steps - step) / (c.steps / 2)
         return c.learning_rate * jnp.clip(left, 0.0, 1.0)
@@ -82,16 +83,20 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             total += c.lambda0 * terms["structural"]
         p_statistics = state.networks["P"].statistics
         if uses_p:
-            pasts = jnp.concatenate([g[:, :-1], y[:, :-1]])
-            predicted, p_changed = p_model.apply(
-                {"params": params["P"], "batch_stats": p_statistics},
-                stack_frames(pasts),
-                train=True,
-                rngs={"dropout": p_key},
-                mutable=["batch_stats"],
-            )
-            p_statistics = p_changed["batch_stats"]
-            from_g, from_y = jnp.split(predicted, 2)
+
+            def predict(past: jax.Array, key: jax.Array):
+                return p_model.apply(
+                    {"params": params["P"], "batch_stats": p_statistics},
+                    stack_frames(past),
+                    train=True,
+                    rngs={"dropout": key},
+                    mutable=["batch_stats"],
+                )
+
+            # In one batch, λ2's term would reach G through the statistics that both pasts share.
+            pasts = jnp.stack([g[:, :-1], y[:, :-1]])
+            (from_g, from_y), p_changed = jax.vmap(predict)(pasts, jax.random.split(p_key))
+            p_statistics = jax.tree.map(lambda both: both.mean(0), p_changed["batch_stats"])
             terms["temporal_g"] = losses.l1(y_t, from_g).mean()
             terms["temporal_y"] = losses.l1(y_t, from_y).mean()
             total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
@@ -123,7 +128,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             "P": p.update(optimiser, gradients["P"], statistics["P"]) if uses_p else p,
             "D": d.update(optimiser, d_gradients, d_statistics),
         }
-        state = state.replace(networks=networks, step=state.step + 1)
+        state = dataclasses.replace(state, networks=networks, step=state.step + 1)
         return state, {**terms, "discriminator": d_loss}
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:

@@ -59,7 +59,7 @@ def _chain(
     """Windows to figures and frames; compiled once for all narrations of a process."""
     z_of_a, w_of_z, y_of_w = models
     z = z_of_a.apply(variables["blstm"], a)
-    w = w_of_z.apply(variables["vae"], z, method="decode")
+    w: Any = w_of_z.apply(variables["vae"], z, method="decode")
     y = y_of_w.apply(variables["G"], w * 2.0 - 1.0, train=False)
     return to_uint8(w, low=0.0), to_uint8(y, low=-1.0)
 

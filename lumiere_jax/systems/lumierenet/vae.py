@@ -1,5 +1,6 @@
 """Stage `vae`: z ↔ w, learned from pose figures (section 3.2)."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -27,7 +28,8 @@ def vae_stage(config: Config, size: int) -> Stage:
 
     def loss(params: Any, frozen: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
         w = unit(batch["figure"])
-        decoded, mu, logvar = model.apply({"params": params}, w, key)
+        outputs: Any = model.apply({"params": params}, w, key)
+        decoded, mu, logvar = outputs
         kl = losses.kl_divergence(mu, logvar).mean()
         terms = {"kl": kl}
         total = c.kl * kl
@@ -48,7 +50,7 @@ def vae_stage(config: Config, size: int) -> Stage:
         network = state.networks["vae"]
         gradients, terms = jax.grad(loss, has_aux=True)(network.params, frozen, batch, key)
         network = network.update(optimiser, gradients)
-        return state.replace(networks={"vae": network}, step=state.step + 1), terms
+        return dataclasses.replace(state, networks={"vae": network}, step=state.step + 1), terms
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
         w = reconstruct(model, state.networks["vae"].inference_variables, batch["figure"])
