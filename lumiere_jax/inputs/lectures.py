@@ -68,8 +68,8 @@ class Dataset:
         """
         skip = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
         try:
-            builder = Lectures(data_dir=str(self.folder))
-            source = builder.as_data_source(split, decoders=skip)
+            builder: Any = Lectures(data_dir=str(self.folder))
+            source = builder.as_data_source(split=split, decoders=skip)
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]
