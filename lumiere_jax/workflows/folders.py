@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, reason
 from lumiere_jax.training.loop import lock
 
 
@@ -39,4 +39,4 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
                 shutil.rmtree(old, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"--out={out} cannot be written: {error.strerror or error}.") from error
+        raise UserError(f"--out={out} cannot be written: {reason(error)}.") from error
