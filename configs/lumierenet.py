@@ -18,14 +18,16 @@ def paper() -> Config:
 
 
 def small() -> Config:
-    """Width 32, a pixel term, every frame a target, a moving average of G for inference."""
+    """Width 32, pixel terms that look at mouth, eyes and hands, every frame a target, moving
+    averages for inference, and a rate at which a few hundred steps go a long way."""
     config = Config(vgg="none", checkpoint_seconds=60.0)
     v, b, s = config.vae, config.blstm, config.seqpix2pix
-    v.steps, v.batch, v.learning_rate, v.kl, v.pixel = 1_200, 8, 1e-3, 2e-5, 1.0
-    v.mouth, v.eyes, v.hands, v.face = 30.0, 8.0, 8.0, 4.0
+    v.steps, v.batch, v.learning_rate, v.kl, v.average = 1_200, 8, 1e-3, 2e-5, 0.99
+    v.pixel, v.mouth, v.eyes, v.hands, v.face = 1.0, 30.0, 8.0, 8.0, 4.0
     b.steps, b.batch, b.learning_rate = 400, 64, 5e-4
-    s.width, s.batch, s.stride, s.steps = 32, 2, 1, 1_500
-    s.adversarial, s.pixel, s.average = 0.01, 100.0, 0.995
+    s.width, s.batch, s.stride, s.steps, s.learning_rate = 32, 2, 1, 1_500, 1e-3
+    s.pixel, s.mouth, s.eyes, s.hands, s.face = 50.0, 4.0, 4.0, 4.0, 2.0
+    s.adversarial, s.average = 0.01, 0.995
     return config
 
 

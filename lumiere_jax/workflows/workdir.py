@@ -18,7 +18,7 @@ FILE = "run.json"
 FORMAT = 1
 # A checkpoint fits only the networks it was made from.
 ARCHITECTURE = {
-    "vae": ("code",),
+    "vae": ("code", "average"),
     "blstm": ("cells", "window", "delay"),
     "seqpix2pix": ("width", "conditional_discriminator", "average"),
 }

@@ -1,12 +1,18 @@
+import functools
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from lumiere_jax.codes.recurrent import windows
 from lumiere_jax.systems.lumierenet import Config, stages, synthesise
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
+from lumiere_jax.training import loop
+from lumiere_jax.training.stage import TrainState
 
 SIZE = 64
 
@@ -79,6 +85,16 @@ def test_a_frame_hears_its_window_and_nothing_later(untrained):
     assert all(same[:10]) and not all(same[10:])
 
 
+def triplets(count, size):
+    """A batch of triplets of noise, with a hand and a mouth somewhere in it."""
+    random = np.random.default_rng(0)
+    batch = {
+        name: random.integers(0, 256, (count, 3, size, size, 3), np.uint8)
+        for name in ("figures", "frames")
+    }
+    return {**batch, "keypoints": random.random((count, 3, 137, 3), np.float32)}
+
+
 def moved(stage, state, batch):
     """Which networks' parameters a step changes."""
     new, metrics = jax.jit(stage.step)(state, {"vgg": {}}, batch)
@@ -108,12 +124,44 @@ def moved(stage, state, batch):
 def test_each_term_reaches_the_networks_it_should(weights, reached):
     size = 32  # the smallest that the networks take: a step of all three is long to compile
     stage = stages(tiny(**weights), size)["seqpix2pix"]
-    random = np.random.default_rng(0)
-    batch = {
-        name: random.integers(0, 256, (1, 3, size, size, 3), np.uint8)
-        for name in ("figures", "frames")
-    }
-    assert moved(stage, jax.jit(stage.init)(jax.random.key(0)), batch) == reached
+    state = jax.jit(stage.init)(jax.random.key(0))
+    assert moved(stage, state, triplets(1, size)) == reached
+
+
+def test_the_step_over_a_mesh_is_the_pmapped_step(monkeypatch):
+    """Each device's own step: averaged gradients, synchronised BatchNorm, a slice of the noise."""
+    size, devices, axis = 32, 8, "data"
+    stage = stages(tiny(batch=devices, pixel=1.0, hands=4.0), size)["seqpix2pix"]
+    state = jax.jit(stage.init)(jax.random.key(0))
+    batch, mesh = triplets(devices, size), loop.data_mesh(devices)
+    copy = jax.tree.map(jnp.copy, state)
+    expected, _ = loop.compile_step(stage, mesh)(copy, {"vgg": {}}, loop.place(batch, mesh))
+
+    update, bernoulli = TrainState.update, jax.random.bernoulli
+
+    def averaged(self, optimiser, gradients, *rest):
+        return update(self, optimiser, lax.pmean(gradients, axis), *rest)
+
+    def own_slice(key, p, shape):
+        whole = bernoulli(key, p, (devices * shape[0], *shape[1:]))
+        return lax.dynamic_slice_in_dim(whole, lax.axis_index(axis) * shape[0], shape[0])
+
+    monkeypatch.setattr(TrainState, "update", averaged)
+    monkeypatch.setattr(jax.random, "bernoulli", own_slice)
+    monkeypatch.setattr(nn, "BatchNorm", functools.partial(nn.BatchNorm, axis_name=axis))
+    split = {name: array[:, None] for name, array in batch.items()}
+    step = jax.pmap(stage.step, axis_name=axis, in_axes=(None, None, 0))
+    pmapped, _ = step(state, {"vgg": {}}, split)
+
+    for name, network in expected.networks.items():
+        # Adam's first moments are the gradients up to a factor; its steps would be their signs.
+        for a, b in (
+            (network.optimiser[0].mu, pmapped.networks[name].optimiser[0].mu),
+            (network.statistics, pmapped.networks[name].statistics),
+        ):
+            a = np.concatenate([np.ravel(x) for x in jax.tree.leaves(a)])
+            b = np.concatenate([np.ravel(x[0]) for x in jax.tree.leaves(b)])
+            assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(a), name
 
 
 def test_the_conditional_discriminator_sees_the_figure_too():
@@ -134,9 +182,7 @@ def test_a_step_keeps_the_shapes_of_its_state():
             "features": random.normal(size=(4, 15, 40)).astype(np.float32),
             "codes": np.zeros((4, 8), np.float32),
         },
-        "seqpix2pix": {
-            name: np.zeros((1, 3, SIZE, SIZE, 3), np.uint8) for name in ("figures", "frames")
-        },
+        "seqpix2pix": triplets(1, SIZE),
     }
     for name, stage in stages(tiny(average=0.9), SIZE).items():
         state = jax.eval_shape(stage.init, jax.random.key(0))

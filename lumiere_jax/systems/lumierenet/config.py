@@ -7,7 +7,18 @@ from lumiere_jax.errors import UserError
 
 
 @dataclass(kw_only=True)
-class VAEConfig:
+class PixelLoss:
+    """A loss of pixels beside the paper's; weights on the boxes of parts, 1 on everything else."""
+
+    pixel: float = 0.0
+    mouth: float = 1.0
+    eyes: float = 1.0
+    hands: float = 1.0
+    face: float = 1.0
+
+
+@dataclass(kw_only=True)
+class VAEConfig(PixelLoss):
     """P(w|z), section 3.2. The paper's loss is perceptual; `pixel` adds weighted squared error."""
 
     code: int = 128
@@ -16,12 +27,8 @@ class VAEConfig:
     learning_rate: float = 2.5e-4
     kl: float = 0.02
     perceptual: float = 1.0
-    pixel: float = 0.0
-    # Weights of the pixel loss on the boxes of these parts; 1 is the weight of everything else.
-    mouth: float = 1.0
-    eyes: float = 1.0
-    hands: float = 1.0
-    face: float = 1.0
+    # Decay of the moving average of the weights that is used afterwards; 0 uses the weights.
+    average: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -37,10 +44,11 @@ class BLSTMConfig:
 
 
 @dataclass(kw_only=True)
-class SeqPix2PixConfig:
+class SeqPix2PixConfig(PixelLoss):
     """P(y|w), section 3.4: λ0, λ1, λ2 weigh Eq. 11, 12 and 13.
 
-    `adversarial` weighs G's side of Eq. 10 (1 in the paper), `pixel` adds an L1 of all frames.
+    `adversarial` weighs G's side of Eq. 10 (1 in the paper); `pixel` adds a weighted L1 of all
+    frames of a triplet.
     """
 
     width: int = 64
@@ -53,7 +61,6 @@ class SeqPix2PixConfig:
     lambda1: float = 10.0
     lambda2: float = 10.0
     adversarial: float = 1.0
-    pixel: float = 0.0
     # One of every `stride` frames is a target.
     stride: int = 30
     # Decay of the moving average of G that is used in synthesis; 0 uses G itself.
@@ -88,9 +95,14 @@ def check_config(config: Config) -> None:
             if not math.isfinite(value) or value < 0 or (key in positive and not value):
                 wanted = "more than 0" if key in positive else "0 or more"
                 raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")
-    for key in ("average", "beta1", "beta2"):
-        if (value := getattr(config.seqpix2pix, key)) >= 1:
-            raise UserError(f"--config.seqpix2pix.{key}={value}: a decay is under 1.")
+    for name, key in (
+        ("vae", "average"),
+        ("seqpix2pix", "average"),
+        ("seqpix2pix", "beta1"),
+        ("seqpix2pix", "beta2"),
+    ):
+        if (value := getattr(getattr(config, name), key)) >= 1:
+            raise UserError(f"--config.{name}.{key}={value}: a decay is under 1.")
     if config.vgg == "none" and config.vae.pixel == 0:
         raise UserError(
             "--config.vgg=none with --config.vae.pixel=0 leaves the VAE no loss: "

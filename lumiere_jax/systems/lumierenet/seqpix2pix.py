@@ -59,7 +59,15 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         variables = {"params": params, "batch_stats": network.statistics}
         return d_model.apply(variables, seen, train=True, mutable=["batch_stats"])
 
-    def generator_loss(params: Any, state: State, frozen: Any, w: jax.Array, y: jax.Array, key):
+    def generator_loss(
+        params: Any,
+        state: State,
+        frozen: Any,
+        w: jax.Array,
+        y: jax.Array,
+        keypoints: jax.Array,
+        key: jax.Array,
+    ):
         """Eq. 10's G side, 11, 12 and 13; also the fakes, which D sees too."""
         g_key, p_key = jax.random.split(key)
         fakes, g_changed = g_model.apply(
@@ -105,7 +113,10 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             terms["temporal_y"] = losses.l1(y_t, from_y).mean()
             total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
         if c.pixel:
-            terms["pixel"] = losses.l1(_triplets(y), fakes).mean()
+            weights = losses.region_weights(
+                _triplets(keypoints), size, c.mouth, c.eyes, c.hands, c.face
+            )
+            terms["pixel"] = losses.weighted_l1(_triplets(y), fakes, weights).mean()
             total += c.pixel * terms["pixel"]
         statistics = {"G": g_changed["batch_stats"], "P": p_statistics}
         return total, (fakes, statistics, terms)
@@ -122,7 +133,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         key = jax.random.fold_in(state.key, state.step)
         g, p, d = (state.networks[name] for name in "GPD")
         gradients, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
-            {"G": g.params, "P": p.params}, state, frozen, w, y, key
+            {"G": g.params, "P": p.params}, state, frozen, w, y, batch["keypoints"], key
         )
         (d_loss, d_statistics), d_gradients = jax.value_and_grad(discriminator_loss, has_aux=True)(
             d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes)

@@ -23,7 +23,7 @@ def vae_stage(config: Config, size: int) -> Stage:
 
     def init(key: jax.Array) -> State:
         variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
-        network = TrainState.create(variables, optimiser, average=False)
+        network = TrainState.create(variables, optimiser, average=c.average > 0)
         return State(networks={"vae": network}, step=jnp.int32(0), key=key)
 
     def loss(params: Any, frozen: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
@@ -49,7 +49,7 @@ def vae_stage(config: Config, size: int) -> Stage:
         key = jax.random.fold_in(state.key, state.step)
         network = state.networks["vae"]
         gradients, terms = jax.grad(loss, has_aux=True)(network.params, frozen, batch, key)
-        network = network.update(optimiser, gradients)
+        network = network.update(optimiser, gradients, None, c.average, state.step)
         return dataclasses.replace(state, networks={"vae": network}, step=state.step + 1), terms
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
