@@ -22,10 +22,10 @@ def small() -> Config:
     averages for inference, and a rate at which a few hundred steps go a long way."""
     config = Config(vgg="none", checkpoint_seconds=60.0)
     v, b, s = config.vae, config.blstm, config.seqpix2pix
-    v.steps, v.batch, v.learning_rate, v.kl, v.average = 1_200, 8, 1e-3, 2e-5, 0.99
+    v.steps, v.batch, v.learning_rate, v.kl, v.average = 2_400, 4, 1e-3, 2e-5, 0.99
     v.pixel, v.mouth, v.eyes, v.hands, v.face = 1.0, 30.0, 8.0, 8.0, 4.0
     b.steps, b.batch, b.learning_rate = 400, 64, 5e-4
-    s.width, s.batch, s.stride, s.steps, s.learning_rate = 32, 2, 1, 1_500, 1e-3
+    s.width, s.batch, s.stride, s.steps, s.learning_rate = 32, 2, 1, 2_400, 1e-3
     s.pixel, s.mouth, s.eyes, s.hands, s.face = 50.0, 4.0, 4.0, 4.0, 2.0
     s.adversarial, s.average = 0.01, 0.995
     return config
@@ -35,7 +35,7 @@ def demo() -> Config:
     """Seven minutes for all three stages on the drawn lecturer."""
     config = small()
     config.checkpoint_seconds = 12.0
-    config.vae.steps = 500
+    config.vae.steps = 1_000
     config.blstm.steps = 300
     config.seqpix2pix.steps, config.seqpix2pix.batch = 520, 1
     return config
