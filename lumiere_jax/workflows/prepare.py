@@ -5,13 +5,8 @@ import glob
 import itertools
 import math
 import multiprocessing
-import multiprocessing.connection
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -30,6 +25,7 @@ from lumiere_jax.inputs.lectures import Dataset, Segment
 from lumiere_jax.inputs.poses import Source, read_poses
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.workflows.folders import built_aside
+from lumiere_jax.workflows.workers import Tick, each
 
 SIZES = (64, 128, 256, 512, 1024)
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
@@ -92,7 +88,9 @@ def prepare_footage(
         (folder / "clips").mkdir()
         names = [clip.path.stem for clip in clips]
         tasks = [(clip, folder / "clips" / f"{clip.path.stem}.zip") for clip in clips]
-        frames = _each(work, tasks, workers or min(len(clips), multiprocessing.cpu_count() // 2))
+        # Every frame is posed, then written.
+        ticks = 2 * sum(clip.frames(rate) for clip in clips)
+        frames = each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
         segments = lectures.segments_of(dict(zip(names, frames, strict=True)))
         _check_lengths(segments, footage)
         _finish(folder, segments, size, rate, figure, record)
@@ -122,7 +120,8 @@ def prepare_synthetic(
         (folder / "clips").mkdir()
         tasks = [(script, folder / "clips" / f"{script[0]}.zip") for script in scripts]
         work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps)
-        frames = dict(zip((s[0] for s in scripts), _each(work, tasks, 2), strict=True))
+        ticks = sum(frames_within(len(waveform), fps) for _, waveform, _ in scripts)
+        frames = dict(zip((s[0] for s in scripts), each(work, tasks, ticks, 2), strict=True))
         parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in lectures.SPLITS}
         for name, count in frames.items():
             if name == "second":
@@ -183,78 +182,45 @@ def _check_lengths(segments: list[Segment], what: str) -> None:
             )
 
 
-def _serve() -> None:
-    """A worker stops at Ctrl-C, and when its parent is gone, however that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _each(work: Callable[..., int], tasks: list[tuple[Any, Path]], workers: int) -> list[int]:
-    """Runs `work(item, path, progress)` for each task, in processes where that helps."""
-    if workers < 2 or len(tasks) < 2:
-        return [work(item, path, progress=True) for item, path in tasks]
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_serve) as pool,
-        tqdm(total=len(tasks), desc="clips", unit="clip") as bar,
-    ):
-        futures = [pool.submit(work, item, path, progress=False) for item, path in tasks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                bar.update()
-        except BaseException:
-            # A mistake in one clip, or Ctrl-C, does not wait for the others.
-            for process in multiprocessing.active_children():
-                process.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
-
-
 def _write_footage(
     clip: media.Clip,
     path: Path,
+    tick: Tick,
     *,
     figure: str,
     poses: Path | None,
     crop: media.Crop | None,
     size: int,
     fps: Fraction,
-    progress: bool,
 ) -> int:
-    posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, progress=progress)
-    frames = media.read_frames(clip.path, fps, size, crop)
-    examples = (
-        Example(frame, pose.figure, pose.keypoints)
-        for pose, (_, frame) in zip(posed, frames, strict=True)
-    )
-    bar = tqdm(examples, clip.path.name, clip.frames(fps), unit="frame", disable=not progress)
-    return archive.write_clip(path, iter(bar), media.read_audio(clip.path))
+    def examples() -> Iterator[Example]:
+        posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, tick)
+        frames = media.read_frames(clip.path, fps, size, crop)
+        for pose, (_, frame) in zip(posed, frames, strict=True):
+            tick()
+            yield Example(frame, pose.figure, pose.keypoints)
+
+    return archive.write_clip(path, examples(), media.read_audio(clip.path))
 
 
 def _write_drawn(
     script: tuple[str, np.ndarray, int],
     path: Path,
+    tick: Tick,
     *,
     size: int,
     seed: int,
     fps: Fraction,
-    progress: bool,
 ) -> int:
-    name, waveform, take = script
-    count = frames_within(len(waveform), fps)
-    drawn = itertools.islice(synthetic.draw_lecture(waveform, fps, size, seed, take), count)
-    examples = (Example(d.frame, d.figure, d.keypoints, d.aperture) for d in drawn)
-    bar = tqdm(examples, name, count, unit="frame", disable=not progress)
-    return archive.write_clip(path, iter(bar), [waveform])
+    _, waveform, take = script
+
+    def examples() -> Iterator[Example]:
+        drawn = synthetic.draw_lecture(waveform, fps, size, seed, take)
+        for d in itertools.islice(drawn, frames_within(len(waveform), fps)):
+            tick()
+            yield Example(d.frame, d.figure, d.keypoints, d.aperture)
+
+    return archive.write_clip(path, examples(), [waveform])
 
 
 def _finish(

@@ -1,14 +1,13 @@
 """Pose figures of footage, from MediaPipe, DensePose or OpenPose, with one neutral result."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.dense import draw_figure
@@ -18,6 +17,7 @@ from lumiere_jax.inputs.poses import densepose, folders, gaps, mediapipe, openpo
 from lumiere_jax.shapes import Picture
 
 Source = Literal["mediapipe", "densepose", "openpose"]
+Tick = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ def _sources(clip: media.Clip, fps: Fraction, crop: media.Crop | None) -> np.nda
     return np.fromiter((source for source, _ in frames), np.int64)
 
 
-def _densepose(clip, fps, size, crop, folder: Path, bar: tqdm) -> Iterator[Pose]:
+def _densepose(clip, fps, size, crop, folder: Path, tick: Tick) -> Iterator[Pose]:
     found, figure = densepose.open_figures(folder, clip.path, clip.rows, clip.cols)
     sources = _sources(clip, fps, crop)
     gaps.check(found[sources], fps, clip.path)
     for frame in gaps.nearest(found[sources]):
-        bar.update()
+        tick()
         picture = figure(int(sources[frame]), _square(clip, crop), size)
         yield Pose(picture, np.zeros((137, 3), np.float32))
 
@@ -63,7 +63,7 @@ def _landmarks(source, clip, fps, size, crop, folder: Path | None) -> Iterator[t
         yield from ((keypoints, None) for keypoints in found)
 
 
-def _drawn(source, clip, fps, size, crop, folder: Path | None, bar: tqdm) -> Iterator[Pose]:
+def _drawn(source, clip, fps, size, crop, folder: Path | None, tick: Tick) -> Iterator[Pose]:
     """Landmarks go to a file first, since a gap is filled from both sides; figures are drawn as
     they are read back, and memory does not grow with the clip."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -73,7 +73,7 @@ def _drawn(source, clip, fps, size, crop, folder: Path | None, bar: tqdm) -> Ite
                 points.write(keypoints.astype(np.float32).tobytes())
                 if silhouette is not None:
                     masks.write(np.packbits(silhouette).tobytes())
-                bar.update()
+                tick()
         if not points_path.stat().st_size:
             raise UserError(f"{clip.path} has no frame that can be decoded; export it again.")
         keypoints = np.memmap(points_path, np.float32, "r+").reshape(-1, 137, 3)
@@ -101,14 +101,14 @@ def read_poses(
     size: int,
     crop: media.Crop | None = None,
     poses_dir: Path | None = None,
-    progress: bool = True,
+    tick: Tick = lambda: None,
 ) -> Iterator[Pose]:
     """A pose for every frame that `media.read_frames(clip.path, fps, size, crop)` gives, in order.
 
     Frames where nobody is found take the pose of their neighbours. Raises UserError where more than
     10% of the frames, or more than a second on end, have nobody, where the files in `poses_dir` are
-    not one for each source frame, and where MediaPipe's program cannot start. `progress` shows a
-    bar.
+    not one for each source frame, and where MediaPipe's program cannot start. `tick` is
+    called for each frame that is posed, long before the first comes out.
     """
     folder = None
     if source != "mediapipe":
@@ -117,13 +117,6 @@ def read_poses(
         raise UserError(
             "--poses is for --figure=densepose or openpose; leave it out for mediapipe."
         )
-    return _read(source, clip, fps, size, crop, folder, progress)
-
-
-def _read(source, clip, fps, size, crop, folder: Path | None, progress: bool) -> Iterator[Pose]:
-    total, name = clip.frames(fps), f"poses {clip.path.name}"
-    with tqdm(total=total, desc=name, disable=not progress) as bar:
-        if source == "densepose" and folder is not None:
-            yield from _densepose(clip, fps, size, crop, folder, bar)
-        else:
-            yield from _drawn(source, clip, fps, size, crop, folder, bar)
+    if source == "densepose" and folder is not None:
+        return _densepose(clip, fps, size, crop, folder, tick)
+    return _drawn(source, clip, fps, size, crop, folder, tick)

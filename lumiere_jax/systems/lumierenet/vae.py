@@ -14,7 +14,6 @@ from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.pictures import sheet, to_uint8, unit
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
-
 WARM_UP = 100
 
 

@@ -1,5 +1,6 @@
 """`read_poses` on footage that is made here, with poses from each source."""
 
+import itertools
 import json
 from fractions import Fraction
 
@@ -55,8 +56,10 @@ def test_openpose_goes_with_the_source_frames(clip, tmp_path, fps):
     write_openpose(tmp_path / "poses", [[body(i)] for i in range(FRAMES)])
     crop = media.Crop(16, 0, 96)
     sources = [source for source, _ in media.read_frames(clip.path, fps, 64, crop)]
-    poses = list(read_poses("openpose", clip, fps, 64, crop, tmp_path / "poses", False))
-    assert len(poses) == clip.frames(fps) == len(sources)
+    ticks = itertools.count()
+    folder = tmp_path / "poses"
+    poses = list(read_poses("openpose", clip, fps, 64, crop, folder, lambda: next(ticks)))
+    assert len(poses) == clip.frames(fps) == len(sources) == next(ticks)
     necks = [pose.keypoints[1, 0] * 96 + 16 - 20 for pose in poses]
     np.testing.assert_allclose(necks, sources, atol=1e-3)
     assert all(pose.figure.shape == (64, 64, 3) and pose.figure.any() for pose in poses)
@@ -64,7 +67,7 @@ def test_openpose_goes_with_the_source_frames(clip, tmp_path, fps):
 
 def test_the_default_crop_is_the_centre(clip, tmp_path):
     write_openpose(tmp_path / "poses", [[body(i)] for i in range(FRAMES)])
-    pose = next(read_poses("openpose", clip, Fraction(25), 64, None, tmp_path / "poses", False))
+    pose = next(read_poses("openpose", clip, Fraction(25), 64, None, tmp_path / "poses"))
     np.testing.assert_allclose(pose.keypoints[0, :2], [(64 - 16) / 96, 20 / 96], atol=1e-6)
 
 
@@ -72,15 +75,15 @@ def test_gaps_are_filled_and_too_many_are_an_error(clip, tmp_path):
     people = [[body(i)] if i not in (10, 11) else [] for i in range(FRAMES)]
     write_openpose(tmp_path / "poses", people)
     fps = Fraction(25)
-    poses = list(read_poses("openpose", clip, fps, 64, None, tmp_path / "poses", False))
+    poses = list(read_poses("openpose", clip, fps, 64, None, tmp_path / "poses"))
     necks = [pose.keypoints[1, 0] * 96 + 16 - 20 for pose in poses]
     np.testing.assert_allclose(necks, np.arange(len(poses)), atol=1e-3)
     write_openpose(tmp_path / "few", [found if i % 5 else [] for i, found in enumerate(people)])
     with pytest.raises(UserError, match=r"talk\.mp4.*nobody is found in 1\d of 5\d.*00:00\.4"):
-        next(read_poses("openpose", clip, fps, 64, None, tmp_path / "few", False))
+        next(read_poses("openpose", clip, fps, 64, None, tmp_path / "few"))
     write_openpose(tmp_path / "none", [[]] * FRAMES)
     with pytest.raises(UserError, match="nobody"):
-        next(read_poses("openpose", clip, fps, 64, None, tmp_path / "none", False))
+        next(read_poses("openpose", clip, fps, 64, None, tmp_path / "none"))
 
 
 def write_iuv(folder, frames):
@@ -96,7 +99,7 @@ def test_densepose_goes_with_the_source_frames(clip, tmp_path):
     write_iuv(tmp_path / "poses", FRAMES)
     fps = Fraction(30)
     sources = [source for source, _ in media.read_frames(clip.path, fps, 64)]
-    poses = list(read_poses("densepose", clip, fps, 64, None, tmp_path / "poses", False))
+    poses = list(read_poses("densepose", clip, fps, 64, None, tmp_path / "poses"))
     greens = np.array([pose.figure[32, 32, 1] for pose in poses]) / 3
     wanted = np.array(sources)
     gap = wanted == 7
@@ -112,7 +115,7 @@ def test_another_number_than_the_footages_is_an_error_with_both(clip, tmp_path, 
     else:
         write_iuv(tmp_path / "poses", FRAMES - 1)
     with pytest.raises(UserError, match=rf"{FRAMES - 1} poses.*{FRAMES} frames"):
-        next(read_poses(source, clip, Fraction(30), 64, None, tmp_path / "poses", False))
+        next(read_poses(source, clip, Fraction(30), 64, None, tmp_path / "poses"))
 
 
 def test_folders_are_checked_at_once(clip, tmp_path):
@@ -134,7 +137,7 @@ def test_mediapipes_silhouettes_go_with_their_frames(clip, monkeypatch):
             yield keypoints, silhouette
 
     monkeypatch.setattr(mediapipe, "read_landmarks", read_landmarks)
-    poses = list(read_poses("mediapipe", clip, Fraction(25), 65, None, None, False))
+    poses = list(read_poses("mediapipe", clip, Fraction(25), 65))
     rows = [np.flatnonzero(pose.figure.any((1, 2))).tolist() for pose in poses]
     frames = np.arange(len(poses))
     assert rows == [[1 if i == 0 else 19 if i == 20 else i] for i in frames]
