@@ -23,6 +23,7 @@ def small() -> Config:
     config = Config(vgg="none", checkpoint_seconds=60.0)
     v, b, s = config.vae, config.blstm, config.seqpix2pix
     v.steps, v.batch, v.learning_rate, v.kl, v.average = 2_400, 4, 1e-3, 2e-5, 0.99
+    v.warm_up = 100
     v.pixel, v.mouth, v.eyes, v.hands, v.face = 1.0, 30.0, 8.0, 8.0, 4.0
     b.steps, b.batch, b.learning_rate = 400, 64, 5e-4
     s.width, s.batch, s.stride, s.steps, s.learning_rate = 32, 2, 1, 2_400, 1e-3
@@ -44,7 +45,7 @@ def demo() -> Config:
 def tiny() -> Config:
     """Every part at its smallest."""
     config = small()
-    config.vae.steps, config.vae.batch, config.vae.code = 4, 2, 8
+    config.vae.steps, config.vae.batch, config.vae.code, config.vae.warm_up = 4, 2, 8, 0
     config.blstm.steps, config.blstm.batch, config.blstm.cells = 4, 4, 8
     config.seqpix2pix.steps, config.seqpix2pix.batch, config.seqpix2pix.width = 2, 1, 4
     return config

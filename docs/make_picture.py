@@ -14,7 +14,7 @@ from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.pictures import sheet
-from lumiere_jax.workflows.infer import load_models
+from lumiere_jax.workflows.infer import load_model
 
 COLUMNS, BLOCK = 7, 105
 
@@ -22,10 +22,10 @@ COLUMNS, BLOCK = 7, 105
 def main(workdir: Path, data: Path, out: Path) -> None:
     """One column every `BLOCK` frames of the test split's first segment."""
     dataset = open_dataset(data)
-    run, variables = load_models(workdir)
+    model = load_model(workdir)
     times = range(BLOCK // 2, COLUMNS * BLOCK, BLOCK)
     rows = dataset.features("test")[: times[-1] + 1]
-    made = list(synthesise(run.config, run.size, variables, [rows]))
+    made = list(synthesise(model.run.config, model.run.size, model.variables, [rows]))
     records = dataset.records("test")
     picture = sheet(
         [

@@ -1,5 +1,9 @@
 """The one error that a user's input can cause."""
 
+import errno
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 class UserError(Exception):
     """Something in the input is wrong: one sentence with the file, the value and the remedy.
@@ -13,3 +17,8 @@ def reason(error: OSError) -> str:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return "a file is where its folder should be"
     return error.strerror or str(error)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room for what was being written, in whichever library's words."""
+    return getattr(error, "errno", None) in _FULL or "No space left" in str(error)

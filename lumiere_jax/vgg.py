@@ -6,6 +6,7 @@ factor, dividing the input and every bias by it divides every feature by it.
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,15 @@ def load_vgg19(spec: str | Path) -> Params:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: np.asarray(file[key], np.float32) for key in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UserError(f"{path}: is not a readable npz file; {_HOW_TO_GET}.") from error
     return _convert(path, arrays)
 

@@ -118,10 +118,14 @@ def loudness(chunks: Iterable[Chunk]) -> float:
     return float(10 * np.log10(np.mean(power)))
 
 
+def gain_to_loudness(level: float) -> float:
+    """The factor that brings a voice of `level` dBFS to -26 dBFS; 1 for silence."""
+    return float(10 ** ((LOUDNESS - level) / 20)) if np.isfinite(level) else 1.0
+
+
 def loudness_gain(chunks: Iterable[Chunk]) -> float:
     """The factor that brings a voice to -26 dBFS; 1 for silence."""
-    level = loudness(chunks)
-    return float(10 ** ((LOUDNESS - level) / 20)) if np.isfinite(level) else 1.0
+    return gain_to_loudness(loudness(chunks))
 
 
 def extract(waveform: Waveform, fps: Fraction, frames: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Float
@@ -14,10 +15,15 @@ from lumiere_jax.shapes import AnyArray, Code, Features
 Windows = Float[AnyArray, "time width feature"]
 
 
+def window_steps(frames: int, width: int) -> np.ndarray:
+    """The times t - width + 1 to t of each frame t, (frames, width); before the start they are
+    negative."""
+    return np.arange(frames)[:, None] + np.arange(1 - width, 1)[None]
+
+
 def windows(features: Features, width: int) -> Windows:
     """X[t] = features[t - width + 1 .. t]; before the start the first feature is repeated."""
-    steps = jnp.arange(features.shape[0])[:, None] + jnp.arange(1 - width, 1)[None]
-    return jnp.asarray(features)[jnp.maximum(steps, 0)]
+    return jnp.asarray(features)[np.maximum(window_steps(features.shape[0], width), 0)]
 
 
 def _forget_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:

@@ -1,11 +1,9 @@
-"""A clip, prepared: encoded frames and figures, keypoints and sound in one plain zip file.
+"""A clip, prepared: a folder of encoded frames and figures, keypoints and sound.
 
 It is what the dataset's builder reads, so footage is decoded and posed once, whatever the
-splits, and one clip at a time, whatever its length.
+splits. Everything is written and read in order: memory does not grow with a clip's length.
 """
 
-import io
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +16,9 @@ from lumiere_jax.audio.features import RATE, frame_start
 from lumiere_jax.shapes import Picture
 
 JPEG_QUALITY = 95
+# Frames and figures in turn, where each of them ends, keypoints and aperture, 16 kHz mono.
+PICTURES, ENDS, KNOWN, SOUND = "pictures.bin", "ends.i64", "known.f32", "sound.f32"
+NUMBERS = 137 * 3 + 1
 
 
 @dataclass(frozen=True)
@@ -50,43 +51,59 @@ def decode(data: bytes) -> Picture:
     return picture[..., ::-1]
 
 
-def write_clip(path: Path, examples: Iterable[Example], sound: Iterable[np.ndarray]) -> int:
-    """Writes a clip's archive and returns its number of frames; `sound` is mono, 16 kHz."""
-    keypoints, apertures = [], []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for t, example in enumerate(examples):
-            archive.writestr(f"frame/{t}.jpg", encode_jpeg(example.frame))
-            archive.writestr(f"figure/{t}.png", encode_png(example.figure))
-            keypoints.append(example.keypoints.astype(np.float32))
-            apertures.append(example.aperture)
-        with archive.open("sound.f32", "w", force_zip64=True) as track:
-            for piece in sound:
-                track.write(np.asarray(piece, "<f4").tobytes())
-        for name, array in (("keypoints", keypoints), ("aperture", np.array(apertures, "f4"))):
-            data = io.BytesIO()
-            np.save(data, np.asarray(array, np.float32))
-            archive.writestr(f"{name}.npy", data.getvalue())
-    return len(apertures)
+def write_clip(folder: Path, examples: Iterable[Example], sound: Iterable[np.ndarray]) -> None:
+    """Writes a clip into a new folder; `sound` is mono, 16 kHz."""
+    folder.mkdir()
+    end = 0
+    with (
+        open(folder / PICTURES, "wb") as pictures,
+        open(folder / ENDS, "wb") as ends,
+        open(folder / KNOWN, "wb") as known,
+    ):
+        for example in examples:
+            for data in (encode_jpeg(example.frame), encode_png(example.figure)):
+                end += pictures.write(data)
+                ends.write(np.int64(end).tobytes())
+            known.write(np.append(example.keypoints, example.aperture).astype("<f4").tobytes())
+    with open(folder / SOUND, "wb") as track:
+        for piece in sound:
+            track.write(np.asarray(piece, "<f4").tobytes())
 
 
-def read_waveform(path: Path, first: int, frames: int, fps: Fraction) -> np.ndarray:
-    """The sound of frames `first` to `first + frames` - 1, padded with silence at the end."""
+def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator[np.ndarray]:
+    """The sound of frames `first` to `first + frames` - 1 in pieces of a second or less, padded
+    with silence at the end."""
     start, stop = frame_start(first, fps, RATE), frame_start(first + frames, fps, RATE)
-    with zipfile.ZipFile(path) as archive, archive.open("sound.f32") as track:
+    with open(folder / SOUND, "rb") as track:
         track.seek(4 * start)
-        samples = np.frombuffer(track.read(4 * (stop - start)), "<f4")
-    return np.pad(samples, (0, stop - start - len(samples)))
+        for begin in range(start, stop, RATE):
+            wanted = min(RATE, stop - begin)
+            samples = np.frombuffer(track.read(4 * wanted), "<f4")
+            yield np.pad(samples, (0, wanted - len(samples)))
 
 
-def read_examples(path: Path, first: int, frames: int) -> Iterator[dict]:
+def read_examples(folder: Path, first: int, frames: int) -> Iterator[dict]:
     """Encoded frame and figure, keypoints and aperture of each frame, by name."""
-    with zipfile.ZipFile(path) as archive:
-        keypoints = np.load(io.BytesIO(archive.read("keypoints.npy")))
-        aperture = np.load(io.BytesIO(archive.read("aperture.npy")))
-        for t in range(first, first + frames):
+    with (
+        open(folder / PICTURES, "rb") as pictures,
+        open(folder / ENDS, "rb") as ends,
+        open(folder / KNOWN, "rb") as known,
+    ):
+        known.seek(4 * NUMBERS * first)
+        # The end of the picture before the first, which a clip's own first has not.
+        ends.seek(8 * max(2 * first - 1, 0))
+        end = int.from_bytes(ends.read(8), "little") if first else 0
+        pictures.seek(end)
+        for _ in range(frames):
+            encoded = []
+            for stop in np.frombuffer(ends.read(16), "<i8").tolist():
+                encoded.append(pictures.read(stop - end))
+                end = stop
+            numbers = np.frombuffer(known.read(4 * NUMBERS), "<f4")
+            frame, figure = encoded
             yield {
-                "frame": archive.read(f"frame/{t}.jpg"),
-                "figure": archive.read(f"figure/{t}.png"),
-                "keypoints": keypoints[t],
-                "aperture": aperture[t],
+                "frame": frame,
+                "figure": figure,
+                "keypoints": numbers[:-1].reshape(137, 3),
+                "aperture": numbers[-1],
             }

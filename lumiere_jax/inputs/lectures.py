@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from lumiere_jax.audio.features import CLIP, FILTERS, extract, normalise
+from lumiere_jax.audio.features import (
+    CLIP,
+    FILTERS,
+    loudness_gain,
+    normalise,
+    stream_log_mel,
+)
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 
@@ -125,7 +131,6 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
     """Frames, figures, keypoints and audio features of prepared clips, in time order.
 
     `archives` is the folder of the clips' archives; without it an existing dataset is read.
-    With `beam`, the segments are read and written by the Beam runner of the download config.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -136,10 +141,9 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         archives: Path | None = None,
         segments: tuple[Segment, ...] = (),
         fps: Fraction = Fraction(30),
-        beam: bool = False,
         **kwargs: Any,
     ):
-        self._archives, self._segments, self._fps, self._beam = archives, segments, fps, beam
+        self._archives, self._segments, self._fps = archives, segments, fps
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -168,9 +172,6 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, segments: list[Segment]) -> Any:
         assert self._archives is not None
         read = functools.partial(read_segment, self._archives, fps=self._fps)
-        if self._beam:
-            beam = tfds.core.lazy_imports.apache_beam
-            return beam.Create(segments) | beam.FlatMap(read)
         return itertools.chain.from_iterable(map(read, segments))
 
 
@@ -184,11 +185,18 @@ def build(folder: Path, archives: Path, segments: tuple[Segment, ...], fps: Frac
 
 def read_segment(archives: Path, segment: Segment, fps: Fraction) -> Iterator[tuple[int, dict]]:
     """A segment's examples with their keys; the features are those of its own sound alone."""
-    path = archives / f"{segment.clip}.zip"
-    waveform = archive.read_waveform(path, segment.first, segment.frames, fps)
-    rows = extract(waveform, fps, segment.frames)
-    for t, example in enumerate(archive.read_examples(path, segment.first, segment.frames)):
-        yield segment.offset + t, {**example, "features": rows[t]}
+    known = archive.read_examples(archives / segment.clip, segment.first, segment.frames)
+    rows = itertools.chain.from_iterable(_log_mel(archives, segment, fps))
+    for t, (example, row) in enumerate(zip(known, rows, strict=True)):
+        yield segment.offset + t, {**example, "features": row}
+
+
+def _log_mel(archives: Path, segment: Segment, fps: Fraction) -> Iterator[np.ndarray]:
+    """Rows, in pieces, of a segment's own sound, which is brought to its loudness by itself."""
+    sound = functools.partial(
+        archive.read_sound, archives / segment.clip, segment.first, segment.frames, fps
+    )
+    return stream_log_mel(sound(), fps, segment.frames, loudness_gain(sound()))
 
 
 def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[Any, Any]:
@@ -196,11 +204,11 @@ def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[
     count, total, squares = 0, np.zeros(FILTERS), np.zeros(FILTERS)
     for s in segments:
         if s.split == "train":
-            wave = archive.read_waveform(archives / f"{s.clip}.zip", s.first, s.frames, fps)
-            rows = extract(wave, fps, s.frames).astype(np.float64)
-            count += len(rows)
-            total += rows.sum(0)
-            squares += (rows**2).sum(0)
+            for piece in _log_mel(archives, s, fps):
+                rows = piece.astype(np.float64)
+                count += len(rows)
+                total += rows.sum(0)
+                squares += (rows**2).sum(0)
     mean = total / count
     # A filter that never moves (digital silence) must not divide by nothing.
     std = np.sqrt(np.maximum(squares / count - mean**2, 1 / CLIP**2))
@@ -249,7 +257,7 @@ def open_dataset(folder: Path) -> Dataset:
         raise UserError(
             f"{folder} holds no dataset ({DESCRIPTION} cannot be read): make one with prepare.py."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError) as error:
         raise UserError(
             f"{path} is not a dataset's description ({error}): make it anew with prepare.py."
         ) from error

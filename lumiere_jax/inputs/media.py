@@ -6,7 +6,6 @@ ends first. Everything is streamed, so memory does not grow with the length of a
 """
 
 import functools
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -99,10 +98,6 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
     zero, seconds = min(start, sound.start), min(end, sound.end) - min(start, sound.start)
     if min(end, sound.end) <= max(start, sound.start):
         raise UserError(f"{path}: picture and sound never play together; export the clip again.")
-    if damaged:
-        logging.warning(
-            "%s: cut off or damaged; the %.1f s that are whole are used.", path, float(seconds)
-        )
     return Clip(
         path=path,
         rows=rows,

@@ -157,17 +157,21 @@ def triplet_batches(
 
 
 def window_batches(
-    windows: np.ndarray,
+    rows: np.ndarray,
+    steps: np.ndarray,
     codes: np.ndarray,
     batch: int,
     seed: int,
     first: int = 0,
     last: int = FOREVER,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Audio windows (batch, width, 40) and the codes (batch, code) of their frames."""
+    """Audio windows (batch, width, 40) and the codes (batch, code) of their frames.
+
+    `steps` (frames, width) says which of the feature rows (frames, 40) make a frame's window.
+    """
 
     def fetch(index):
-        return windows[index], codes[index]
+        return rows[steps[index]], codes[index]
 
     return _run(
         _batches(

@@ -1,7 +1,6 @@
 """Sound of any rate, channel count and sample format, as float32 blocks."""
 
 import functools
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,12 +65,6 @@ def probe_audio(path: str | Path) -> Sound:
         UserError: no such file, empty, not media, no sound, sound that cannot be decoded.
     """
     extent = sound_extent(path)
-    if extent.damaged:
-        logging.warning(
-            "%s: cut off or damaged; the %.1f s of sound that are whole are used.",
-            path,
-            extent.samples / extent.rate,
-        )
     return Sound(
         path=Path(path),
         rate=extent.rate,

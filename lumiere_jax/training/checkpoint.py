@@ -17,9 +17,7 @@ CHECKPOINTS = "checkpoints"
 @contextlib.contextmanager
 def open_checkpoints(folder: Path, keep: int = 2) -> Iterator[ocp.CheckpointManager]:
     """A manager of a stage's folder that waits for its writes and closes in the end."""
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, todelete_subdir=".deleted", enable_background_delete=True
-    )
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
     with ocp.CheckpointManager(
         (folder / CHECKPOINTS).absolute(), options=options, item_names=("state", "metadata")
     ) as manager:
@@ -48,6 +46,17 @@ def latest_step(folder: Path) -> int | None:
         return manager.latest_step()
 
 
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What was saved beside the newest whole state of a stage."""
+    with open_checkpoints(folder) as manager:
+        step = manager.latest_step()
+        assert step is not None
+        with _readable(manager, step):
+            return manager.restore(step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore()))[
+                "metadata"
+            ]
+
+
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
     """Shapes and shardings of a stage's state, without computing any of it."""
     shapes = jax.eval_shape(stage.init, jax.random.key(0))
@@ -73,13 +82,15 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
         ) from error
 
 
-def require(workdir: Path, stage: Stage) -> None:
-    """Raises a UserError unless the stage has a checkpoint in `workdir`."""
-    if latest_step(workdir / stage.name) is None:
+def require(workdir: Path, stage: Stage) -> int:
+    """The stage's newest step in `workdir`; a UserError where it has none."""
+    step = latest_step(workdir / stage.name)
+    if step is None:
         raise UserError(
             f"{workdir} holds no trained '{stage.name}' stage: "
             f"run train.py with --stage={stage.name} (or all) on this workdir first."
         )
+    return step
 
 
 def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
 
     Nothing else is read: optimisers are twice the size of what they optimise.
     """
-    require(workdir, stage)
+    step = require(workdir, stage)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     networks = abstract_state(stage, sharding).networks
     wanted = {
@@ -103,8 +114,6 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
         partial_restore=True,
     )
     with open_checkpoints(workdir / stage.name) as manager:
-        step = manager.latest_step()
-        assert step is not None
         with _readable(manager, step):
             state = manager.restore(step, args=ocp.args.Composite(state=part))["state"]
     return {

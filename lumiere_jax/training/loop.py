@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tensorboardX import SummaryWriter
@@ -23,21 +24,24 @@ Batches = Callable[[int], Iterator[Batch]]
 
 
 @contextmanager
-def lock(workdir: Path) -> Iterator[None]:
-    """Holds `workdir` for one process; a killed process lets go of it by itself."""
+def lock(workdir: Path, name: Path | None = None) -> Iterator[None]:
+    """Holds `workdir` for one process; a killed process lets go of it by itself.
+
+    Errors speak of `name` where the user knows the folder by another.
+    """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         handle = open(workdir / ".lock", "w")
     except OSError as error:
         raise UserError(
-            f"{workdir} cannot be written ({reason(error)}): name another folder."
+            f"{name or workdir} cannot be written ({reason(error)}): name another folder."
         ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"{workdir} is in use by another run: wait for it, or name another --workdir."
+                f"{name or workdir} is in use by another run: wait for it, or name another folder."
             ) from error
         yield
 
@@ -104,7 +108,7 @@ class _Log:
 def train(
     stage: Stage,
     batches: Batches,
-    validation: list[Batch],
+    held_out: Callable[[], list[Batch]],
     frozen: Any,
     workdir: Path,
     *,
@@ -116,10 +120,11 @@ def train(
     """Trains a stage to its number of steps, from its last checkpoint where there is one.
 
     Metrics are fetched a step late, so that the device never waits for the host. `reports`
-    times in a run, the held-out batches are measured and a sheet of pictures is kept.
+    times in a run, the batches that `held_out` gives are measured and a sheet of pictures is
+    kept; neither they nor `batches` are asked for when nothing is left to do.
 
     Raises:
-      UserError: a loss is not finite.
+      UserError: a loss, or a weight that would be saved, is not finite.
     """
     folder = workdir / stage.name
     mesh = data_mesh(stage.batch)
@@ -135,6 +140,7 @@ def train(
             return state
         frozen = jax.device_put(frozen, whole)
         step_once, evaluate = compile_step(stage, mesh), jax.jit(stage.evaluate)
+        validation = held_out()
         log = _Log(folder, first)
         every = max(1, stage.steps // reports)
         saved = time.monotonic()
@@ -157,20 +163,29 @@ def train(
                 if step % every == 0 or step == stage.steps or step == 1:
                     values = {name: float(value) for name, value in metrics.items()}
                     _check(stage, step, values, manager.latest_step())
-                    held_out = [evaluate(state, frozen, dict(batch)) for batch in validation]
-                    for name in held_out[0] if held_out else ():
-                        values[f"val_{name}"] = float(np.mean([h[name] for h in held_out]))
+                    measured = [evaluate(state, frozen, dict(batch)) for batch in validation]
+                    for name in measured[0] if measured else ():
+                        values[f"val_{name}"] = float(np.mean([m[name] for m in measured]))
                     log.scalars(step, values)
                     if stage.pictures and validation:
                         log.picture(step, stage.pictures(state, frozen, validation[0]))
                 if step == stage.steps or time.monotonic() - saved > checkpoint_seconds:
-                    _check(stage, step, metrics, manager.latest_step())
+                    finite = {"a weight": _weights_are_finite(state)}
+                    _check(stage, step, {**metrics, **finite}, manager.latest_step())
                     checkpoint.save(manager, state, metadata)
                     saved = time.monotonic()
         finally:
             bar.close()
             log.close()
     return state
+
+
+@jax.jit
+def _weights_are_finite(state: State) -> jax.Array:
+    """1, or NaN: a loss tells only of the weights before its step."""
+    weights = [network.variables for network in state.networks.values()]
+    finite = [jnp.isfinite(x).all() for x in jax.tree.leaves(weights)]
+    return jnp.where(jnp.stack(finite).all(), 1.0, jnp.nan)
 
 
 def _check(stage: Stage, step: int, metrics: Any, saved: int | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, is_disk_full
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
@@ -62,6 +62,11 @@ def _guarded(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         _stop(str(error))
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        place = getattr(error, "filename", None) or "the output"
+        _stop(f"{place} cannot be written, the disk is full: make room and run this again.")
     except KeyboardInterrupt:
         print("\nInterrupted: what was saved stays, and the same command goes on.", file=sys.stderr)
         sys.stdout.flush()

@@ -22,7 +22,7 @@ from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet import stages
 from lumiere_jax.workflows import measures
 from lumiere_jax.workflows.folders import built_aside
-from lumiere_jax.workflows.infer import load_models, model_id, record_of
+from lumiere_jax.workflows.infer import Model, load_model
 from lumiere_jax.workflows.measures import Values
 from lumiere_jax.workflows.workdir import Run, read_run
 
@@ -42,9 +42,9 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
     run, dataset = read_run(workdir), open_dataset(data)
     _check_fits(workdir, run, dataset, split)
     with built_aside(out, report.METRICS) as folder:
-        run, variables = load_models(workdir)
+        model = load_model(workdir)
         drawn = dataset.drawn_seed is not None
-        pictures, parts = _measure(run, variables, dataset, split, folder)
+        pictures, parts = _measure(model, dataset, split, folder)
         metrics: dict[str, dict[str, Any]] = measures.summary(parts)
         if drawn:
             metrics["video"] |= measures.known_answer(parts)
@@ -57,7 +57,7 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
                 losses={name: _losses(workdir / name) for name in stages(run.config, run.size)},
                 tracks=_tracks(parts[0]) if drawn else {},
                 fps=float(dataset.fps),
-                facts=_facts(run, dataset, split),
+                facts=_facts(model, dataset, split),
                 config=json.dumps(asdict(run.config), indent=1),
             ),
         )
@@ -68,10 +68,11 @@ def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
     for name, trained, given in (
         ("px", run.size, dataset.size),
         ("frames a second", run.fps, dataset.fps),
+        ("figures", run.figure, dataset.figure),
     ):
         if trained != given:
             raise UserError(
-                f"{workdir} was trained at {trained} {name} and {dataset.folder} has {given} "
+                f"{workdir} was trained with {trained} {name} and {dataset.folder} has {given} "
                 f"{name}: name the dataset that it was trained on, or one prepared alike."
             )
     if not dataset.frames(split):
@@ -81,9 +82,10 @@ def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
 
 
 def _measure(
-    run: Run, variables: Any, dataset: Dataset, split: str, folder: Path
+    model: Model, dataset: Dataset, split: str, folder: Path
 ) -> tuple[list[report.Sample], list[Values]]:
     """Samples of pictures and each segment's measured values; writes the videos on the way."""
+    run, variables = model.run, model.variables
     records, drawn = dataset.records(split), dataset.drawn_seed is not None
     segments = [s for s in dataset.segments if s.split == split]
     mean, total = mean_frame(dataset.records("train")), dataset.frames(split)
@@ -108,7 +110,7 @@ def _measure(
             kept: list[Values] = []
             frames = followed(segment, rows, kept)
             if segment is segments[0]:
-                _write_videos(run, dataset, records, segment, frames, folder)
+                _write_videos(model, dataset, records, segment, frames, folder)
             for _ in frames:
                 pass
             parts.append({name: np.concatenate([v[name] for v in kept]) for name in kept[0]})
@@ -139,7 +141,7 @@ def mean_frame(records: Any) -> np.ndarray:
 
 
 def _write_videos(
-    run: Run,
+    model: Model,
     dataset: Dataset,
     records: Any,
     segment: Segment,
@@ -156,7 +158,7 @@ def _write_videos(
         archive.decode(records[i]["frame"]) for i in range(segment.offset, segment.offset + count)
     )
     for name, frames, record in (
-        (report.SYNTHESISED, itertools.islice(spoken, count), record_of(run)),
+        (report.SYNTHESISED, itertools.islice(spoken, count), model.record),
         (report.REAL, real, None),
     ):
         write_video(
@@ -180,19 +182,18 @@ def _tracks(values: Values) -> dict[str, np.ndarray]:
     return tracks
 
 
-def _facts(run: Run, dataset: Dataset, split: str) -> dict[str, str]:
+def _facts(model: Model, dataset: Dataset, split: str) -> dict[str, str]:
+    run = model.run
     seconds = dataset.frames(split) / float(dataset.fps)
     return {
         "Lecturer": str(run.consent.get("who")),
         "Consent": f"{run.consent.get('when')}, for {run.consent.get('purpose')} "
         f"(record {consent_id(run.consent)})",
-        "Model": f"{run.config.system}, {model_id(run)}",
+        "Model": f"{run.config.system}, {model.id}",
         "Pictures": f"{run.size} × {run.size}, {float(run.fps):g} a second",
         "Pose figures": dataset.figure,
         "Measured": f"{dataset.frames(split)} frames ({seconds:.1f} s) of the {split} split; "
         f"the model saw {dataset.frames('train')} frames of the train split",
-        "Steps": ", ".join(
-            f"{name} {getattr(run.config, name).steps}" for name in stages(run.config, run.size)
-        ),
+        "Steps": ", ".join(f"{name} {step}" for name, step in model.steps.items()),
         "Made by": f"lumiere_jax {lumiere_jax.__version__}",
     }

@@ -21,22 +21,36 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / marker).is_file():
         raise UserError(f"--out={out} holds other files: name another folder.")
-    folder, old = (out.parent / f".{out.name}.{state}" for state in ("partial", "old"))
+    place = out.resolve()
+    if place.is_mount() or place == Path.cwd():
+        raise UserError(f"--out={out} cannot be replaced as a whole: name a new folder in it.")
+    folder, old = (place.with_name(f".{place.name}.{state}") for state in ("partial", "old"))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with lock(folder):
-            try:
-                for rest in folder.iterdir():
-                    if rest.name != ".lock":
-                        shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
-                yield folder
-                (folder / ".lock").unlink()
-                shutil.rmtree(old, ignore_errors=True)
-                if out.exists():
-                    out.rename(old)
-                folder.rename(out)
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
-                shutil.rmtree(folder, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out={out} cannot be written: {reason(error)}.") from error
+    with lock(folder, out):
+        try:
+            _put_back(old, place)
+            for rest in folder.iterdir():
+                if rest.name != ".lock":
+                    shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
+            yield folder
+            (folder / ".lock").unlink()
+            try:
+                if place.exists():
+                    place.rename(old)
+                folder.rename(place)
+            except BaseException:
+                _put_back(old, place)
+                raise
+        finally:
+            if place.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_back(old: Path, place: Path) -> None:
+    """Puts the older result back where a run ended while it was being replaced."""
+    if old.exists() and not place.exists():
+        old.rename(place)

@@ -1,16 +1,21 @@
 """A narration to a labelled lecture video, streamed: memory does not grow with its length."""
 
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 from tqdm import tqdm
 
 import lumiere_jax
 from lumiere_jax.audio.features import (
     frames_covering,
+    gain_to_loudness,
     loudness,
-    loudness_gain,
     normalise,
     stream_log_mel,
 )
@@ -21,50 +26,63 @@ from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet import stages, synthesise
 from lumiere_jax.systems.lumierenet.synthesis import Synthesised
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.workdir import Run, read_run
+from lumiere_jax.workflows.workdir import Run, check_follows, read_run
 
 
-def load_models(workdir: Path) -> tuple[Run, dict[str, Any]]:
-    """A workdir's description and the variables of its networks, by name.
+@dataclass(frozen=True)
+class Model:
+    """A trained workdir, read: its description, its networks' variables by name, and how many
+    steps each stage has taken."""
+
+    run: Run
+    variables: dict[str, Any]
+    steps: dict[str, int]
+
+    @property
+    def id(self) -> str:
+        """A short identifier of everything that decides what the model says and shows."""
+        digest = hashlib.sha256(json.dumps(asdict(self.run.config), sort_keys=True).encode())
+        for leaf in jax.tree.leaves((self.run.mean, self.run.std, self.variables)):
+            digest.update(np.asarray(leaf).tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a video says of itself, beside that it is synthetic."""
+        return {
+            "generator": f"lumiere_jax {lumiere_jax.__version__}",
+            "model": self.id,
+            "consent": consent_id(self.run.consent),
+            "who": self.run.consent.get("who"),
+        }
+
+
+def load_model(workdir: Path) -> Model:
+    """The model of a workdir; says so where a stage has not taken all of its steps.
 
     Raises:
-      UserError: the workdir is none, or a stage has not been trained.
+      UserError: the workdir is none, a stage has not been trained, or not on what it needs.
     """
     run = read_run(workdir)
-    variables: dict[str, Any] = {}
     every = stages(run.config, run.size)
-    for stage in every.values():
-        checkpoint.require(workdir, stage)
+    steps = {name: checkpoint.require(workdir, stage) for name, stage in every.items()}
+    variables: dict[str, Any] = {}
     for name, network in (("vae", "vae"), ("blstm", "blstm"), ("seqpix2pix", "G")):
+        for needed in every[name].needs:
+            check_follows(workdir, name, needed, steps[needed])
+        if steps[name] < every[name].steps:
+            tqdm.write(f"warning: '{name}' has taken {steps[name]} of {every[name].steps} steps.")
         variables |= checkpoint.restore_frozen(workdir, every[name], network)
-    return run, variables
+    return Model(run, variables, steps)
 
 
-def speak(run: Run, variables: Any, sound: Sound) -> Iterator[Synthesised]:
+def speak(model: Model, sound: Sound, gain: float) -> Iterator[Synthesised]:
     """Figures and frames of a narration, as many as cover its last sample."""
-
-    def mono() -> Iterator[Any]:
-        return to_mono(read_sound(sound.path), sound.rate)
-
+    run = model.run
     frames = frames_covering(sound.samples, run.fps, sound.rate)
-    rows = stream_log_mel(mono(), run.fps, frames, loudness_gain(mono()))
+    rows = stream_log_mel(to_mono(read_sound(sound.path), sound.rate), run.fps, frames, gain)
     normal = (normalise(piece, run.mean, run.std) for piece in rows)
-    return synthesise(run.config, run.size, variables, normal)
-
-
-def record_of(run: Run) -> dict[str, Any]:
-    """What a video says of itself, beside that it is synthetic."""
-    return {
-        "generator": f"lumiere_jax {lumiere_jax.__version__}",
-        "model": model_id(run),
-        "consent": consent_id(run.consent),
-        "who": run.consent.get("who"),
-    }
-
-
-def model_id(run: Run) -> str:
-    """A short identifier of the run: its config, its data's statistics and its consent."""
-    return consent_id({"config": repr(run.config), "mean": run.mean.tolist(), "size": run.size})
+    return synthesise(run.config, run.size, model.variables, normal)
 
 
 def infer(*, workdir: Path, audio: Path, out: Path) -> int:
@@ -75,21 +93,25 @@ def infer(*, workdir: Path, audio: Path, out: Path) -> int:
     """
     check_writable(out)
     sound = probe_audio(audio)
-    run, variables = load_models(workdir)
-    if loudness(to_mono(read_sound(audio), sound.rate)) == -float("inf"):
+    if sound.truncated:
+        tqdm.write(f"{audio} is cut off: the {sound.seconds:.1f} s that are whole are spoken.")
+    model = load_model(workdir)
+    level = loudness(to_mono(read_sound(audio), sound.rate))
+    if level == -float("inf"):
         tqdm.write(f"warning: {audio} is silent, so the lecturer keeps still.")
-    total = frames_covering(sound.samples, run.fps, sound.rate)
+    fps = model.run.fps
+    total = frames_covering(sound.samples, fps, sound.rate)
 
     def frames() -> Iterator[Picture]:
-        made = (result.frame for result in speak(run, variables, sound))
+        made = (result.frame for result in speak(model, sound, gain_to_loudness(level)))
         yield from tqdm(made, "synthesis", total, unit="frame", dynamic_ncols=True)
 
     return write_video(
         out,
         frames(),
-        run.fps,
+        fps,
         read_sound(audio),
         sound.rate,
         sound.channels,
-        record_of(run),
+        model.record,
     )

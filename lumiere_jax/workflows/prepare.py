@@ -23,11 +23,14 @@ from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import Dataset, Segment
 from lumiere_jax.inputs.poses import Source, read_poses
+from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.workers import Tick, each
 
 SIZES = (64, 128, 256, 512, 1024)
+# Frames of which a twentieth, the share to validate on, are three.
+SHORTEST = 60
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
 NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
 
@@ -48,7 +51,7 @@ def parse_crop(text: str | None) -> media.Crop | None:
     if text is None:
         return None
     parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts) or not int(parts[2]):
+    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or not int(parts[2]):
         raise UserError(f"--crop={text}: write X,Y,SIDE in whole pixels, such as 0,420,1080.")
     return media.Crop(*map(int, parts))
 
@@ -81,18 +84,22 @@ def prepare_footage(
             else "--poses goes with --figure=densepose or openpose: MediaPipe makes its own."
         )
     clips = _probe_all(footage, square)
-    work = functools.partial(
-        _write_footage, figure=figure, poses=poses, crop=square, size=size, fps=rate
-    )
+    segments = lectures.segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
+    _check_lengths(segments, footage, rate)
+    folders = [
+        pose_folder(poses, clip.path, figure, alone=len(clips) == 1) if poses else None
+        for clip in clips
+    ]
+    work = functools.partial(_write_footage, figure=figure, crop=square, size=size, fps=rate)
     with built_aside(out, lectures.DESCRIPTION) as folder:
         (folder / "clips").mkdir()
-        names = [clip.path.stem for clip in clips]
-        tasks = [(clip, folder / "clips" / f"{clip.path.stem}.zip") for clip in clips]
+        tasks = [
+            ((clip, own), folder / "clips" / clip.path.stem)
+            for clip, own in zip(clips, folders, strict=True)
+        ]
         # Every frame is posed, then written.
         ticks = 2 * sum(clip.frames(rate) for clip in clips)
-        frames = each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
-        segments = lectures.segments_of(dict(zip(names, frames, strict=True)))
-        _check_lengths(segments, footage)
+        each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
         _finish(folder, segments, size, rate, figure, record)
     return lectures.open_dataset(out)
 
@@ -116,27 +123,24 @@ def prepare_synthetic(
     if minutes is not None:
         keep = int(minutes * 60 * RATE) - (takes - 1) * len(first)
         scripts[takes - 1] = (scripts[takes - 1][0], first[:keep], takes - 1)
+    parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in lectures.SPLITS}
+    for name, waveform, _ in scripts:
+        count = frames_within(len(waveform), fps)
+        cut = 0 if name == "second" else count * 95 // 100
+        parts["train"].append((name, 0, cut))
+        parts["test" if name == "second" else "val"].append((name, cut, count - cut))
+    segments = lectures.place_segments(parts)
+    _check_lengths(segments, f"--minutes={minutes}", fps)
+    record = {
+        "who": f"nobody: a lecturer drawn by lumiere_jax (seed {seed})",
+        "when": "1970-01-01",
+        "purpose": "demonstration and tests",
+    }
     with built_aside(out, lectures.DESCRIPTION) as folder:
         (folder / "clips").mkdir()
-        tasks = [(script, folder / "clips" / f"{script[0]}.zip") for script in scripts]
+        tasks = [(script, folder / "clips" / script[0]) for script in scripts]
         work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps)
-        ticks = sum(frames_within(len(waveform), fps) for _, waveform, _ in scripts)
-        frames = dict(zip((s[0] for s in scripts), each(work, tasks, ticks, 2), strict=True))
-        parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in lectures.SPLITS}
-        for name, count in frames.items():
-            if name == "second":
-                parts["test"].append((name, 0, count))
-            else:
-                cut = count * 95 // 100
-                parts["train"].append((name, 0, cut))
-                parts["val"].append((name, cut, count - cut))
-        record = {
-            "who": f"nobody: a lecturer drawn by lumiere_jax (seed {seed})",
-            "when": "1970-01-01",
-            "purpose": "demonstration and tests",
-        }
-        segments = lectures.place_segments(parts)
-        _check_lengths(segments, f"--minutes={minutes}")
+        each(work, tasks, sum(s.frames for s in segments), 2)
         _finish(folder, segments, size, fps, "drawn", record, seed)
     return lectures.open_dataset(out)
 
@@ -155,7 +159,8 @@ def _check(out: Path, size: int) -> None:
 
 
 def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
-    paths = sorted(Path(path) for path in glob.glob(footage))
+    # A name may hold brackets, which a pattern would read as a choice.
+    paths = [Path(footage)] if Path(footage).exists() else sorted(map(Path, glob.glob(footage)))
     if not paths:
         raise UserError(
             f"--footage={footage}: no such file; quote a pattern such as 'talks/*.mp4'."
@@ -172,27 +177,28 @@ def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
     return clips
 
 
-def _check_lengths(segments: list[Segment], what: str) -> None:
+def _check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
     for split in lectures.SPLITS:
         longest = max((s.frames for s in segments if s.split == split), default=0)
         if longest < 3:
             raise UserError(
                 f"{what} is too short: its '{split}' split has {longest} frames in a row and needs "
-                "3; give at least 3 seconds."
+                f"3; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
             )
 
 
 def _write_footage(
-    clip: media.Clip,
+    item: tuple[media.Clip, Path | None],
     path: Path,
     tick: Tick,
     *,
     figure: str,
-    poses: Path | None,
     crop: media.Crop | None,
     size: int,
     fps: Fraction,
-) -> int:
+) -> None:
+    clip, poses = item
+
     def examples() -> Iterator[Example]:
         posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, tick)
         frames = media.read_frames(clip.path, fps, size, crop)
@@ -200,7 +206,7 @@ def _write_footage(
             tick()
             yield Example(frame, pose.figure, pose.keypoints)
 
-    return archive.write_clip(path, examples(), media.read_audio(clip.path))
+    archive.write_clip(path, examples(), media.read_audio(clip.path))
 
 
 def _write_drawn(
@@ -211,7 +217,7 @@ def _write_drawn(
     size: int,
     seed: int,
     fps: Fraction,
-) -> int:
+) -> None:
     _, waveform, take = script
 
     def examples() -> Iterator[Example]:
@@ -220,7 +226,7 @@ def _write_drawn(
             tick()
             yield Example(d.frame, d.figure, d.keypoints, d.aperture)
 
-    return archive.write_clip(path, examples(), [waveform])
+    archive.write_clip(path, examples(), [waveform])
 
 
 def _finish(
@@ -238,8 +244,9 @@ def _finish(
     lectures.build(folder, archives, tuple(segments), fps)
     (folder / "audio").mkdir()
     for s in segments:
-        waveform = archive.read_waveform(archives / f"{s.clip}.zip", s.first, s.frames, fps)
-        soundfile.write(folder / s.sound, waveform, RATE, subtype="PCM_16")
+        with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
+            for piece in archive.read_sound(archives / s.clip, s.first, s.frames, fps):
+                sound.write(piece)
     dataset = Dataset(
         folder=folder,
         size=size,
@@ -265,7 +272,7 @@ def write_preview(
     picked = [times[i] for i in np.linspace(0, len(times) - 1, columns).astype(int)]
     strips = []
     for clip, t in picked:
-        example = next(archive.read_examples(archives / f"{clip}.zip", t, 1))
+        example = next(archive.read_examples(archives / clip, t, 1))
         frame, figure = archive.decode(example["frame"]), archive.decode(example["figure"])
         overlay = cv2.addWeighted(frame, 0.5, figure, 0.5, 0)
         strips.append(np.concatenate([frame, figure, overlay]))

@@ -1,6 +1,7 @@
 """A dataset to a workdir of trained stages, each from its last checkpoint on."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.codes.recurrent import windows
+from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.inputs import archive, pipeline
@@ -17,7 +18,8 @@ from lumiere_jax.inputs.lectures import Dataset, open_dataset
 from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode
 from lumiere_jax.training import checkpoint, loop
-from lumiere_jax.workflows.workdir import Run, check_continues, checked, write_run
+from lumiere_jax.training.stage import Stage
+from lumiere_jax.workflows.workdir import Run, check_continues, check_follows, checked, write_run
 
 VALIDATION_BATCHES = 2
 VALIDATION_SEED = 1
@@ -38,6 +40,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
     run = Run(
         size=dataset.size,
         fps=dataset.fps,
+        figure=dataset.figure,
         mean=dataset.mean,
         std=dataset.std,
         consent=dataset.consent,
@@ -47,35 +50,49 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
     for name in every:
         loop.data_mesh(every[name].batch)
     with loop.lock(workdir):
-        trained = [name for name in every if checkpoint.latest_step(workdir / name) is not None]
-        check_continues(workdir, run, trained)
+        taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
+        check_continues(workdir, run, [name for name in every if taken[name]])
         for name in chosen:
-            for needed in every[name].needs:
-                if needed not in trained and needed not in chosen:
-                    raise UserError(
-                        f"stage '{name}' needs '{needed}', which {workdir} has not trained: "
-                        f"run with --stage={needed} first, or with --stage=all."
-                    )
+            _check_needs(workdir, every, taken, chosen, name)
         frozen = {"vgg": load_vgg(config)}
         write_run(workdir, run)
         for name in chosen:
-            batches, validation = _batches(name, config, dataset, workdir, every)
+            batches, held_out = _batches(name, config, dataset, workdir, every)
+            needs = {
+                needed: checkpoint.latest_step(workdir / needed) for needed in every[name].needs
+            }
             loop.train(
                 every[name],
                 batches,
-                validation,
+                held_out,
                 frozen,
                 workdir,
                 seed=config.seed,
-                metadata={"config": asdict(config), "stage": name},
+                metadata={"config": asdict(config), "stage": name, "needs": needs},
                 checkpoint_seconds=config.checkpoint_seconds,
             )
 
 
+def _check_needs(
+    workdir: Path, every: dict[str, Stage], taken: dict[str, int], chosen: list[str], name: str
+) -> None:
+    """Raises a UserError unless what a stage needs is trained, or will be, as it was before."""
+    for needed in every[name].needs:
+        steps = every[needed].steps
+        if taken[needed] < steps and needed not in chosen:
+            done = f"only for {taken[needed]} of {steps} steps" if taken[needed] else "not"
+            raise UserError(
+                f"stage '{name}' needs '{needed}', which {workdir} has trained {done}: "
+                f"run with --stage={needed} first, or with --stage=all."
+            )
+        if taken[name]:
+            check_follows(workdir, name, needed, max(steps, taken[needed]))
+
+
 def _batches(
     name: str, config: Config, dataset: Dataset, workdir: Path, every: dict[str, Any]
-) -> tuple[loop.Batches, list[Any]]:
-    """A stage's batches from a step on, and its held-out batches."""
+) -> tuple[loop.Batches, Callable[[], list[Any]]]:
+    """What makes a stage's batches from a step on, and its held-out ones; nothing is read yet."""
     seed, batch, steps = config.seed, every[name].batch, every[name].steps
 
     def figures(split: str, first: int, last: int, size: int, seed: int) -> Iterator[Any]:
@@ -86,32 +103,34 @@ def _batches(
         return pipeline.triplet_batches(dataset, split, size, seed, stride, first, last)
 
     if name == "blstm":
-        variables = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
-        tables = {
-            split: (audio_windows(config, dataset, split), codes(config, dataset, split, variables))
-            for split in ("train", "val")
-        }
+
+        @functools.cache
+        def tables(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            variables = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
+            steps = heard_rows(config, dataset, split)
+            return dataset.features(split), steps, codes(config, dataset, split, variables)
 
         def heard(split: str, first: int, last: int, size: int, seed: int) -> Iterator[Any]:
-            return pipeline.window_batches(*tables[split], size, seed, first, last)
+            return pipeline.window_batches(*tables(split), size, seed, first, last)
 
         make = heard
     else:
         make = figures if name == "vae" else triplets
-    held_out = min(8, max(1, dataset.frames("val") - pipeline.MEMORY))
-    validation = list(make("val", 0, VALIDATION_BATCHES, held_out, VALIDATION_SEED))
-    return (lambda first: make("train", first, steps, batch, seed)), validation
+    size = min(8, max(1, dataset.frames("val") - pipeline.MEMORY))
+    return (
+        lambda first: make("train", first, steps, batch, seed),
+        lambda: list(make("val", 0, VALIDATION_BATCHES, size, VALIDATION_SEED)),
+    )
 
 
-def audio_windows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
-    """Each frame's look-back window (frames, window, 40), which stays in its own segment."""
-    rows, width, delay = dataset.features(split), config.blstm.window, config.blstm.delay
-    pieces = []
-    for s in dataset.segments:
-        if s.split == split:
-            own = rows[s.offset : s.offset + s.frames]
-            late = np.concatenate([own, np.repeat(own[-1:], delay, 0)])
-            pieces.append(np.asarray(windows(late, width))[delay:])
+def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
+    """The feature rows (frames, window) that each frame hears; they stay in its own segment."""
+    width, delay = config.blstm.window, config.blstm.delay
+    pieces = [
+        s.offset + np.clip(window_steps(s.frames, width) + delay, 0, s.frames - 1)
+        for s in dataset.segments
+        if s.split == split
+    ]
     return np.concatenate(pieces)
 
 

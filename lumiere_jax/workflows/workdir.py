@@ -13,6 +13,7 @@ import numpy as np
 import lumiere_jax
 from lumiere_jax.errors import UserError
 from lumiere_jax.systems.lumierenet import Config, check_config
+from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
 FORMAT = 1
@@ -30,6 +31,7 @@ class Run:
 
     size: int
     fps: Fraction
+    figure: str
     mean: np.ndarray
     std: np.ndarray
     consent: dict[str, Any]
@@ -43,6 +45,7 @@ def write_run(workdir: Path, run: Run) -> None:
         "format": FORMAT,
         "size": run.size,
         "fps": str(run.fps),
+        "figure": run.figure,
         "mean": run.mean.tolist(),
         "std": run.std.tolist(),
         "consent": run.consent,
@@ -80,13 +83,14 @@ def read_run(workdir: Path) -> Run:
         return Run(
             size=int(values["size"]),
             fps=Fraction(values["fps"]),
+            figure=values["figure"],
             mean=np.array(values["mean"], np.float32),
             std=np.array(values["std"], np.float32),
             consent=values["consent"],
             drawn_seed=values["drawn_seed"],
             config=_fill(Config(), values["config"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}): train into a new --workdir.") from error
 
 
@@ -111,6 +115,8 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
             f"{workdir} was trained at {old.size} px and the data has {run.size} px: "
             f"name another --workdir, or prepare the footage with --size={old.size}."
         )
+    if trained:
+        _check_same_data(workdir, old, run)
     for stage in trained:
         for key in ARCHITECTURE[stage]:
             before = getattr(getattr(old.config, stage), key)
@@ -120,6 +126,31 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
                     f"{workdir} was trained with {stage}.{key}={before}, not {now}: "
                     f"use --config.{stage}.{key}={before}, or name another --workdir."
                 )
+
+
+def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> None:
+    """Raises a UserError unless a trained stage has learned from `step` of the stage it needs."""
+    before = checkpoint.read_metadata(workdir / stage)["needs"][needed]
+    if before != step:
+        raise UserError(
+            f"{workdir / stage} was trained on step {before} of '{needed}', not on step {step}: "
+            f"remove that folder and train '{stage}' anew, or name another --workdir."
+        )
+
+
+def _check_same_data(workdir: Path, old: Run, run: Run) -> None:
+    """A lecturer's networks never get another's data, nor another's record of consent."""
+    different = [
+        name
+        for name in ("consent", "figure", "fps", "mean", "std")
+        if not np.array_equal(getattr(old, name), getattr(run, name))
+    ]
+    if different:
+        names = {"mean": "statistics of the sound", "std": "statistics of the sound"}
+        raise UserError(
+            f"{workdir} was trained on another dataset ({names.get(different[0], different[0])} "
+            "differ): name that dataset, or another --workdir."
+        )
 
 
 def checked(config: Any) -> Config:

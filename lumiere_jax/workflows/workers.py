@@ -15,26 +15,27 @@ from tqdm import tqdm
 
 from lumiere_jax.inputs.poses import Tick
 
-Work = Callable[[Any, Path, Tick], int]
+Work = Callable[[Any, Path, Tick], None]
 POLL_SECONDS = 0.5
 
 
-def each(work: Work, tasks: list[tuple[Any, Path]], ticks: int, workers: int) -> list[int]:
+def each(work: Work, tasks: list[tuple[Any, Path]], ticks: int, workers: int) -> None:
     """Runs `work(item, path, tick)` for each task, in processes where that helps.
 
     `ticks` is how often all of them together will call `tick`, which moves the bar.
     """
     with tqdm(total=ticks, desc="preparing", unit="picture", dynamic_ncols=True) as bar:
         if workers < 2 or len(tasks) < 2:
-            return [work(item, path, bar.update) for item, path in tasks]
+            for item, path in tasks:
+                work(item, path, bar.update)
+            return
         context = multiprocessing.get_context("spawn")
         counter = context.Value("q", 0)
         with ProcessPoolExecutor(
             min(workers, len(tasks)), context, initializer=_serve, initargs=(counter,)
         ) as pool:
-            futures = [pool.submit(_counted, work, item, path) for item, path in tasks]
+            waiting = {pool.submit(_counted, work, item, path) for item, path in tasks}
             try:
-                waiting = set(futures)
                 while waiting:
                     done, waiting = wait(waiting, POLL_SECONDS, FIRST_EXCEPTION)
                     bar.update(counter.value - bar.n)
@@ -46,14 +47,13 @@ def each(work: Work, tasks: list[tuple[Any, Path]], ticks: int, workers: int) ->
                     process.terminate()
                 pool.shutdown(cancel_futures=True)
                 raise
-            return [future.result() for future in futures]
 
 
 _counter: Any = None
 
 
-def _counted(work: Work, item: Any, path: Path) -> int:
-    return work(item, path, functools.partial(_add_one, _counter))
+def _counted(work: Work, item: Any, path: Path) -> None:
+    work(item, path, functools.partial(_add_one, _counter))
 
 
 def _add_one(counter: Any) -> None:

@@ -31,7 +31,7 @@ def make(folder: Path, change=lambda clip, sound: sound, clips=2):
     archives.mkdir(parents=True)
     for clip in range(clips):
         sound = change(clip, sounds(clip))
-        archive.write_clip(archives / f"c{clip}.zip", examples(clip), [sound])
+        archive.write_clip(archives / f"c{clip}", examples(clip), [sound])
     segments = tuple(lectures.segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
     mean, std = lectures.statistics(archives, list(segments), FPS)
     lectures.build(folder, archives, segments, FPS)

@@ -1,5 +1,6 @@
 import itertools
 
+import chex
 import numpy as np
 import pytest
 
@@ -72,11 +73,14 @@ def test_a_segment_too_short_for_a_triplet_gives_none(noise):
 
 
 def test_windows_stay_with_their_codes():
-    windows = np.arange(30, dtype=np.float32)[:, None, None] * np.ones((1, 15, 40), np.float32)
-    codes = np.arange(30, dtype=np.float32)[:, None].repeat(8, 1)
+    rows = np.arange(30, dtype=np.float32)[:, None].repeat(40, 1)
+    steps = np.maximum(np.arange(30)[:, None] + np.arange(-14, 1)[None], 0)
+    codes = rows[:, :8]
     seen = []
-    for batch in pipeline.window_batches(windows, codes, 5, seed=1, last=6):
-        assert batch["features"].shape == (5, 15, 40)
-        np.testing.assert_array_equal(batch["features"][:, 0, 0], batch["codes"][:, 0])
+    for batch in pipeline.window_batches(rows, steps, codes, 5, seed=1, last=6):
+        chex.assert_shape(batch["features"], (5, 15, 40))
+        np.testing.assert_array_equal(batch["features"][:, -1, 0], batch["codes"][:, 0])
+        past = np.maximum(batch["codes"][:, 0] - 14, 0)
+        np.testing.assert_array_equal(batch["features"][:, 0, 0], past)
         seen += batch["codes"][:, 0].tolist()
     assert sorted(seen) == list(range(30)) != seen

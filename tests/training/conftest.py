@@ -11,7 +11,7 @@ from lumiere_jax.training.stage import Stage, State, TrainState
 BATCH = 8
 
 
-def line(steps, batch=BATCH, nan_at=None):
+def line(steps, batch=BATCH, nan_at=None, nan_gradient_at=None):
     optimiser = optax.adam(0.1)
 
     def init(key):
@@ -29,6 +29,9 @@ def line(steps, batch=BATCH, nan_at=None):
         value, gradients = jax.value_and_grad(loss)(network.params, batch, key)
         if nan_at is not None:
             value = jnp.where(state.step == nan_at, jnp.nan, value)
+        if nan_gradient_at is not None:
+            wrong = state.step == nan_gradient_at
+            gradients = jax.tree.map(lambda g: jnp.where(wrong, jnp.nan, g), gradients)
         network = network.update(optimiser, gradients, None, 0.9, state.step)
         return state.replace(networks={"line": network}, step=state.step + 1), {"loss": value}
 

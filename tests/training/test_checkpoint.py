@@ -9,7 +9,7 @@ from lumiere_jax.training import checkpoint, loop
 @pytest.fixture
 def trained(make_line, batches, tmp_path):
     stage = make_line(3)
-    state = loop.train(stage, batches, [], {}, tmp_path, seed=0, metadata={})
+    state = loop.train(stage, batches, list, {}, tmp_path, seed=0, metadata={"of": "points"})
     return tmp_path, stage, state
 
 
@@ -20,6 +20,11 @@ def test_what_is_used_is_the_moving_average(trained):
         network["params"]["a"], state.networks["line"].average["params"]["a"]
     )
     assert (np.array(network["params"]["a"]) != np.array(state.networks["line"].params["a"])).all()
+
+
+def test_what_was_said_of_a_state_is_kept_beside_it(trained):
+    folder, _, _ = trained
+    assert checkpoint.read_metadata(folder / "line") == {"of": "points"}
 
 
 def test_an_untrained_stage_is_named_with_its_remedy(make_line, tmp_path):

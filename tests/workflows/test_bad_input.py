@@ -19,14 +19,14 @@ from lumiere_jax.workflows.workdir import checked
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory):
-    """A clip of four seconds, 96 x 80, without a person."""
+    """A clip of seven seconds, 96 x 80, without a person."""
     path = tmp_path_factory.mktemp("talks") / "talk.mp4"
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = 96, 80, "yuv420p"
         audio = container.add_stream("aac", rate=16_000, layout="mono")
-        for t in range(40):
-            picture = np.full((80, 96, 3), 5 * t, np.uint8)
+        for t in range(70):
+            picture = np.full((80, 96, 3), 3 * t, np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
             sound = np.sin(np.arange(1600) / 7, dtype=np.float32)[None]
             frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
@@ -49,7 +49,7 @@ def consent(tmp_path):
 def poses(tmp_path):
     folder = tmp_path / "poses"
     folder.mkdir()
-    for t in range(40):
+    for t in range(70):
         (folder / f"{t:03}.json").write_text('{"people": []}')
     return folder
 
@@ -82,6 +82,7 @@ def test_consent_comes_first(refused, tmp_path):
         ({"poses": None}, "--figure=openpose needs --poses"),
         ({"figure": "mediapipe"}, "--poses goes with --figure=densepose or openpose"),
         ({"crop": "0,0"}, "--crop=0,0: write X,Y,SIDE"),
+        ({"crop": "0,0,²"}, "--crop=0,0,²: write X,Y,SIDE"),
         ({"crop": "0,0,81"}, r"talk.mp4: the crop 0,0,81 .* picture of 96x80"),
         ({"crop": "-1,0,64"}, "--crop=-1,0,64: write X,Y,SIDE"),
         ({"size": 100}, "--size=100: use one of 64, 128"),
@@ -111,9 +112,19 @@ def test_footage_without_sound_or_picture_or_anything(refused, talk, tmp_path):
 
 
 def test_poses_of_nobody_and_of_another_number(refused, poses):
-    refused("talk.mp4: nobody is found in 40 of 40 frames .at 00:00.0 to 00:04.0")
+    refused("talk.mp4: nobody is found in 70 of 70 frames .at 00:00.0 to 00:07.0")
     (poses / "007.json").unlink()
-    refused("poses holds 39 poses but .*talk.mp4 has 40 frames")
+    refused("poses holds 69 poses but .*talk.mp4 has 70 frames")
+
+
+def test_a_clip_too_short_for_every_split(refused, talk):
+    wanted = r"its 'val' split has 1 frames in a row and needs 3; give a clip of at least 12 sec"
+    refused(f"talk.mp4 is too short: {wanted}", fps="5")
+
+
+def test_a_name_with_brackets_is_a_name(refused, talk, tmp_path):
+    twin = shutil.copy(talk, tmp_path / "talk [1080p].mp4")
+    refused(r"talk \[1080p\].mp4: nobody is found", footage=str(twin))
 
 
 def test_a_folder_that_is_taken_or_cannot_be(refused, drawn, tmp_path):
@@ -168,6 +179,38 @@ def test_a_workdir_of_another_kind(copy, drawn, tiny, change, message):
     assert (copy / "run.json").read_text() == before
 
 
+@pytest.mark.parametrize(
+    "change, what",
+    [
+        (lambda run: run["consent"].update(who="Grace"), "consent"),
+        (lambda run: run.update(fps="25"), "fps"),
+        (lambda run: run.update(figure="densepose"), "figure"),
+        (lambda run: run.update(mean=[0.0] * 40), "statistics of the sound"),
+    ],
+)
+def test_a_workdir_of_another_lecturer(copy, drawn, tiny, change, what):
+    edit(copy / "run.json", change)
+    before = (copy / "run.json").read_text()
+    with pytest.raises(UserError, match=f"{copy} was trained on another dataset .{what} differ"):
+        train(config=tiny(), data=drawn, workdir=copy)
+    assert (copy / "run.json").read_text() == before
+
+
+def test_a_stage_whose_needed_stage_has_gone_on(copy, drawn, tiny, speech, tmp_path):
+    config = tiny()
+    config.vae.steps = 5
+    stale = f"{copy}/blstm was trained on step 4 of 'vae', not on step 5: remove that folder"
+    with pytest.raises(UserError, match=stale):
+        train(config=config, data=drawn, workdir=copy)
+    train(config=config, data=drawn, workdir=copy, stage="vae")
+    with pytest.raises(UserError, match=stale):
+        infer(workdir=copy, audio=speech, out=tmp_path / "lecture.mp4")
+    shutil.rmtree(copy / "blstm")
+    config.vae.steps = 9
+    with pytest.raises(UserError, match="has trained only for 5 of 9 steps: run with --stage=vae"):
+        train(config=config, data=drawn, workdir=copy, stage="blstm")
+
+
 def test_a_workdir_of_other_networks(copy, drawn, tiny):
     config = tiny()
     config.vae.code = 9
@@ -198,6 +241,7 @@ def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_p
         ("vae", "pixel", 0.0, "--config.vgg=none with --config.vae.pixel=0"),
         (None, "vgg", "no/vgg19.npz", "no/vgg19.npz: there are no VGG-19 weights here; fetch http"),
         (None, "system", "gan", "config.system is 'gan'"),
+        (None, "seed", 2**64, "--config.seed=18446744073709551616: use 0 to"),
     ],
 )
 def test_values_that_cannot_work(drawn, tiny, tmp_path, group, field, value, message):
@@ -235,6 +279,13 @@ def test_a_narration_that_is_none(workdir, tmp_path):
         with pytest.raises(UserError, match=f"{tmp_path / name}: {message}"):
             infer(workdir=workdir, audio=tmp_path / name, out=out)
     assert out.read_bytes() == b"an older video"
+
+
+def test_a_narration_that_is_cut_off_is_spoken_as_far_as_it_goes(workdir, speech, tmp_path, capsys):
+    (tmp_path / "half.wav").write_bytes(speech.read_bytes()[:4044])
+    frames = infer(workdir=workdir, audio=tmp_path / "half.wav", out=tmp_path / "lecture.mp4")
+    assert 0 < frames <= 4  # half of eight, less what is lost with a packet that is not whole
+    assert "half.wav is cut off: the 0.1 s that are whole" in capsys.readouterr().out
 
 
 def test_a_video_that_cannot_be_written(workdir, speech, tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -19,6 +20,50 @@ def test_shuffled_rows_are_the_same_rows_and_no_block_keeps_its_place():
     # Whole blocks move, so that what is heard is still speech.
     assert np.mean(np.diff(wrong[:, 0]) == 1) > 0.95
     assert measures.shuffled(rows[:3], 30).shape == (3, 40)
+
+
+@pytest.fixture
+def report(tmp_path):
+    """A folder with an older report, which is to be replaced."""
+    out = tmp_path / "report"
+    out.mkdir()
+    (out / "metrics.json").write_text("older")
+    return out
+
+
+def test_a_result_comes_whole_and_an_older_one_stays_until_then(report, monkeypatch):
+    with pytest.raises(ZeroDivisionError), built_aside(report, "metrics.json") as folder:
+        (folder / "metrics.json").write_text("newer")
+        _ = 1 / 0
+    assert (report / "metrics.json").read_text() == "older"
+
+    rename = pathlib.Path.rename
+
+    def stopped(self, target):
+        if self.name == ".report.partial":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt), built_aside(report, "metrics.json") as folder:
+        (folder / "metrics.json").write_text("newer")
+    assert (report / "metrics.json").read_text() == "older"
+    monkeypatch.undo()
+
+    report.rename(report.with_name(".report.old"))  # a run was killed between the two renames
+    with built_aside(report, "metrics.json") as folder:
+        assert (report / "metrics.json").read_text() == "older"
+        (folder / "metrics.json").write_text("newer")
+    assert [path.name for path in report.parent.iterdir()] == ["report"]
+    assert (report / "metrics.json").read_text() == "newer"
+
+
+def test_the_current_folder_cannot_be_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--out=. cannot be replaced as a whole"):
+        with built_aside(pathlib.Path("."), "metrics.json"):
+            pytest.fail("the work has begun")
+    assert not list(tmp_path.iterdir())
 
 
 def part(frames, **values):
@@ -127,5 +172,5 @@ def test_mistakes_are_named_before_anything_is_measured(workdir, drawn, tmp_path
     refused("--split=tset: choose one of train, val, test", split="tset")
     refused("holds no dataset", data=tmp_path / "nowhere")
     refused("is not a trained workdir", workdir=tmp_path / "nowhere")
-    refused("trained at 64 px and .*larger has 128 px", data=tmp_path / "larger")
+    refused("trained with 64 px and .*larger has 128 px", data=tmp_path / "larger")
     refused("--split=val: .* has no frames", data=tmp_path / "cut", split="val")

@@ -5,8 +5,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 from jaxtyping import Bool, Float, Int
+from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 
@@ -30,7 +30,7 @@ def _time(frame: int, fps: Fraction) -> str:
 
 def check(found: Bool[np.ndarray, "frames"], fps: Fraction, clip: Path) -> None:
     """Raises UserError if more than 10% of the frames, or more than a second on end, have nobody;
-    logs the number of such frames otherwise."""
+    says the number of such frames otherwise."""
     missing = int((~found).sum())
     gaps = list(runs(~found))
     long = [gap for gap in gaps if gap[1] - gap[0] > fps]
@@ -42,7 +42,7 @@ def check(found: Bool[np.ndarray, "frames"], fps: Fraction, clip: Path) -> None:
             "cut these times out, or choose another --crop."
         )
     if missing:
-        logging.info("%s: %d of %d frames take a neighbour's pose", clip, missing, len(found))
+        tqdm.write(f"{clip}: {missing} of {len(found)} frames take a neighbour's pose.")
 
 
 def nearest(found: Bool[np.ndarray, "frames"]) -> Int[np.ndarray, "frames"]:

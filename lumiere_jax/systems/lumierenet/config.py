@@ -27,6 +27,8 @@ class VAEConfig(PixelLoss):
     learning_rate: float = 2.5e-4
     kl: float = 0.02
     perceptual: float = 1.0
+    # Steps over which the rate rises to `learning_rate`.
+    warm_up: int = 0
     # Decay of the moving average of the weights that is used afterwards; 0 uses the weights.
     average: float = 0.0
 
@@ -103,6 +105,10 @@ def check_config(config: Config) -> None:
     ):
         if (value := getattr(getattr(config, name), key)) >= 1:
             raise UserError(f"--config.{name}.{key}={value}: a decay is under 1.")
+    if not 0 <= config.seed < 2**32:
+        raise UserError(f"--config.seed={config.seed}: use 0 to {2**32 - 1}.")
+    if config.vgg != "none" and not config.vgg_layers:
+        raise UserError("--config.vgg_layers= names no layer: use pool1,pool2,pool3, the paper's.")
     if config.vgg == "none" and config.vae.pixel == 0:
         raise UserError(
             "--config.vgg=none with --config.vae.pixel=0 leaves the VAE no loss: "

@@ -14,15 +14,16 @@ from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.pictures import sheet, to_uint8, unit
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
-WARM_UP = 100
-
 
 def vae_stage(config: Config, size: int) -> Stage:
     """Perceptual loss on VGG-19's layers (footnote 4), KL, and the optional pixel loss."""
     c = config.vae
     model = VAE(size, c.code)
-    # RMSProp's first steps are its largest, and 32,768 inputs of `mu` and `logvar` add them up.
-    rate = optax.schedules.linear_schedule(0.0, c.learning_rate, WARM_UP)
+
+    def rate(step: Any) -> Any:
+        # RMSProp's first steps are its largest, and the many inputs of `logvar` add them up.
+        return c.learning_rate * jnp.minimum(1.0, (step + 1) / max(c.warm_up, 1))
+
     optimiser = optax.rmsprop(rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
 
     def init(key: jax.Array) -> State:

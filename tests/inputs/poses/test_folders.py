@@ -13,6 +13,8 @@ def test_names_sort_by_their_numbers():
 
 def test_the_clips_own_folder_comes_before_the_common_one(tmp_path):
     assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path
+    with pytest.raises(UserError, match="a is not there: of several clips, each has its own"):
+        folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose", alone=False)
     (tmp_path / "a").mkdir()
     assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path / "a"
     with pytest.raises(UserError, match="--poses"):
