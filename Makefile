@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
@@ -22,12 +23,13 @@ check: env  ## format, lint, types and import rules
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-env: $(VENV)/.complete
+env: $(VENV)/.complete-$(VERSION)
 
-$(VENV)/.complete: requirements.txt requirements-dev.txt
+# Another Python makes the environment anew.
+$(VENV)/.complete-$(VERSION): requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
 		{ echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
 	touch $@

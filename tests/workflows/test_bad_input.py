@@ -118,7 +118,7 @@ def test_poses_of_nobody_and_of_another_number(refused, poses):
 
 
 def test_a_clip_too_short_for_every_split(refused, talk):
-    wanted = r"its 'val' split has 1 frames in a row and needs 3; give a clip of at least 12 sec"
+    wanted = r"its 'val' split has 2 frames in a row and needs 3; give a clip of at least 12 sec"
     refused(f"talk.mp4 is too short: {wanted}", fps="5")
 
 
