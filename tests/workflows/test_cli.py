@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -151,3 +152,15 @@ def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp
     assert done.returncode == cli.INTERRUPTED
     assert done.stdout == "cleaned up\n"
     assert done.stderr.strip().startswith("Interrupted") and "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_a_sentence_and_a_defect_is_not(capsys):
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "lecture.mp4")
+
+    with pytest.raises(SystemExit) as stopped:
+        cli._guarded(full)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: lecture.mp4 cannot be written, the disk is")
+    with pytest.raises(ZeroDivisionError):
+        cli._guarded(lambda: 1 / 0)

@@ -6,6 +6,7 @@ import re
 import shutil
 
 import av
+import chex
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +14,8 @@ import soundfile
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.video import read_record
+from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.evaluate import evaluate
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.train import train
@@ -100,6 +103,20 @@ def test_a_trained_workdir_is_done(workdir, drawn, tiny, capsys):
     for line in ("vae: 4 steps are done", "blstm: 4 steps are done", "seqpix2pix: 2 steps are"):
         assert line in said
     assert {path: path.stat().st_mtime_ns for path in workdir.rglob("checkpoints/*")} == before
+
+
+def test_a_stage_that_was_stopped_ends_where_it_would_have_bit_for_bit(
+    workdir, drawn, tiny, tmp_path
+):
+    for steps in (2, 4):
+        config = tiny()
+        config.vae.steps = steps
+        train(config=config, data=drawn, workdir=tmp_path / "run", stage="vae")
+    stage = stages(tiny(), 64)["vae"]
+    stopped, whole = (
+        checkpoint.restore_frozen(folder, stage, "vae") for folder in (tmp_path / "run", workdir)
+    )
+    chex.assert_trees_all_equal(stopped, whole)
 
 
 def test_a_stage_waits_for_the_stages_it_needs(drawn, tiny, tmp_path):
