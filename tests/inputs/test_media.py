@@ -1,6 +1,5 @@
 """Footage of every kind, made on the spot: the picture's brightness counts its frames."""
 
-import logging
 import tracemalloc
 import wave
 from fractions import Fraction
@@ -319,9 +318,7 @@ def test_colours(tmp_path, colorspace, color_range, rows):
     ],
 )
 @pytest.mark.parametrize("part", [0.5, 0.83])
-def test_what_is_whole_of_a_truncated_file_is_used(
-    tmp_path, caplog, name, codec, acodec, known, part
-):
+def test_what_is_whole_of_a_truncated_file_is_used(tmp_path, name, codec, acodec, known, part):
     noise = np.random.default_rng(0).integers(0, 60, (64, 96, 3), np.uint8)
     pictures = [np.roll(noise, i, 1) + grey(i) // 2 for i in range(50)]
     rate = 48000 if acodec == "libopus" else 44100
@@ -335,12 +332,11 @@ def test_what_is_whole_of_a_truncated_file_is_used(
     )
     path = whole.with_stem("cut")
     path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * part)])
-    with caplog.at_level(logging.WARNING):
-        clip = probe(path)
+    clip = probe(path)
     assert 0.3 < clip.seconds < 1.95
     assert not probe(whole).truncated
     if known:
-        assert clip.truncated and path.name in caplog.text
+        assert clip.truncated
     frames = list(read_frames(path, FPS, 64))
     assert len(frames) == clip.frames(FPS)
     reference = dict(read_frames(whole, FPS, 64))

@@ -122,6 +122,20 @@ def test_a_clip_too_short_for_every_split(refused, talk):
     refused(f"talk.mp4 is too short: {wanted}", fps="5")
 
 
+def test_a_clip_that_is_cut_off_is_named(refused, talk, tmp_path, capsys):
+    twin = shutil.copy(talk, tmp_path / "talk.mkv")
+    with av.open(str(talk)) as source, av.open(str(twin), "w") as container:
+        for stream in source.streams:
+            container.add_stream_from_template(stream)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = container.streams[packet.stream.index]
+                container.mux(packet)
+    twin.write_bytes(twin.read_bytes()[: int(0.95 * twin.stat().st_size)])
+    refused("talk.mkv", footage=str(twin))
+    assert f"{twin} is cut off: the " in capsys.readouterr().out
+
+
 def test_a_name_with_brackets_is_a_name(refused, talk, tmp_path):
     twin = shutil.copy(talk, tmp_path / "talk [1080p].mp4")
     refused(r"talk \[1080p\].mp4: nobody is found", footage=str(twin))
