@@ -39,10 +39,13 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
             (folder / ".lock").unlink()
             try:
                 if place.exists():
+                    shutil.rmtree(old, ignore_errors=True)
                     place.rename(old)
                 folder.rename(place)
-            except BaseException:
+            except BaseException as error:
                 _put_back(old, place)
+                if isinstance(error, OSError):
+                    raise UserError(f"--out={out} cannot be replaced: {reason(error)}.") from error
                 raise
         finally:
             if place.exists():

@@ -130,7 +130,7 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
 
 def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> None:
     """Raises a UserError unless a trained stage has learned from `step` of the stage it needs."""
-    before = checkpoint.read_metadata(workdir / stage)["needs"][needed]
+    before = checkpoint.read_metadata(workdir / stage).get("needs", {}).get(needed)
     if before != step:
         raise UserError(
             f"{workdir / stage} was trained on step {before} of '{needed}', not on step {step}: "

@@ -1,5 +1,6 @@
 import dataclasses
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -50,7 +51,11 @@ def test_a_result_comes_whole_and_an_older_one_stays_until_then(report, monkeypa
     assert (report / "metrics.json").read_text() == "older"
     monkeypatch.undo()
 
-    report.rename(report.with_name(".report.old"))  # a run was killed between the two renames
+    # Runs were killed after the two renames, and between them.
+    shutil.copytree(report, report.with_name(".report.old"))
+    with built_aside(report, "metrics.json") as folder:
+        (folder / "metrics.json").write_text("older")
+    report.rename(report.with_name(".report.old"))
     with built_aside(report, "metrics.json") as folder:
         assert (report / "metrics.json").read_text() == "older"
         (folder / "metrics.json").write_text("newer")
