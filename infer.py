@@ -3,7 +3,8 @@
   python infer.py --workdir=runs/ada --audio=narration.wav --out=lecture.mp4
 
 Any sound that PyAV reads, of any length. The video says that it is synthetic, in a corner of the
-picture and in the file's metadata.
+picture and in the file's metadata. An older video of that name is replaced when the new one is
+whole.
 """
 
 from pathlib import Path

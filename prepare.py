@@ -30,7 +30,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Another seed draws another lecturer.")
 
 def main() -> None:
     if OUT.value is None or bool(FOOTAGE.value) == SYNTHETIC.value:
-        raise UserError("name --out, and either --footage or --synthetic (see --help).")
+        raise UserError("name --out, and either --footage or --synthetic, not both (see --help).")
     for flag in (MINUTES, SEED) if FOOTAGE.value else (CONSENT, FIGURE, POSES, CROP, FPS):
         if flag.present:
             kind = "--synthetic" if FOOTAGE.value else "--footage"

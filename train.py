@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, interrupted="what was saved stays, and the same command goes on.")

@@ -22,3 +22,8 @@ def reason(error: OSError) -> str:
 def is_disk_full(error: BaseException) -> bool:
     """Whether there was no room for what was being written, in whichever library's words."""
     return getattr(error, "errno", None) in _FULL or "No space left" in str(error)
+
+
+def disk_is_full(place: object) -> UserError:
+    """What to say of a place when `is_disk_full`."""
+    return UserError(f"{place} cannot be written, the disk is full: make room and run this again.")

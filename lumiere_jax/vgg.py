@@ -125,6 +125,9 @@ def _plan() -> list[str]:
     return plan
 
 
+LAYERS = tuple(_plan())
+
+
 def allowed_layers(params: Params) -> tuple[str, ...]:
     """The layers that the loaded weights reach, in order."""
     allowed: list[str] = []

@@ -31,7 +31,8 @@ def read_consent(path: Path | None) -> dict[str, Any]:
     try:
         record = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: write it with {wanted}.") from error
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise UserError(f"{path} cannot be read ({why}): write it with {wanted}.") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not TOML ({error}): write it with {wanted}.") from error
     for name, meaning in FIELDS.items():

@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Float
 
-from lumiere_jax.errors import UserError, reason
+from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
 from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.shapes import Picture
 
@@ -104,6 +104,8 @@ def write_video(
             marked = map(draw_label, frames) if label and record is not None else frames
             count = _encode(container, iter(marked), fps, iter(sound), sound_rate, channels, preset)
         os.replace(unfinished, path)
+    except OSError as error:  # FFmpeg's errors of writing are OSErrors too
+        raise (disk_is_full(path) if is_disk_full(error) else error) from error
     finally:
         unfinished.unlink(missing_ok=True)
     return count

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from lumiere_jax.errors import UserError, is_disk_full
+from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
@@ -20,10 +20,16 @@ _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 # XLA and TensorFlow tell of their build at every start; both read this when they are loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
-def run(main: Callable[[], None]) -> None:
+STARTS_ANEW = "nothing was written, and the same command starts anew."
+
+
+def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     """Parses the flags, calls `main` and turns mistakes into a sentence and exit code 2.
+
+    `interrupted` tells what is left when the run is stopped.
 
     absl's own parsing prints usage and exits with 1, and `--help` exits with 1 as well.
     """
@@ -32,7 +38,7 @@ def run(main: Callable[[], None]) -> None:
     sys.unraisablehook = _unraisable
     logging.use_absl_handler()
     logging.set_verbosity(logging.ERROR)
-    app.run(lambda _: _guarded(main), flags_parser=parse)
+    app.run(lambda _: _guarded(main, interrupted), flags_parser=parse)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -57,7 +63,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def _guarded(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     try:
         main()
     except UserError as error:
@@ -66,9 +72,9 @@ def _guarded(main: Callable[[], None]) -> None:
         if not is_disk_full(error):
             raise
         place = getattr(error, "filename", None) or "the output"
-        _stop(f"{place} cannot be written, the disk is full: make room and run this again.")
+        _stop(str(disk_is_full(place)))
     except KeyboardInterrupt:
-        print("\nInterrupted: what was saved stays, and the same command goes on.", file=sys.stderr)
+        print(f"\nInterrupted: {interrupted}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         # XLA may still be computing, and crashes where Python is taken down around it.
@@ -93,6 +99,11 @@ def _sentence(error: Exception, argv: Sequence[str]) -> str:
     """What is wrong with the flags, from absl's and ml_collections' messages."""
     text = str(error).strip()
     if isinstance(error, flags.Error) and not re.search(r"--?(no)?config\.", text):
+        if wrong := re.match(
+            r"flag (--\w+=(.*)): (?:invalid literal for int|could not conv)", text
+        ):
+            kind = _TYPES[int if "int" in text else float]
+            return f"{wrong[1]}: '{wrong[2]}' is not {kind} (see --help)."
         return " ".join(text.split()).rstrip(".") + " (see --help)."
     match = re.search(r"(?:^|\n)--?config(?:=|\n)(\S+)", "\n".join(argv))
     name = match[1] if match else ""

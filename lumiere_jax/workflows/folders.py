@@ -20,7 +20,8 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
       UserError: `out` holds something else, it cannot be written, or another run is building it.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / marker).is_file():
-        raise UserError(f"--out={out} holds other files: name another folder.")
+        what = "holds other files" if out.is_dir() else "is a file"
+        raise UserError(f"--out={out} {what}: name another folder.")
     place = out.resolve()
     if place.is_mount() or place == Path.cwd():
         raise UserError(f"--out={out} cannot be replaced as a whole: name a new folder in it.")

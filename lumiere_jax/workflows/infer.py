@@ -19,6 +19,7 @@ from lumiere_jax.audio.features import (
     normalise,
     stream_log_mel,
 )
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
 from lumiere_jax.outputs.video import check_writable, write_video
@@ -93,6 +94,8 @@ def infer(*, workdir: Path, audio: Path, out: Path) -> int:
     """
     check_writable(out)
     sound = probe_audio(audio)
+    if out.exists() and out.samefile(audio):
+        raise UserError(f"--out={out} is the narration itself: give the video another name.")
     if sound.truncated:
         tqdm.write(f"{audio} is cut off: the {sound.seconds:.1f} s that are whole are spoken.")
     model = load_model(workdir)

@@ -154,6 +154,8 @@ def _check(out: Path, size: int) -> None:
     if size not in SIZES:
         raise UserError(f"--size={size}: use one of {', '.join(map(str, SIZES))}.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not out.is_dir():
+            raise UserError(f"--out={out} is a file: name another folder.")
         what = "a dataset already" if (out / lectures.DESCRIPTION).exists() else "other files"
         raise UserError(f"--out={out} holds {what}: remove it, or name another folder.")
 

@@ -14,7 +14,7 @@ from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.inputs import archive, pipeline
-from lumiere_jax.inputs.lectures import Dataset, open_dataset
+from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode
 from lumiere_jax.training import checkpoint, loop
@@ -49,6 +49,8 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
     )
     for name in every:
         loop.data_mesh(every[name].batch)
+    if (workdir / DESCRIPTION).exists():
+        raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
     with loop.lock(workdir):
         taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
         check_continues(workdir, run, [name for name in every if taken[name]])
@@ -80,9 +82,13 @@ def _check_needs(
     for needed in every[name].needs:
         steps = every[needed].steps
         if taken[needed] < steps and needed not in chosen:
-            done = f"only for {taken[needed]} of {steps} steps" if taken[needed] else "not"
+            done = (
+                f"trained only for {taken[needed]} of {steps} steps"
+                if taken[needed]
+                else "not trained"
+            )
             raise UserError(
-                f"stage '{name}' needs '{needed}', which {workdir} has trained {done}: "
+                f"stage '{name}' needs '{needed}', which {workdir} has {done}: "
                 f"run with --stage={needed} first, or with --stage=all."
             )
         if taken[name]:

@@ -144,7 +144,7 @@ def test_a_name_with_brackets_is_a_name(refused, talk, tmp_path):
 def test_a_folder_that_is_taken_or_cannot_be(refused, drawn, tmp_path):
     (tmp_path / "file").write_text("mine")
     refused("data holds a dataset already: remove it, or name another", out=drawn)
-    refused("file holds other files", out=tmp_path / "file")
+    refused("file is a file: name another", out=tmp_path / "file")
     refused("cannot be written", out=tmp_path / "file" / "data")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -232,6 +232,13 @@ def test_a_workdir_of_other_networks(copy, drawn, tiny):
         train(config=config, data=drawn, workdir=copy)
 
 
+def test_a_datasets_folder_is_no_workdir(drawn, tiny):
+    before = sorted(drawn.iterdir())
+    with pytest.raises(UserError, match=f"--workdir={drawn} is a dataset's folder"):
+        train(config=tiny(), data=drawn, workdir=drawn)
+    assert sorted(drawn.iterdir()) == before
+
+
 def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_path):
     with lock(copy), pytest.raises(UserError, match=f"{copy} is in use by another run"):
         train(config=tiny(), data=drawn, workdir=copy)
@@ -255,6 +262,7 @@ def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_p
         ("vae", "pixel", 0.0, "--config.vgg=none with --config.vae.pixel=0"),
         (None, "vgg", "no/vgg19.npz", "no/vgg19.npz: there are no VGG-19 weights here; fetch http"),
         (None, "system", "gan", "config.system is 'gan'"),
+        (None, "vgg_layers", ("pool1", "relu9_1"), "VGG-19 has no 'relu9_1'; choose from relu1_1"),
         (None, "seed", 2**64, "--config.seed=18446744073709551616: use 0 to"),
     ],
 )
@@ -300,6 +308,13 @@ def test_a_narration_that_is_cut_off_is_spoken_as_far_as_it_goes(workdir, speech
     frames = infer(workdir=workdir, audio=tmp_path / "half.wav", out=tmp_path / "lecture.mp4")
     assert 0 < frames <= 4  # half of eight, less what is lost with a packet that is not whole
     assert "half.wav is cut off: the 0.1 s that are whole" in capsys.readouterr().out
+
+
+def test_a_narration_is_never_replaced_by_its_video(workdir, speech, tmp_path):
+    twin = shutil.copy(speech, tmp_path / "same.mp4")
+    with pytest.raises(UserError, match="same.mp4 is the narration itself"):
+        infer(workdir=workdir, audio=twin, out=twin)
+    assert twin.read_bytes() == speech.read_bytes()
 
 
 def test_a_video_that_cannot_be_written(workdir, speech, tmp_path):

@@ -36,7 +36,7 @@ def test_help_says_what_to_type_and_exits_with_0(name):
     "arguments, sentence",
     [
         (["train.py", "--confg=x"], "Unknown command line flag 'confg'. Did you mean: config"),
-        (["prepare.py", "--size=large"], "--size=large: invalid literal"),
+        (["prepare.py", "--size=large"], "--size=large: 'large' is not a whole number"),
         (["prepare.py", "--synthetic"], "name --out, and either --footage or --synthetic"),
         (["prepare.py", "--synthetic", "--out=x", "--crop=0,0,64"], "--crop goes with --footage"),
         (["prepare.py", "--footage=x", "--out=x", "--seed=1"], "--seed goes with --synthetic"),

@@ -146,7 +146,7 @@ def test_a_place_that_is_no_report_is_refused_and_untouched(tmp_path):
     file.write_text("")
     for out, message in (
         (tmp_path / "thesis", "holds other files"),
-        (file, "holds other files"),
+        (file, "is a file"),
         (file / "report", "cannot be written"),
     ):
         with (

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from lumiere_jax import vgg
 from lumiere_jax.errors import UserError
 
 
@@ -107,6 +108,12 @@ def check_config(config: Config) -> None:
             raise UserError(f"--config.{name}.{key}={value}: a decay is under 1.")
     if not 0 <= config.seed < 2**32:
         raise UserError(f"--config.seed={config.seed}: use 0 to {2**32 - 1}.")
+    for layer in config.vgg_layers:
+        if layer not in vgg.LAYERS:
+            raise UserError(
+                f"--config.vgg_layers: VGG-19 has no '{layer}'; "
+                f"choose from {', '.join(vgg.LAYERS)}."
+            )
     if config.vgg != "none" and not config.vgg_layers:
         raise UserError("--config.vgg_layers= names no layer: use pool1,pool2,pool3, the paper's.")
     if config.vgg == "none" and config.vae.pixel == 0:
