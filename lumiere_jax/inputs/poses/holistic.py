@@ -47,6 +47,58 @@ def _points(landmarks, count: int, visibility: bool = False):
     return np.array(rows, np.float32)
 
 
+class _Person:
+    """The largest face that persists: faces are followed by the overlap of their boxes, and the
+    one whose areas sum to the most so far is chosen. Holistic itself takes any one person."""
+
+    def __init__(self, side: int):
+        import mediapipe
+        import numpy as np
+
+        self.detector = mediapipe.solutions.face_detection.FaceDetection(  # pyright: ignore[reportAttributeAccessIssue]
+            model_selection=1, min_detection_confidence=0.6
+        )
+        self.tracks: list[list] = []  # [box (x0, y0, x1, y1), sum of areas]
+        self.grid = np.mgrid[:side, :side][::-1]
+
+    def alone(self, picture):
+        """The picture without what is nearer to another's face, in widths of each face."""
+        import numpy as np
+
+        found = self.detector.process(picture).detections or []
+        boxes = [face.location_data.relative_bounding_box for face in found]
+        boxes = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
+        followed = [self._track(box) for box in boxes]
+        chosen = max(self.tracks, key=lambda track: track[1], default=None)
+        if len(boxes) < 2 or not any(track is chosen for track in followed):
+            return picture
+        distances = [self._distance(box, len(picture)) for box in boxes]
+        own = next(d for d, t in zip(distances, followed, strict=True) if t is chosen)
+        return np.where((own <= np.min(distances, 0))[..., None], picture, np.uint8(0))
+
+    def _track(self, box) -> list:
+        track = max(self.tracks, key=lambda track: _overlap(track[0], box), default=None)
+        if track is None or _overlap(track[0], box) < 0.1:
+            track = [box, 0.0]
+            self.tracks.append(track)
+        track[0] = box
+        track[1] += (box[2] - box[0]) * (box[3] - box[1])
+        return track
+
+    def _distance(self, box, side: int):
+        x, y = side * (box[0] + box[2]) / 2, side * (box[1] + box[3]) / 2
+        squares = (self.grid[0] - x) ** 2 + (self.grid[1] - y) ** 2
+        return squares / (side * max(box[2] - box[0], 1e-3)) ** 2
+
+
+def _overlap(a, b) -> float:
+    """Intersection over union of two boxes."""
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return width * height / max(areas - width * height, 1e-9)
+
+
 def main(side: int, size: int, parent: int) -> None:
     # Libraries print to file descriptor 1: keep it for the records alone.
     out = os.fdopen(os.dup(1), "wb")
@@ -63,10 +115,12 @@ def main(side: int, size: int, parent: int) -> None:
         refine_face_landmarks=True,
         enable_segmentation=True,
     )
+    person = _Person(side)
     out.write(b"ready\n")
     out.flush()
     while len(data := sys.stdin.buffer.read(side * side * 3)) == side * side * 3:
-        found = holistic.process(np.frombuffer(data, np.uint8).reshape(side, side, 3))
+        picture = np.frombuffer(data, np.uint8).reshape(side, side, 3)
+        found = holistic.process(person.alone(picture))
         parts = (
             found.pose_landmarks,
             found.face_landmarks,

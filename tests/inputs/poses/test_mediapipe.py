@@ -154,6 +154,20 @@ def test_real_footage_gives_a_whole_person(one_second):
     assert 0.25 < share < 0.6
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_of_two_people_the_one_with_the_larger_face_is_followed(shared, side):
+    """Holistic alone would take the other, of whom it sees more of the body."""
+    clips = [("portrait.mp4", None, 307), ("gestures.mp4", media.Crop(0, 420, 1080), 205)]
+    pictures = np.full((10, mediapipe.SIDE, mediapipe.SIDE, 3), 90, np.uint8)
+    for name, crop, small in clips:
+        place = slice(0, small) if (small == 307) == (side == "left") else slice(-small, None)
+        frames = media.read_frames(shared / "footage" / name, Fraction(10), small, crop)
+        for picture, (_, frame) in zip(pictures, frames, strict=False):
+            picture[-small:, place] = frame
+    noses = [points[0, 0] for points, _ in mediapipe.read_landmarks(iter(pictures), 64)]
+    assert all((x < 0.6) if side == "left" else (x > 0.4) for x in noses)
+
+
 def test_the_program_ends_with_the_process_that_started_it(one_second, tmp_path):
     """Killed outright, a parent cannot tidy up; a forked child may still hold the pipe open."""
     import uv
