@@ -6,7 +6,7 @@ after an hour. Windows are start-aligned, so a frame hears 44 ms from its own st
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import jax
@@ -128,10 +128,11 @@ def loudness_gain(chunks: Iterable[Chunk]) -> float:
     return gain_to_loudness(loudness(chunks))
 
 
-def extract(waveform: Waveform, fps: Fraction, frames: int) -> np.ndarray:
-    """Log-mel rows (frames, 40) of a whole waveform, brought to -26 dBFS."""
-    pieces = list(stream_log_mel([waveform], fps, frames, loudness_gain([waveform])))
-    return np.concatenate(pieces) if pieces else np.zeros((0, FILTERS), np.float32)
+def extract(
+    sound: Callable[[], Iterable[Chunk]], fps: Fraction, frames: int
+) -> Iterator[np.ndarray]:
+    """Log-mel rows (…, 40) in pieces, of sound brought to -26 dBFS; `sound` is streamed twice."""
+    return stream_log_mel(sound(), fps, frames, loudness_gain(sound()))
 
 
 def normalise(rows: Features, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

@@ -13,13 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from lumiere_jax.audio.features import (
-    CLIP,
-    FILTERS,
-    loudness_gain,
-    normalise,
-    stream_log_mel,
-)
+from lumiere_jax.audio.features import CLIP, FILTERS, extract, normalise
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 
@@ -196,7 +190,7 @@ def _log_mel(archives: Path, segment: Segment, fps: Fraction) -> Iterator[np.nda
     sound = functools.partial(
         archive.read_sound, archives / segment.clip, segment.first, segment.frames, fps
     )
-    return stream_log_mel(sound(), fps, segment.frames, loudness_gain(sound()))
+    return extract(sound, fps, segment.frames)
 
 
 def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[Any, Any]:

@@ -71,9 +71,11 @@ def test_a_frame_hears_its_own_window_only():
 
 def test_a_louder_recording_has_the_same_features():
     wave = noise(2.0)
-    np.testing.assert_allclose(
-        features.extract(wave, FPS, 60), features.extract(wave / 4, FPS, 60), atol=1e-3
+    loud, quiet = (
+        np.concatenate(list(features.extract(lambda sound=sound: [sound], FPS, 60)))
+        for sound in (wave, wave / 4)
     )
+    np.testing.assert_allclose(loud, quiet, atol=1e-3)
 
 
 def test_pauses_do_not_change_the_loudness():
@@ -86,7 +88,7 @@ def test_pauses_do_not_change_the_loudness():
 def test_silence_stays_inside_the_range():
     silence = np.zeros(16_000, np.float32)
     assert features.loudness_gain([silence]) == 1.0
-    rows = features.extract(silence, FPS, 30)
+    rows = np.concatenate(list(features.extract(lambda: [silence], FPS, 30)))
     assert np.all(rows == np.float32(np.log(1e-8)))
     normal = features.normalise(rows, np.full(40, -5.0), np.ones(40))
     assert np.all(normal == -4)
