@@ -8,22 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from lumiere_jax.shapes import AnyArray, Code, Features
+from lumiere_jax.shapes import AnyArray, Code
 
 Windows = Float[AnyArray, "time width feature"]
 
 
-def window_steps(frames: int, width: int) -> np.ndarray:
-    """The times t - width + 1 to t of each frame t, (frames, width); before the start they are
-    negative."""
-    return np.arange(frames)[:, None] + np.arange(1 - width, 1)[None]
-
-
-def windows(features: Features, width: int) -> Windows:
-    """X[t] = features[t - width + 1 .. t]; before the start the first feature is repeated."""
-    return jnp.asarray(features)[np.maximum(window_steps(features.shape[0], width), 0)]
+def window_steps(frames: int, width: int, delay: int = 0) -> Int[np.ndarray, "frames width"]:
+    """The rows t + delay - width + 1 to t + delay that each frame t hears; beyond the ends the
+    first and the last row are repeated."""
+    steps = np.arange(frames)[:, None] + np.arange(1 - width, 1)[None] + delay
+    return np.clip(steps, 0, frames - 1)
 
 
 def _forget_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:

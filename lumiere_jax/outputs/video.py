@@ -105,7 +105,9 @@ def write_video(
             count = _encode(container, iter(marked), fps, iter(sound), sound_rate, channels, preset)
         os.replace(unfinished, path)
     except OSError as error:  # FFmpeg's errors of writing are OSErrors too
-        raise (disk_is_full(path) if is_disk_full(error) else error) from error
+        if is_disk_full(error):
+            raise disk_is_full(path) from error
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
     return count

@@ -18,7 +18,7 @@ USAGE_ERROR, INTERRUPTED = 2, 130
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
-# XLA and TensorFlow tell of their build at every start; both read this when they are loaded.
+# XLA and TensorFlow tell of their build at every start; they read these when they are loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Model:
     variables: dict[str, Any]
     steps: dict[str, int]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A short identifier of everything that decides what the model says and shows."""
         digest = hashlib.sha256(json.dumps(asdict(self.run.config), sort_keys=True).encode())

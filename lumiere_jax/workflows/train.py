@@ -131,9 +131,8 @@ def _batches(
 
 def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
     """The feature rows (frames, window) that each frame hears; they stay in its own segment."""
-    width, delay = config.blstm.window, config.blstm.delay
     pieces = [
-        s.offset + np.clip(window_steps(s.frames, width) + delay, 0, s.frames - 1)
+        s.offset + window_steps(s.frames, config.blstm.window, config.blstm.delay)
         for s in dataset.segments
         if s.split == split
     ]

@@ -30,7 +30,7 @@ def stream_windows(rows: Iterable[np.ndarray], width: int, delay: int = 0) -> It
     """Each frame's window (width, 40) from pieces of feature rows (any length, 40).
 
     Frame t's window is rows t+delay-width+1 to t+delay, the first and the last row repeated
-    beyond the ends, as `codes.recurrent.windows` does for a whole narration.
+    beyond the ends, as `codes.recurrent.window_steps` says for a whole narration.
     """
     singles = (row for piece in rows for row in piece)
     first = next(singles, None)
