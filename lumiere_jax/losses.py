@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from lumiere_jax.parts import part_mask
 from lumiere_jax.shapes import AnyArray, Code, Image, Keypoints
 
 PerExample = Float[AnyArray, "batch"]
@@ -63,13 +64,6 @@ def perceptual(features_a: Sequence[Layer], features_b: Sequence[Layer]) -> PerE
     return sum(mse(a, b) for a, b in zip(features_a, features_b, strict=True))
 
 
-# Points of a part, and the margin around their box as a fraction of its longer side.
-_MOUTH = ((73, 93, 0.25),)
-_EYES = ((61, 67, 0.35), (67, 73, 0.35))
-_HANDS = ((95, 116, 0.15), (116, 137, 0.15))
-_FACE = ((25, 93, 0.1),)
-
-
 def region_weights(
     keypoints: Keypoints,
     size: int,
@@ -80,23 +74,11 @@ def region_weights(
 ) -> Weights:
     """Weights of pixels by what they show, (batch, size, size, 1); 1 outside of every part.
 
-    A part is the box around its keypoints of confidence over 0.1, with a margin; where parts
-    overlap the largest weight counts. A part without such points adds nothing.
+    A part is the boxes of `parts.PARTS`; where parts overlap the largest weight counts. A part that
+    is not seen adds nothing.
     """
-    parts = ((_MOUTH, mouth), (_EYES, eyes), (_HANDS, hands), (_FACE, face))
     weights = jnp.ones((keypoints.shape[0], size, size, 1), jnp.float32)
-    for boxes, weight in parts:
-        for first, last, margin in boxes:
-            inside = _in_box(jnp.asarray(keypoints[:, first:last]), size, margin)
-            weights = jnp.where(inside, jnp.maximum(weights, jnp.float32(weight)), weights)
+    for part, weight in (("mouth", mouth), ("eyes", eyes), ("hands", hands), ("face", face)):
+        inside = part_mask(keypoints, size, part)
+        weights = jnp.where(inside, jnp.maximum(weights, jnp.float32(weight)), weights)
     return weights
-
-
-def _in_box(points: jax.Array, size: int, margin: float) -> jax.Array:
-    xy, seen = points[..., :2], points[..., 2:] > 0.1
-    low = jnp.min(jnp.where(seen, xy, jnp.inf), axis=1)
-    high = jnp.max(jnp.where(seen, xy, -jnp.inf), axis=1)
-    edge = margin * jnp.max(high - low, axis=-1, keepdims=True)  # -inf, so empty, if none is seen
-    centres = (jnp.arange(size, dtype=xy.dtype) + 0.5)[None, :, None] / size
-    inside = (centres >= (low - edge)[:, None]) & (centres <= (high + edge)[:, None])
-    return inside[:, None, :, :1] & inside[:, :, None, 1:]

@@ -1,0 +1,39 @@
+"""Where the parts of a person are in a picture: boxes around their keypoints."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float
+
+from lumiere_jax.shapes import AnyArray, Keypoints
+
+# Each box's points, and the margin around them as a fraction of their longer side.
+PARTS = {
+    "mouth": ((73, 93, 0.25),),
+    "eyes": ((61, 67, 0.35), (67, 73, 0.35)),
+    "hands": ((95, 116, 0.15), (116, 137, 0.15)),
+    "face": ((25, 93, 0.1),),
+}
+
+
+def part_boxes(keypoints: Keypoints, part: str) -> Float[AnyArray, "batch boxes 2 2"]:
+    """The corners (left, top) and (right, bottom) of a part's boxes, in units of the picture.
+
+    Only points of confidence over 0.1 count; a box without any is empty, from inf to -inf.
+    """
+    boxes = []
+    for first, last, margin in PARTS[part]:
+        points = jnp.asarray(keypoints[:, first:last])
+        xy, seen = points[..., :2], points[..., 2:] > 0.1
+        low = jnp.min(jnp.where(seen, xy, jnp.inf), axis=1)
+        high = jnp.max(jnp.where(seen, xy, -jnp.inf), axis=1)
+        edge = margin * jnp.max(high - low, axis=-1, keepdims=True)
+        boxes.append(jnp.stack([low - edge, high + edge], axis=1))
+    return jnp.stack(boxes, axis=1)
+
+
+def part_mask(keypoints: Keypoints, size: int, part: str) -> Bool[AnyArray, "batch size size 1"]:
+    """The pixels of size x size pictures whose centres lie in a part's boxes."""
+    boxes = part_boxes(keypoints, part)[:, :, :, None]
+    centres = ((jnp.arange(size, dtype=boxes.dtype) + 0.5) / size)[None, None, :, None]
+    inside: jax.Array = (centres >= boxes[:, :, 0]) & (centres <= boxes[:, :, 1])
+    return jnp.any(inside[:, :, None, :, :1] & inside[:, :, :, None, 1:], axis=1)
