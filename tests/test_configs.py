@@ -8,7 +8,7 @@ import pytest
 from lumiere_jax.errors import UserError
 from lumiere_jax.systems.lumierenet import Config, check_config, stages
 
-PRESETS = ("paper", "small", "demo", "tiny")
+PRESETS = ("lecture", "paper", "small", "demo", "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def module():
 
 def test_the_presets_are_these_and_another_is_refused_with_them(module):
     assert tuple(module.PRESETS) == PRESETS
-    with pytest.raises(UserError, match="no preset 'large': choose paper, small, demo, tiny"):
+    with pytest.raises(UserError, match="no preset 'large': choose lecture, paper, small, demo, tiny"):
         module.get_config("large")
 
 

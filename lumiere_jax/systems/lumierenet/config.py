@@ -69,15 +69,18 @@ class SeqPix2PixConfig(PixelLoss):
     # Decay of the moving average of G that is used in synthesis; 0 uses G itself.
     average: float = 0.0
     conditional_discriminator: bool = False
+    # Share of triplets whose figures G sees through the VAE, as it does in synthesis.
+    reconstructed: float = 0.0
 
 
 @dataclass(kw_only=True)
 class Config:
-    """A run. `vgg` is none (no perceptual terms), random, or a file of VGG-19 weights."""
+    """A run. `vgg` is download (torchvision's VGG-19 weights, kept in a cache), a file of such
+    weights, none (no perceptual terms) or random."""
 
     system: str = "lumierenet"
     seed: int = 0
-    vgg: str = "weights/vgg19.npz"
+    vgg: str = "download"
     vgg_layers: tuple[str, ...] = ("pool1", "pool2", "pool3")
     checkpoint_seconds: float = 300.0
     vae: VAEConfig = field(default_factory=VAEConfig)
@@ -106,6 +109,8 @@ def check_config(config: Config) -> None:
     ):
         if (value := getattr(getattr(config, name), key)) >= 1:
             raise UserError(f"--config.{name}.{key}={value}: a decay is under 1.")
+    if (value := config.seqpix2pix.reconstructed) > 1:
+        raise UserError(f"--config.seqpix2pix.reconstructed={value}: a share is at most 1.")
     if not 0 <= config.seed < 2**32:
         raise UserError(f"--config.seed={config.seed}: use 0 to {2**32 - 1}.")
     for layer in config.vgg_layers:

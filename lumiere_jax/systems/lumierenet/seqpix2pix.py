@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from lumiere_jax import losses, metrics, vgg
+from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet, stack_frames
 from lumiere_jax.systems.lumierenet.config import Config
@@ -29,6 +30,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
     c = config.seqpix2pix
     g_model = UNet(size, c.width)
     p_model = UNet(size, c.width)
+    vae_model = VAE(size, config.vae.code)
     d_model = DCGANDiscriminator(size, c.width)
     uses_p = c.lambda1 > 0 or c.lambda2 > 0
 
@@ -126,25 +128,40 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         real, _ = discriminate(d, params, w, y)
         fake, changed = discriminate(d, params, w, fakes)
         value = losses.least_squares_discriminator(real, fake).mean() * TRIPLET
-        return value, changed["batch_stats"]
+        accuracy = jnp.mean(jnp.concatenate([real > 0.5, fake < 0.5]), dtype=jnp.float32)
+        return value, (changed["batch_stats"], accuracy)
+
+    def mix_reconstructions(frozen: Any, w: jax.Array, key: jax.Array) -> jax.Array:
+        """Some triplets as the VAE gives them back: what G gets in synthesis is never sharper."""
+        if not c.reconstructed:
+            return w
+        figures = (_triplets(w) + 1.0) / 2.0
+        mu, _ = vae_model.apply(frozen["vae"], figures, method="encode")
+        decoded: Any = vae_model.apply(frozen["vae"], mu, method="decode")
+        chosen = jax.random.bernoulli(key, c.reconstructed, (w.shape[0],))
+        return jnp.where(chosen.reshape(-1, 1, 1, 1, 1), (decoded * 2.0 - 1.0).reshape(w.shape), w)
 
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-        w, y = signed(batch["figures"]), signed(batch["frames"])
-        key = jax.random.fold_in(state.key, state.step)
+        y = signed(batch["frames"])
+        key, mix_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        w = mix_reconstructions(frozen, signed(batch["figures"]), mix_key)
         g, p, d = (state.networks[name] for name in "GPD")
         gradients, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
             {"G": g.params, "P": p.params}, state, frozen, w, y, batch["keypoints"], key
         )
-        (d_loss, d_statistics), d_gradients = jax.value_and_grad(discriminator_loss, has_aux=True)(
-            d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes)
-        )
+        (d_loss, (d_statistics, accuracy)), gradients["D"] = jax.value_and_grad(
+            discriminator_loss, has_aux=True
+        )(d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes))
         networks = {
             "G": g.update(optimiser, gradients["G"], statistics["G"], c.average, state.step),
             "P": p.update(optimiser, gradients["P"], statistics["P"]) if uses_p else p,
-            "D": d.update(optimiser, d_gradients, d_statistics),
+            "D": d.update(optimiser, gradients["D"], d_statistics),
         }
+        terms |= {"discriminator": d_loss, "discriminator_accuracy": accuracy}
+        norms = {f"gradient_norm_{name}": optax.tree.norm(gradients[name]) for name in networks}
+        watched = {"learning_rate": rate(state.step.astype(jnp.float32)), **norms}
         state = dataclasses.replace(state, networks=networks, step=state.step + 1)
-        return state, {**terms, "discriminator": d_loss}
+        return state, {**terms, **watched}
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
         y = batch["frames"][:, -1]
@@ -159,7 +176,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
 
     return Stage(
         name="seqpix2pix",
-        needs=(),
+        needs=("vae",) if c.reconstructed else (),
         batch=c.batch,
         steps=c.steps,
         init=init,

@@ -55,7 +55,12 @@ def vae_stage(config: Config, size: int) -> Stage:
         network = state.networks["vae"]
         gradients, terms = jax.grad(loss, has_aux=True)(network.params, frozen, batch, key)
         network = network.update(optimiser, gradients, None, c.average, state.step)
-        return dataclasses.replace(state, networks={"vae": network}, step=state.step + 1), terms
+        watched = {
+            "learning_rate": rate(state.step.astype(jnp.float32)),
+            "gradient_norm": optax.tree.norm(gradients),
+        }
+        state = dataclasses.replace(state, networks={"vae": network}, step=state.step + 1)
+        return state, {**terms, **watched}
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
         w = reconstruct(model, state.networks["vae"].inference_variables, batch["figure"])
