@@ -1,5 +1,6 @@
 """Metrics against scikit-image and known answers."""
 
+import cv2
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -53,6 +54,81 @@ def test_mean_of_psnr_is_not_psnr_of_mean(pictures):
     assert np.mean(metrics.psnr(a, b)) > of_mean + 1
 
 
+def test_psnr_of_a_mask_is_that_of_the_cut_out_picture_and_nan_where_it_is_empty(pictures):
+    a, b = pictures
+    mask = np.zeros((3, 48, 40, 1), bool)
+    mask[:2, 10:30, 5:25] = True
+    found = np.asarray(metrics.masked_psnr(a, b, mask))
+    expected = metrics.psnr(a[:, 10:30, 5:25], b[:, 10:30, 5:25])
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-5)
+    assert np.isnan(found[2])
+    np.testing.assert_allclose(metrics.masked_psnr(a, b, mask | True), metrics.psnr(a, b), 1e-5)
+
+
+def test_flicker_is_the_change_that_the_true_pictures_have_not():
+    true = np.random.default_rng(0).integers(20, 200, (4, 16, 16, 3), dtype=np.uint8)
+    still = np.repeat(true[:1], 4, 0)
+    np.testing.assert_array_equal(metrics.flicker(true, true), 0)
+    np.testing.assert_array_equal(metrics.flicker(still, true), 0)
+    # ±4 around a still picture changes by 8 from one to the next, also where uint8 would wrap.
+    signs = np.array([1, -1, 1, -1])[:, None, None, None]
+    np.testing.assert_array_equal(metrics.flicker(still + 4.0 * signs, still), 8)
+    half = still.astype(float)
+    half[:, :8] += 4.0 * signs
+    np.testing.assert_array_equal(metrics.flicker(half, still), 4)
+    # What the true pictures change by is free, in either direction.
+    np.testing.assert_array_equal(metrics.flicker(still - 4.0 * signs, still + 3.0 * signs), 2)
+
+
+def bars(blur):
+    """Stripes that grow wider downwards, on a gentle slope, blurred with a σ in pixels."""
+    picture = np.zeros((128, 128, 3), np.uint8)
+    for row in range(0, 128, 2):
+        stripes = 40 + 160 * ((np.arange(128) // (4 + row // 4)) % 2)
+        picture[row : row + 2] = (stripes + np.arange(128) // 8)[None, :, None]
+    return cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture
+
+
+def test_sharpness_falls_with_blur_as_in_the_package_cpbd():
+    found = [metrics.sharpness(bars(blur)) for blur in (0, 0.5, 0.8, 1, 2)]
+    assert found == sorted(found, reverse=True)
+    # What cpbd 1.0.7, a port of the authors' program, says of the same pictures.
+    golden = [1, 0.8394736842105263, 0.04489164086687306, 0.023319615912208505, 0]
+    np.testing.assert_allclose(found, golden, atol=1e-12)
+    assert metrics.sharpness(np.full((64, 64, 3), 99, np.uint8)) == 0
+
+
+@pytest.mark.parametrize(
+    "contrast, width, counts", [(40, 5, 1), (40, 6, 0), (60, 3, 1), (60, 4, 0)]
+)
+def test_a_narrower_edge_is_noticed_where_contrast_is_high(contrast, width, counts):
+    """A ramp of w pixels between two levels; the run through it is as wide as that."""
+    ramp = 100 + contrast * np.clip((np.arange(64) - 30) / (width - 1), 0, 1)
+    # The slope is largest in the middle, so that thinning leaves a line.
+    middle = (np.arange(64) - 30 - (width - 1) / 2) / (width - 1)
+    ramp += 3 * np.sin(2 * np.pi * np.clip(middle, -0.5, 0.5))
+    picture = np.repeat(np.repeat(np.round(ramp)[None, :, None], 64, 0), 3, 2).astype(np.uint8)
+    assert metrics.sharpness(picture) == counts
+
+
+def test_only_edges_across_the_rows_have_a_width():
+    assert metrics.sharpness(bars(0)) > 0
+    assert metrics.sharpness(np.ascontiguousarray(bars(0)[:, :1].repeat(128, 1))) == 0
+
+
+def test_landmark_distance_looks_at_shape_and_not_at_place():
+    points = np.random.default_rng(0).normal(50, 10, (3, 20, 2))
+    moved = points + np.array([[[3, -4]], [[0, 9]], [[1, 1]]])
+    np.testing.assert_allclose(metrics.landmark_distance(moved, points), 0, atol=1e-12)
+    # A square, larger by a factor of 1.5: every corner is 0.5 radii from where it was.
+    square = np.array([[[2, 0], [0, 2], [-2, 0], [0, -2]]], float)
+    np.testing.assert_allclose(metrics.landmark_distance(1.5 * square, square), 1)
+    points[1, 0] = np.nan
+    np.testing.assert_array_equal(
+        np.isnan(metrics.landmark_distance(points, moved)), [False, True, False]
+    )
+
+
 def test_pearson():
     a = np.random.default_rng(0).normal(size=50)
     assert metrics.pearson(a, 3 * a + 5) == pytest.approx(1)
@@ -60,6 +136,10 @@ def test_pearson():
     b = np.random.default_rng(1).normal(size=50)
     assert metrics.pearson(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
     assert metrics.pearson(a, np.ones(50)) == 0
+    gaps = np.where(np.arange(50) % 7, b, np.nan)
+    known = np.isfinite(gaps)
+    assert metrics.pearson(a, gaps) == pytest.approx(np.corrcoef(a[known], b[known])[0, 1])
+    assert metrics.pearson(a, np.full(50, np.nan)) == 0
 
 
 @pytest.mark.parametrize("delay", [-4, -1, 0, 3])
