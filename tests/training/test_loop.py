@@ -1,12 +1,16 @@
+import io
 import json
+from fractions import Fraction
 
 import chex
 import jax
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.training.log import Clip
 
 
 def run(stage, batches, folder, **options):
@@ -123,3 +127,59 @@ def test_a_workdir_that_cannot_be_is_named(tmp_path):
         with pytest.raises(UserError, match=f"{folder} cannot be written .a file is where"):
             with loop.lock(folder):
                 pytest.fail("a file holds no run")
+
+
+def read_log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_line_has_the_means_since_the_line_before(make_line, batches, tmp_path, monkeypatch):
+    run(make_line(40), batches, tmp_path / "each")
+    each = read_log(tmp_path / "each" / "line")
+    assert [line["step"] for line in each] == list(range(1, 41))
+    assert [line["step"] for line in each if "val_loss" in line] == [1, *range(2, 41, 2)]
+    monkeypatch.setattr(loop, "LINES", 4)
+    run(make_line(40), batches, tmp_path / "means", reports=4)
+    means = read_log(tmp_path / "means" / "line")
+    assert [line["step"] for line in means] == [1, 10, 20, 30, 40]
+    losses = [line["loss"] for line in each]
+    np.testing.assert_allclose(means[1]["loss"], np.mean(losses[1:10]), rtol=1e-5)
+    np.testing.assert_allclose(means[4]["loss"], np.mean(losses[30:40]), rtol=1e-5)
+
+
+def test_checks_read_the_log_at_every_report_until_they_have_spoken(
+    make_line, batches, tmp_path, capsys
+):
+    seen = []
+
+    def check(lines):
+        seen.append(lines[-1]["step"])
+        return f"bad since {lines[-1]['step']}" if lines[-1]["step"] >= 6 else None
+
+    for steps in (8, 12):
+        run(make_line(steps), batches, tmp_path, checks={"bad": check})
+    assert seen == list(range(1, 13))
+    said = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert said == ["warning: bad since 6"]
+
+
+def test_clips_are_made_at_even_moments_and_one_that_fails_is_left_out(
+    make_line, batches, tmp_path
+):
+    made = []
+
+    def preview(step, state):
+        made.append((step, int(state.step)))
+        if step > 4:
+            return None
+        return Clip(np.zeros((3, 4, 4, 3), np.uint8), Fraction(30), np.zeros((9, 1), np.float32), 9)
+
+    run(make_line(12), batches, tmp_path, preview=preview, clips=3)
+    run(make_line(12), batches, tmp_path, preview=preview, clips=3)
+    assert made == [(4, 4), (8, 8), (12, 12)]
+
+
+def test_the_bar_shows_losses_and_leaves_out_what_has_no_room():
+    with tqdm(total=1, file=io.StringIO()) as bar:
+        loop._show(bar, {"loss": 0.5, "learning_rate": 1e-3, "gradient_norm_G": 3.0}, 4)
+    assert bar.postfix.startswith("loss=0.5, examples/s=")

@@ -1,0 +1,108 @@
+"""What a run leaves to be watched: JSON lines, TensorBoard events, warnings and clips."""
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboardX import SummaryWriter, summary
+from tqdm import tqdm
+
+# Browsers show moving GIFs at no more than about this rate as they were meant.
+GIF_FPS = 10
+
+Line = Mapping[str, Any]
+Check = Callable[[Sequence[Line]], str | None]
+"""A log's lines so far to a sentence where they tell of a run that goes wrong."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pictures (time, rows, cols, 3) uint8 and their sound (samples, channels) in [-1, 1]."""
+
+    pictures: np.ndarray
+    fps: Fraction
+    sound: np.ndarray
+    rate: int
+
+
+class Log:
+    """A stage's `log.jsonl`, `warnings.jsonl` and events; resumed, it forgets steps after `step`.
+
+    `lines` is the log so far.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        self._log, self._warnings = folder / "log.jsonl", folder / "warnings.jsonl"
+        self.lines = _kept(self._log, step)
+        self._said = {line["kind"] for line in _kept(self._warnings, step)}
+        # Files are named for the second they were begun in, and a later one takes their place.
+        self._events = SummaryWriter(
+            str(folder / "events"), purge_step=step + 1, flush_secs=10, filename_suffix=f".{step}"
+        )
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """A line of the log and a point of every curve."""
+        self.lines.append({"step": step, **values})
+        _append(self._log, self.lines[-1])
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+    def warn(self, step: int, kind: str, sentence: str) -> None:
+        """Says a sentence on the screen and in the events, once in a run for each kind."""
+        if kind in self._said:
+            return
+        self._said.add(kind)
+        tqdm.write(f"warning: {sentence}")
+        _append(self._warnings, {"step": step, "kind": kind, "sentence": sentence})
+        self._events.add_text(f"warnings/{kind}", sentence, step)
+
+    def picture(self, step: int, sheet: np.ndarray) -> None:
+        """An RGB sheet."""
+        self._events.add_image("pictures", sheet, step, dataformats="HWC")
+
+    def clip(self, step: int, clip: Clip) -> None:
+        """A moving picture and its sound, which TensorBoard can only show side by side."""
+        every = max(1, round(clip.fps / GIF_FPS))
+        # Its own writer of videos wants moviepy, which wants a program.
+        still: Any = summary.image("clip", clip.pictures[0], dataformats="HWC")
+        still.value[0].image.encoded_image_string = encode_gif(
+            clip.pictures[::every], float(every / clip.fps)
+        )
+        writer: Any = self._events.file_writer
+        writer.add_summary(still, step)
+        self._events.add_audio("clip/sound", clip.sound[:, :2], step, sample_rate=clip.rate)
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._events.close()
+
+
+def encode_gif(pictures: np.ndarray, seconds: float) -> bytes:
+    """RGB pictures as a GIF that goes round, each shown for `seconds`."""
+    first, *rest = [Image.fromarray(picture).quantize(128) for picture in pictures]
+    data = io.BytesIO()
+    first.save(
+        data, "gif", save_all=True, append_images=rest, duration=round(1000 * seconds), loop=0
+    )
+    return data.getvalue()
+
+
+def _append(path: Path, line: Line) -> None:
+    with path.open("a") as handle:
+        handle.write(json.dumps(line) + "\n")
+
+
+def _kept(path: Path, step: int) -> list[dict[str, Any]]:
+    """The whole lines of a file up to a step; the others are cut off."""
+    texts = path.read_text().splitlines() if path.exists() else []
+    lines = [json.loads(text) for text in texts if text.endswith("}")]
+    lines = [line for line in lines if line["step"] <= step]
+    if texts:
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return lines
