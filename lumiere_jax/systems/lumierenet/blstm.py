@@ -33,12 +33,19 @@ def blstm_stage(config: Config) -> Stage:
         network = state.networks["blstm"]
         value, gradients = jax.value_and_grad(loss)(network.params, batch)
         network = network.update(optimiser, gradients)
-        return dataclasses.replace(state, networks={"blstm": network}, step=state.step + 1), {
-            "loss": value
+        watched = {
+            "learning_rate": jnp.float32(c.learning_rate),
+            "gradient_norm": optax.tree.norm(gradients),
         }
+        state = dataclasses.replace(state, networks={"blstm": network}, step=state.step + 1)
+        return state, {"loss": value, **watched}
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        return {"loss": loss(state.networks["blstm"].params, batch)}
+        """Also the loss with other frames' audio: as low, and the audio is not heard."""
+        params, count = state.networks["blstm"].params, len(batch["features"])
+        others = jnp.roll(batch["features"], count // 2, axis=0)
+        shuffled = {"loss_shuffled": loss(params, {**batch, "features": others})}
+        return {"loss": loss(params, batch), **(shuffled if count > 1 else {})}
 
     return Stage(
         name="blstm",
