@@ -26,6 +26,7 @@ from lumiere_jax.inputs.poses import Source, read_poses
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.workflows.folders import built_aside
+from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.workers import Tick, each
 
 SIZES = (64, 128, 256, 512, 1024)
@@ -101,7 +102,13 @@ def prepare_footage(
         ticks = 2 * sum(clip.frames(rate) for clip in clips)
         each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
         _finish(folder, segments, size, rate, figure, record)
-    return lectures.open_dataset(out)
+    dataset = lectures.open_dataset(out)
+    if small := small_face(dataset):
+        tqdm.write(
+            f"warning: {out}: {small}: frame the speaker closer with --crop=X,Y,SIDE, or take a "
+            f"larger --size (now {size})."
+        )
+    return dataset
 
 
 def prepare_synthetic(

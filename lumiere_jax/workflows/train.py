@@ -15,10 +15,12 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.inputs import archive, pipeline
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
-from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
+from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Stage
+from lumiere_jax.workflows import previews
+from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.workdir import Run, check_continues, check_follows, checked, write_run
 
 VALIDATION_BATCHES = 2
@@ -58,6 +60,11 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             _check_needs(workdir, every, taken, chosen, name)
         frozen = {"vgg": load_vgg(config)}
         write_run(workdir, run)
+        if small := small_face(dataset):
+            tqdm.write(
+                f"warning: {data}: {small}: prepare the footage anew with a closer --crop, or a "
+                "larger --size."
+            )
         for name in chosen:
             batches, held_out = _batches(name, config, dataset, workdir, every)
             needs = {
@@ -72,6 +79,12 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
                 seed=config.seed,
                 metadata={"config": asdict(config), "stage": name, "needs": needs},
                 checkpoint_seconds=config.checkpoint_seconds,
+                checks=health.checks(name, config),
+                preview=previews.make_preview(
+                    name, config, dataset, workdir / name, lambda: _frozen_vae(workdir, every)
+                )
+                if every[name].steps >= previews.SHORTEST
+                else None,
             )
 
 
@@ -112,7 +125,7 @@ def _batches(
 
         @functools.cache
         def tables(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            variables = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
+            variables = _frozen_vae(workdir, every)
             steps = heard_rows(config, dataset, split)
             return dataset.features(split), steps, codes(config, dataset, split, variables)
 
@@ -122,11 +135,15 @@ def _batches(
         make = heard
     else:
         make = figures if name == "vae" else triplets
-    size = min(8, max(1, dataset.frames("val") - pipeline.MEMORY))
+    size = min(64 if name == "blstm" else 8, max(1, dataset.frames("val") - pipeline.MEMORY))
     return (
         lambda first: make("train", first, steps, batch, seed),
         lambda: list(make("val", 0, VALIDATION_BATCHES, size, VALIDATION_SEED)),
     )
+
+
+def _frozen_vae(workdir: Path, every: dict[str, Stage]) -> Any:
+    return checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
 
 
 def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:

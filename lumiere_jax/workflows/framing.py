@@ -1,0 +1,31 @@
+"""How large the face is in a dataset's pictures: eyes and mouth can be learned where they show."""
+
+import numpy as np
+
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.shapes import Keypoints
+
+JAW = slice(25, 42)
+ENOUGH = 40
+LOOKED_AT = 32
+
+
+def face_width(keypoints: Keypoints, size: int) -> float | None:
+    """The median width of the jaw in pixels, over the frames that have one; None where none has."""
+    jaws = keypoints[(keypoints[:, JAW, 2] > 0).all(1), JAW, 0]
+    return float(np.median(np.ptp(jaws, axis=1)) * size) if len(jaws) else None
+
+
+def small_face(dataset: Dataset) -> str | None:
+    """Half a sentence where footage shows a face that is too small, from a few even frames."""
+    if dataset.drawn_seed is not None:  # nobody can frame the drawn lecturer anew
+        return None
+    records = dataset.records("train")
+    picked = np.linspace(0, len(records) - 1, LOOKED_AT).astype(int)
+    width = face_width(np.stack([records[int(i)]["keypoints"] for i in picked]), dataset.size)
+    if width is None or width >= ENOUGH:
+        return None
+    return (
+        f"the face is {width:.0f} px wide in pictures of {dataset.size} px, and eyes and mouth "
+        f"want {ENOUGH} px"
+    )

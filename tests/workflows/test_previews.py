@@ -1,0 +1,118 @@
+"""Clips of a training: what is seen and heard in them, and that a failure costs a sentence."""
+
+import errno
+import itertools
+import json
+
+import av
+import jax
+import numpy as np
+import pytest
+import soundfile
+
+from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.outputs.video import draw_label, read_record
+from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.workflows import previews
+from lumiere_jax.workflows.train import train
+
+SIZE = 64
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        sound = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+    return np.stack(pictures), sound
+
+
+@pytest.fixture
+def make(workdir, drawn, tiny, tmp_path):
+    """A stage's preview, into a folder of its own, and its state on a mesh of many devices."""
+    every = stages(tiny(), SIZE)
+
+    def made(name):
+        vae = lambda: checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]  # noqa: E731
+        preview = previews.make_preview(name, tiny(), open_dataset(drawn), tmp_path, vae)
+        mesh = loop.data_mesh(8)
+        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        return preview, jax.jit(every[name].init, out_shardings=whole)(jax.random.key(0))
+
+    return made
+
+
+@pytest.mark.parametrize(
+    "name, shown", [("vae", "figure"), ("blstm", "figure"), ("seqpix2pix", "frame")]
+)
+def test_a_clip_shows_the_truth_beside_what_is_made_with_its_sound(
+    make, drawn, tmp_path, name, shown
+):
+    preview, state = make(name)
+    clip = preview(7, state)
+    dataset = open_dataset(drawn)
+    frames, record = dataset.frames("val"), dataset.records("val")[3]
+    assert clip.pictures.shape == (frames, SIZE, 2 * SIZE, 3)
+    np.testing.assert_array_equal(clip.pictures[3, :, :SIZE], archive.decode(record[shown]))
+    assert clip.pictures[:, :, SIZE:].std() > 0
+    # The label is on the made half, and drawing it again changes nothing much.
+    assert (draw_label(clip.pictures[3])[:, :SIZE] == clip.pictures[3][:, :SIZE]).all()
+    corner = clip.pictures[:, -4:, -20:]
+    assert (corner == 255).any() and corner.min() < 128
+
+    pictures, sound = decoded(tmp_path / "clips" / "7.mp4")
+    assert pictures.shape == clip.pictures.shape
+    assert np.abs(pictures.astype(float) - clip.pictures).mean() < 6
+    true, rate = soundfile.read(drawn / dataset.segments[1].sound, dtype="float32")
+    assert clip.rate == rate == 16_000 and len(clip.sound) == frames * rate // 30
+    assert np.corrcoef(sound[: len(clip.sound)], true[: len(clip.sound)])[0, 1] > 0.9
+    told = read_record(tmp_path / "clips" / "7.mp4")
+    assert told["synthetic"] is True and (told["stage"], told["step"]) == (name, 7)
+    assert "drawn by lumiere_jax" in told["who"]
+
+
+def test_a_clip_that_cannot_be_made_costs_a_sentence(make, tmp_path, monkeypatch, capsys):
+    preview, state = make("vae")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(previews, "write_video", full)
+    assert preview(9, state) is None
+    said = capsys.readouterr().out.strip()
+    assert said.startswith("warning: 'vae' goes on without a clip of step 9: ")
+    assert "No space left" in said and "\n" not in said
+
+
+def test_a_training_leaves_clips_at_its_quarters_and_resuming_doubles_none(
+    drawn, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(previews, "SHORTEST", 4)
+    made = []
+    whole = previews.make_preview
+
+    def counted(*arguments):
+        preview = whole(*arguments)
+        return lambda step, state: made.append(step) or preview(step, state)
+
+    monkeypatch.setattr(previews, "make_preview", counted)
+    for steps in (4, 8, 8):
+        config = tiny()
+        config.vae.steps = steps
+        train(config=config, data=drawn, workdir=tmp_path / "run", stage="vae")
+    assert made == [1, 2, 3, 4, 6, 8]
+    clips = tmp_path / "run" / "vae" / "clips"
+    assert sorted(path.name for path in clips.iterdir()) == [f"{i}.mp4" for i in (1, 2, 3, 4, 6, 8)]
+
+
+def test_a_trial_leaves_no_clips(workdir):
+    assert not list(workdir.rglob("clips"))
+
+
+def test_the_blstm_is_also_measured_with_other_frames_audio(workdir):
+    lines = (workdir / "blstm" / "log.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    assert first["val_loss"] != first["val_loss_shuffled"] > 0
+    assert all(a < b for a, b in itertools.pairwise(json.loads(line)["step"] for line in lines))
