@@ -13,6 +13,7 @@ import cv2
 import jinja2
 import numpy as np
 
+from lumiere_jax.outputs.measures_table import DRAWN_GOALS, PAPER, STAGES, describe
 from lumiere_jax.outputs.plots import line_plot
 
 METRICS, PAGE = "metrics.json", "index.html"
@@ -20,78 +21,8 @@ SYNTHESISED, REAL = "synthesised.mp4", "real.mp4"
 PICTURES = "pictures"
 TRACK_SECONDS = 20
 Metrics = Mapping[str, Mapping[str, Any]]
+Goals = Mapping[str, tuple[float | None, float | None]]
 
-STAGES = {
-    "vae": ("VAE", "pose figures through their codes and back, against the figures"),
-    "blstm": ("BLSTM", "codes heard in the audio, against the codes of the true figures"),
-    "seqpix2pix": ("SeqPix2Pix", "frames drawn from the true figures, against the real frames"),
-    "video": ("The whole chain", "frames from the audio alone, against the real frames"),
-}
-_PICTURE = {
-    "mse": ("MSE", "0 best, at most 65025", "Mean squared difference of the 8-bit values."),
-    "psnr": ("PSNR, dB", "higher is better", "Mean of each picture's signal-to-noise ratio."),
-    "ssim": ("SSIM", "at most 1, the best", "How alike 11-pixel neighbourhoods are in structure."),
-}
-# Name, range and meaning of each number, by stage; "*" holds for every stage.
-MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
-    "*": _PICTURE,
-    "blstm": {
-        "mse": ("MSE", "0 best", "Mean squared difference of the codes' numbers."),
-        "share_of_variance": (
-            "MSE over variance",
-            "0 best; 1: a guess",
-            "What of the codes' variance is missed; 1 is what their mean alone would score.",
-        ),
-    },
-    "seqpix2pix": {
-        "mean_frame_psnr": (
-            "PSNR of the mean frame, dB",
-            "to be beaten",
-            "The same for one still picture, the mean of the training frames.",
-        ),
-    },
-    "video": {
-        "mouth_correlation": (
-            "Mouth correlation",
-            "−1 to 1, the best",
-            "The mouth's opening seen in the synthesised frames, against the true one.",
-        ),
-        "mouth_lag_frames": (
-            "Mouth lag, frames",
-            "0 best",
-            "The shift at which that correlation peaks; above 0, the picture is late.",
-        ),
-        "gesture_ratio": (
-            "Gesture ratio",
-            "1: as lively; 0: frozen",
-            "Variance of the wrists' speed over that of the real frames, by one detector.",
-        ),
-        "mouth_correlation_real_frames": (
-            "Check: real frames",
-            "−1 to 1, the best",
-            "The mouth's detector on the real frames: what the measure can reach.",
-        ),
-        "mouth_correlation_shuffled_audio": (
-            "Check: shuffled audio",
-            "about 0",
-            "A video from the same audio in another order: the measure does not flatter.",
-        ),
-    },
-}
-# What the drawn lecturer is held to.
-GOALS = {
-    "mouth_correlation": (0.8, None),
-    "mouth_lag_frames": (-1, 1),
-    "gesture_ratio": (0.5, None),
-    "mouth_correlation_real_frames": (0.95, None),
-    "mouth_correlation_shuffled_audio": (None, 0.2),
-}
-# Table 1, Kim and Ganapathi 2019: MSE, PSNR, SSIM on test sets 1 and 2.
-PAPER = (
-    ("SeqPix2Pix", (78.97, 29.25, 0.88), (77.39, 29.35, 0.88)),
-    ("Baseline 1: adversarial only", (114.78, 27.64, 0.91), (116.51, 27.61, 0.91)),
-    ("Baseline 2: and perceptual", (80.68, 29.16, 0.93), (77.06, 29.37, 0.93)),
-)
 SHEETS = (
     (
         "Frames",
@@ -126,7 +57,8 @@ class Sample:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """All that is shown: `losses` are a log's lines by stage; `tracks` are signals over the
-    frames from 0 on ("true", "real", "video": apertures; "left.real", …: heights of wrists)."""
+    frames from 0 on ("true", "real", "video": apertures; "left.real", …: heights of wrists), any
+    of which may be missing; a `drawn` lecturer is held to goals."""
 
     title: str
     metrics: Metrics
@@ -136,39 +68,59 @@ class Report:
     fps: float
     facts: Mapping[str, str]
     config: str
+    drawn: bool = False
 
 
 def write_report(folder: Path, report: Report) -> None:
     """Writes metrics.json, the pictures and index.html beside the videos in `folder`."""
     (folder / METRICS).write_text(json.dumps(report.metrics, indent=1, allow_nan=False) + "\n")
-    template = jinja2.Environment(
+    page = (
+        environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            stages=[
+                {
+                    "title": title,
+                    "text": text,
+                    "rows": _rows(
+                        stage,
+                        report.metrics[stage],
+                        DRAWN_GOALS if report.drawn and stage == "video" else {},
+                    ),
+                }
+                for stage, (title, text) in STAGES.items()
+            ],
+            comparison=_comparison(report.metrics["seqpix2pix"]),
+            sheets=_write_pictures(folder, report.pictures),
+            curves={STAGES[stage][0]: _curves(lines) for stage, lines in report.losses.items()},
+            tracks=_tracks(report),
+            videos=[
+                (SYNTHESISED, "synthesised from the audio")
+                if (folder / SYNTHESISED).exists()
+                else (),
+                (REAL, "real") if (folder / REAL).exists() else (),
+            ],
+        )
+    )
+    (folder / PAGE).write_text(page)
+
+
+def environment() -> jinja2.Environment:
+    """The templates beside this module; what is put into them is text and never markup."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-    ).from_string(Path(__file__).with_name("report.html").read_text())
-    page = template.render(
-        report=report,
-        stages=[
-            {"title": title, "text": text, "rows": _rows(stage, report.metrics[stage])}
-            for stage, (title, text) in STAGES.items()
-        ],
-        comparison=_comparison(report.metrics["seqpix2pix"]),
-        sheets=_write_pictures(folder, report.pictures),
-        curves={STAGES[stage][0]: _curves(lines) for stage, lines in report.losses.items()},
-        tracks=_tracks(report),
-        videos=[
-            (SYNTHESISED, "synthesised from the audio") if (folder / SYNTHESISED).exists() else (),
-            (REAL, "real") if (folder / REAL).exists() else (),
-        ],
     )
-    (folder / PAGE).write_text(page)
 
 
 def text_table(metrics: Metrics) -> str:
     """The metrics as lines of stage, measure and value."""
     lines = [
-        (stage, name, _number(name, value))
+        (stage, name, number(name, value))
         for stage, values in metrics.items()
         for name, value in values.items()
     ]
@@ -179,7 +131,8 @@ def text_table(metrics: Metrics) -> str:
     )
 
 
-def _number(name: str, value: float | int | None) -> str:
+def number(name: str, value: float | int | None) -> str:
+    """A value as it is shown: PSNR with two digits, a dash where it is not known."""
     if value is None:
         return "–"
     if isinstance(value, int):
@@ -188,11 +141,11 @@ def _number(name: str, value: float | int | None) -> str:
     return f"{value:.{digits}f}" if value >= 0.01 or value <= 0 else f"{value:.2g}"
 
 
-def _rows(stage: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rows(stage: str, values: Mapping[str, Any], goals: Goals) -> list[dict[str, Any]]:
     rows = []
     for name, value in values.items():
-        described = MEASURES.get(stage, {}).get(name) or MEASURES["*"][name]
-        low, high = GOALS.get(name, (None, None))
+        title, span, meaning = describe(stage, name)
+        low, high = goals.get(name, (None, None))
         goal = ""
         if low is not None and high is not None:
             goal = f"{low} to {high}".replace("-", "−")
@@ -201,12 +154,13 @@ def _rows(stage: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         met = (
             value is not None and (low is None or value >= low) and (high is None or value <= high)
         )
+        shown = number(name, value).replace("-", "−")
         rows.append(
             {
-                "name": described[0],
-                "value": _number(name, value).replace("-", "−"),
-                "range": described[1],
-                "meaning": described[2],
+                "name": title,
+                "value": shown,
+                "range": span,
+                "meaning": meaning,
                 "goal": goal,
                 "met": met,
             }
@@ -227,8 +181,8 @@ def _write_pictures(folder: Path, samples: list[Sample]) -> list[dict[str, Any]]
     """The sheets, each picture a file of its own."""
     (folder / PICTURES).mkdir(exist_ok=True)
     for i, sample in enumerate(samples):
-        for name, picture in sample.pictures.items():
-            cv2.imwrite(str(folder / _picture(i, name)), picture[..., ::-1])
+        for name, pixels in sample.pictures.items():
+            cv2.imwrite(str(folder / picture(i, name)), pixels[..., ::-1])
     times = [f"{int(s.seconds // 60)}:{s.seconds % 60:04.1f}" for s in samples]
     return [
         {
@@ -236,7 +190,7 @@ def _write_pictures(folder: Path, samples: list[Sample]) -> list[dict[str, Any]]
             "text": text,
             "times": times,
             "rows": [
-                (label, [_picture(i, name) for i in range(len(samples))])
+                (label, [picture(i, name) for i in range(len(samples))])
                 for name, label in names.items()
             ],
         }
@@ -244,7 +198,8 @@ def _write_pictures(folder: Path, samples: list[Sample]) -> list[dict[str, Any]]
     ]
 
 
-def _picture(index: int, name: str) -> str:
+def picture(index: int, name: str) -> str:
+    """A sample's picture, a path in the report."""
     return f"{PICTURES}/{index}-{name}.png"
 
 
@@ -271,35 +226,41 @@ def _tracks(report: Report) -> dict[str, str]:
     tracks = report.tracks
     if not tracks:
         return {}
-    count = min(len(tracks["true"]), int(TRACK_SECONDS * report.fps))
+    count = min(len(tracks["real"]), int(TRACK_SECONDS * report.fps))
     seconds = (np.arange(count) / report.fps).tolist()
 
-    def plot(name: str, ylabel: str, **signals: np.ndarray) -> str:
+    def plot(name: str, ylabel: str, signals: Mapping[str, np.ndarray]) -> str:
         series = {label: (seconds, y[:count].tolist()) for label, y in signals.items()}
         return line_plot(
             series, name=name, xlabel="seconds", ylabel=ylabel, log=False, inches=(9.0, 2.0)
         )
 
-    true = tracks["true"]
+    truth = "true" if "true" in tracks else "real"
+    mouths = {"true": "true", "synthesised": "video", "real": "real"}
     plots = {
-        "Opening of the mouth, measured in the frames and scaled to the true one's size": plot(
+        f"Opening of the mouth, measured in the frames and scaled to the {truth} one's size": plot(
             "opening of the mouth over time",
             "share of the height",
-            true=true,
-            synthesised=_scaled(tracks["video"], true),
-            real=_scaled(tracks["real"], true),
+            {
+                label: _scaled(tracks[name], tracks[truth])
+                for label, name in mouths.items()
+                if name in tracks
+            },
         )
     }
     for side in ("left", "right"):
-        plots[f"Height of the {side} wrist, measured in the frames"] = plot(
-            f"height of the {side} wrist over time",
-            "share of the height",
-            real=tracks[f"{side}.real"],
-            synthesised=tracks[f"{side}.video"],
-        )
+        if f"{side}.real" in tracks:
+            plots[f"Height of the {side} wrist, measured in the frames"] = plot(
+                f"height of the {side} wrist over time",
+                "share of the height",
+                {"real": tracks[f"{side}.real"], "synthesised": tracks[f"{side}.video"]},
+            )
     return plots
 
 
 def _scaled(signal: np.ndarray, like: np.ndarray) -> np.ndarray:
     """A signal with the mean and the spread of another: correlation looks at neither."""
-    return (signal - signal.mean()) / max(signal.std(), 1e-9) * like.std() + like.mean()
+    known, wanted = signal[np.isfinite(signal)], like[np.isfinite(like)]
+    if not len(known) or not len(wanted):
+        return signal
+    return (signal - known.mean()) / max(known.std(), 1e-9) * wanted.std() + wanted.mean()

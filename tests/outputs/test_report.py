@@ -40,6 +40,7 @@ def report():
         fps=30.0,
         facts={"Lecturer": "<script>alert('Ada & Co')</script>", "Measured": "3 frames"},
         config="{}",
+        drawn=True,
     )
 
 
