@@ -6,6 +6,8 @@ number per picture comes back. The paper's PSNR is the mean of these per-frame v
 not the PSNR of the mean MSE.
 """
 
+from typing import Any
+
 import cv2
 import jax
 import jax.numpy as jnp
@@ -98,7 +100,8 @@ def sharpness(picture: Picture) -> float:
     """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     edges = _edges(grey)
-    down, right = (slope[1:-1, 1:-1] for slope in np.gradient(grey))
+    slopes: Any = np.gradient(grey)
+    down, right = (slope[1:-1, 1:-1] for slope in slopes)
     # Gradients of up to 22.5 degrees from the row.
     vertical = np.abs(down) <= np.tan(np.pi / 8) * np.abs(right)
     widths = np.where(right >= 0, _rising_widths(grey), _rising_widths(-grey))

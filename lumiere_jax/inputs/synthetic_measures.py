@@ -9,10 +9,7 @@ Frames are uint8 (time, size, size, 3).
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumiere_jax.metrics import peak_lag, pearson
-
 Frames = UInt8[np.ndarray, "time rows cols 3"]
-MAX_LAG = 10
 _SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4
 
 
@@ -64,14 +61,6 @@ def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
                 band = band * near if (band * near).sum() > 0.5 * total else band
             wrists[t, hand] = place
     return wrists
-
-
-def mouth_correlation(
-    measured: Float[np.ndarray, " time"], true: Float[np.ndarray, " time"]
-) -> tuple[float, int]:
-    """The correlation of two apertures at zero lag, and the lag in frames at which it peaks;
-    a positive lag means that the picture is late."""
-    return pearson(measured, true), peak_lag(measured, true, MAX_LAG)[0]
 
 
 def wrist_speeds(wrists: Float[np.ndarray, "time 2 2"]) -> Float[np.ndarray, "times 2"]:

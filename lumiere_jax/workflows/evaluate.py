@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,15 @@ from lumiere_jax.audio.features import RATE, frame_start, normalise
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import consent_id
+from lumiere_jax.inputs.face_measures import open_finder
 from lumiere_jax.inputs.lectures import SPLITS, Dataset, Segment, open_dataset
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet import stages
-from lumiere_jax.workflows import measures
+from lumiere_jax.workflows import measures, summaries
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.infer import Model, load_model
-from lumiere_jax.workflows.measures import Values
+from lumiere_jax.workflows.measures import Finders, Values
 from lumiere_jax.workflows.workdir import Run, read_run
 
 COLUMNS = 8
@@ -44,10 +47,11 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
     with built_aside(out, report.METRICS) as folder:
         model = load_model(workdir)
         drawn = dataset.drawn_seed is not None
-        pictures, parts = _measure(model, dataset, split, folder)
-        metrics: dict[str, dict[str, Any]] = measures.summary(parts)
+        with _finders(drawn) as finders:
+            pictures, parts = _measure(model, dataset, split, folder, finders)
+        metrics: dict[str, dict[str, Any]] = summaries.summarise(parts)
         if drawn:
-            metrics["video"] |= measures.known_answer(parts)
+            metrics["video"] |= summaries.known_answer(parts)
         report.write_report(
             folder,
             report.Report(
@@ -55,10 +59,11 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
                 metrics=metrics,
                 pictures=pictures,
                 losses={name: _losses(workdir / name) for name in stages(run.config, run.size)},
-                tracks=_tracks(parts[0]) if drawn else {},
+                tracks=_tracks(parts[0]),
                 fps=float(dataset.fps),
                 facts=_facts(model, dataset, split),
                 config=json.dumps(asdict(run.config), indent=1),
+                drawn=drawn,
             ),
         )
     return metrics
@@ -81,8 +86,25 @@ def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
         )
 
 
+@contextmanager
+def _finders(drawn: bool) -> Iterator[Finders]:
+    """One for each kind of frames, since an estimator follows one video.
+
+    None for the drawn lecturer, whose mouth has a detector and a truth of its own, and, with a line
+    that says so, where the estimator cannot start.
+    """
+    with ExitStack() as stack:
+        finders = None
+        if not drawn:
+            try:
+                finders = {name: stack.enter_context(open_finder()) for name in measures.FRAMES}
+            except UserError as error:
+                print(f"The mouth's motion is not measured. {error}", file=sys.stderr)
+        yield finders
+
+
 def _measure(
-    model: Model, dataset: Dataset, split: str, folder: Path
+    model: Model, dataset: Dataset, split: str, folder: Path, finders: Finders
 ) -> tuple[list[report.Sample], list[Values]]:
     """Samples of pictures and each segment's measured values; writes the videos on the way."""
     run, variables = model.run, model.variables
@@ -94,7 +116,10 @@ def _measure(
     parts: list[Values] = []
 
     def followed(segment: Segment, rows: np.ndarray, kept: list[Values]) -> Iterator[np.ndarray]:
-        for chunk in measures.follow(run, variables, records, segment, rows, mean, drawn):
+        chunks = measures.follow(
+            run, variables, records, segment, rows, mean, drawn=drawn, finders=finders
+        )
+        for chunk in chunks:
             kept.append(chunk.values)
             for i, frame in enumerate(chunk.pictures["spoken"]):
                 if chunk.first + i in chosen:
@@ -175,10 +200,15 @@ def _losses(stage: Path) -> list[dict[str, Any]]:
 
 def _tracks(values: Values) -> dict[str, np.ndarray]:
     """What the report draws over time: apertures, and heights of the wrists (upwards)."""
-    tracks = {name: values[f"aperture.{name}"] for name in ("true", "real", "video")}
+    tracks = {
+        name: values[f"aperture.{name}"]
+        for name in ("true", "real", "video")
+        if f"aperture.{name}" in values
+    }
     for name in ("real", "video"):
-        for hand, side in enumerate(("left", "right")):
-            tracks[f"{side}.{name}"] = 1 - values[f"wrists.{name}"][:, hand, 1]
+        if f"wrists.{name}" in values:
+            for hand, side in enumerate(("left", "right")):
+                tracks[f"{side}.{name}"] = 1 - values[f"wrists.{name}"][:, hand, 1]
     return tracks
 
 

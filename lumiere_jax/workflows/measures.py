@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +13,10 @@ from lumiere_jax import metrics
 from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.inputs import archive, synthetic_measures
+from lumiere_jax.inputs import archive, face_measures, synthetic_measures
+from lumiere_jax.inputs.face_measures import Find
 from lumiere_jax.inputs.lectures import Segment
+from lumiere_jax.parts import part_mask
 from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
@@ -22,12 +24,13 @@ from lumiere_jax.systems.lumierenet.vae import encode, reconstruct
 from lumiere_jax.workflows.workdir import Run
 
 BATCH = 8
-# Equal pictures are infinitely close, which neither a mean nor JSON can say.
-MOST_PSNR = 100.0
-# The fewest frames of which a mouth's lag can be told.
-FEWEST = synthetic_measures.MAX_LAG + 2
+
+# The stages whose frames are judged beside the real ones, and all frames that there are.
+JUDGED = ("seqpix2pix", "video")
+FRAMES = ("real", *JUDGED)
 
 Values = dict[str, np.ndarray]
+Finders = Mapping[str, Find] | None
 
 
 class Chunk(NamedTuple):
@@ -56,8 +59,66 @@ def _distances(made: Any, true: Any) -> dict[str, jax.Array]:
 
 
 @jax.jit
-def _psnr(y: Any, still: Any) -> jax.Array:
-    return metrics.psnr(y, jnp.broadcast_to(still, y.shape))
+def _distances_of_parts(made: Any, true: Any, keypoints: Any) -> dict[str, jax.Array]:
+    values = _distances(made, true)
+    for part in ("face", "mouth", "hands"):
+        mask = part_mask(keypoints, made.shape[1], part)
+        values[f"{part}_psnr"] = metrics.masked_psnr(made, true, mask)
+    return values
+
+
+@jax.jit
+def _psnr(y: Any, still: Any) -> dict[str, jax.Array]:
+    return {"mean_frame_psnr": metrics.psnr(y, jnp.broadcast_to(still, y.shape))}
+
+
+def _batched(f: Callable[..., Any], *arrays: np.ndarray) -> Values:
+    """Values, by name, of any number of rows, a whole batch at a time: all is compiled once."""
+    rows, blocks = len(arrays[0]), []
+    for start in range(0, rows, BATCH):
+        own = [x[start : start + BATCH] for x in arrays]
+        full = [np.concatenate([x, np.repeat(x[-1:], BATCH - len(x), 0)]) for x in own]
+        blocks.append({name: np.asarray(value) for name, value in f(*full).items()})
+    return {name: np.concatenate([b[name] for b in blocks])[:rows] for name in blocks[0]}
+
+
+def compare(
+    made: np.ndarray,
+    true: np.ndarray,
+    keypoints: np.ndarray,
+    before: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Values:
+    """What each of some neighbouring frames is beside the real one, by the measure's name.
+
+    Frames are (n, size, size, 3) uint8, `keypoints` (n, 137, 3) those of the real ones; `before`
+    is the made and the true frame that come before the first, where there are such. NaN: the
+    PSNR of a part that is not seen, and the flicker of a first frame.
+    """
+    values = _batched(_distances_of_parts, made, true, keypoints)
+    if before is None:
+        values["flicker"] = np.append(np.nan, metrics.flicker(made, true))
+    else:
+        pair = (np.insert(x, 0, last, 0) for x, last in zip((made, true), before, strict=True))
+        values["flicker"] = metrics.flicker(*pair)
+    values["sharpness"] = np.array([metrics.sharpness(frame) for frame in made])
+    values["real_sharpness"] = np.array([metrics.sharpness(frame) for frame in true])
+    return values
+
+
+def compare_mouths(made: np.ndarray, true: np.ndarray, size: int) -> Values:
+    """How far the lips of made frames are from those of the true ones, from keypoints (n, 137, 3)
+    that were found in both; NaN where one of the two has no face."""
+    lips, true_lips = (face_measures.mouth_points(keypoints, size) for keypoints in (made, true))
+    distance = metrics.landmark_distance(lips, true_lips)
+    width = np.linalg.norm(true_lips[:, 6] - true_lips[:, 0], axis=-1)
+    return {
+        "mouth_landmark_distance": distance,
+        "relative_mouth_landmark_distance": distance / width,
+    }
+
+
+def _named(stage: str, values: Values) -> Values:
+    return {f"{stage}.{name}": value for name, value in values.items()}
 
 
 def follow(
@@ -68,13 +129,15 @@ def follow(
     rows: np.ndarray,
     mean_frame: np.ndarray,
     drawn: bool,
+    finders: Finders,
 ) -> Iterator[Chunk]:
     """A segment's frames through every stage and, from its normalised features `rows` alone,
     through the whole chain.
 
-    Values are named by stage and measure, "seqpix2pix.psnr"; for the `drawn` lecturer there are
+    Values are named by stage and measure, "seqpix2pix.psnr". For the `drawn` lecturer there are
     also the apertures and wrists of `synthetic_measures`, by the same detector for real and
-    synthesised frames, and the true apertures.
+    synthesised frames, and the true apertures. Where there are `finders`, one for each of `FRAMES`,
+    there are the apertures and distances of the mouths that they find.
     """
     c = run.config
     models = (
@@ -84,6 +147,7 @@ def follow(
     )
     spoken = synthesise(c, run.size, variables, [rows])
     windows = stream_windows([rows], c.blstm.window, c.blstm.delay)
+    before: dict[str, np.ndarray] = {}
     for start in range(0, segment.frames, BATCH):
         n = min(BATCH, segment.frames - start)
         first = segment.offset + start
@@ -91,40 +155,53 @@ def follow(
         w, y = (np.stack([archive.decode(r[name]) for r in known]) for name in ("figure", "frame"))
         a = np.stack(list(itertools.islice(windows, n)))
         said = list(itertools.islice(spoken, n))
-        y_said = np.stack([s.frame for s in said])
-        made = {k: np.asarray(v) for k, v in _stages(models, variables, _full(w), _full(a)).items()}
-        pairs = {
-            "vae": (made["reconstruction"], w),
-            "seqpix2pix": (made["rendered"], y),
-            "video": (y_said, y),
+        made = _batched(functools.partial(_stages, models, variables), w, a)
+        frames = {
+            "real": y,
+            "seqpix2pix": made["rendered"],
+            "video": np.stack([s.frame for s in said]),
         }
-        values = {
-            f"{stage}.{name}": np.asarray(value)[:n]
-            for stage, (x, true) in pairs.items()
-            for name, value in _distances(_full(x), _full(true)).items()
-        }
-        z = made["z"][:n]
-        values["mean_frame.psnr"] = np.asarray(_psnr(_full(y), mean_frame))[:n]
-        values |= {"z": z, "blstm.mse": ((made["heard"][:n] - z) ** 2).mean(1)}
+        keypoints = np.stack([r["keypoints"] for r in known])
+        values = {"z": made["z"], "blstm.mse": ((made["heard"] - made["z"]) ** 2).mean(1)}
+        values |= _named("vae", _batched(_distances, made["reconstruction"], w))
+        for stage in JUDGED:
+            last = (before[stage], before["real"]) if before else None
+            values |= _named(stage, compare(frames[stage], y, keypoints, last))
+        values |= _named("seqpix2pix", _batched(functools.partial(_psnr, still=mean_frame), y))
         if drawn:
+            values |= _drawn_motion(frames)
             values["aperture.true"] = np.array([r["aperture"] for r in known], np.float64)
-            for name, frames in (("real", y), ("video", y_said)):
-                values[f"aperture.{name}"] = synthetic_measures.measure_aperture(frames)
-                values[f"wrists.{name}"] = synthetic_measures.measure_wrists(frames)
+        elif finders:
+            values |= _found_mouths(frames, finders)
+            values["aperture.footage"] = face_measures.aperture(keypoints)
+        before = {name: stack[-1] for name, stack in frames.items()}
         pictures = {
             "figure": w,
-            "reconstruction": made["reconstruction"][:n],
+            "reconstruction": made["reconstruction"],
             "spoken_figure": np.stack([s.figure for s in said]),
-            "rendered": made["rendered"][:n],
-            "spoken": y_said,
+            "rendered": made["rendered"],
+            "spoken": frames["video"],
             "frame": y,
         }
         yield Chunk(first, pictures, values)
 
 
-def _full(x: np.ndarray) -> np.ndarray:
-    """Filled up to a whole batch, so that everything is compiled once."""
-    return np.concatenate([x, np.repeat(x[-1:], BATCH - len(x), 0)]) if len(x) < BATCH else x
+def _drawn_motion(frames: dict[str, np.ndarray]) -> Values:
+    values = {}
+    for name in FRAMES:
+        values[f"aperture.{name}"] = synthetic_measures.measure_aperture(frames[name])
+    for name in ("real", "video"):
+        values[f"wrists.{name}"] = synthetic_measures.measure_wrists(frames[name])
+    return values
+
+
+def _found_mouths(frames: dict[str, np.ndarray], finders: Mapping[str, Find]) -> Values:
+    found = {name: finders[name](frames[name]) for name in FRAMES}
+    values = {f"aperture.{name}": face_measures.aperture(points) for name, points in found.items()}
+    for stage in JUDGED:
+        size = frames[stage].shape[1]
+        values |= _named(stage, compare_mouths(found[stage], found["real"], size))
+    return values
 
 
 def mishear(run: Run, variables: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -143,51 +220,3 @@ def shuffled(rows: np.ndarray, block: int) -> np.ndarray:
     source = np.empty_like(order)
     source[order] = np.roll(order, 1)
     return np.concatenate([blocks[i] for i in source])
-
-
-def summary(parts: list[Values]) -> dict[str, dict[str, float]]:
-    """Means over all frames of all segments, by stage and measure."""
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def mean(name: str) -> float:
-        return float(np.minimum(joined[name], MOST_PSNR if "psnr" in name else np.inf).mean())
-
-    result = {
-        stage: {name: mean(f"{stage}.{name}") for name in ("mse", "psnr", "ssim")}
-        for stage in ("vae", "seqpix2pix", "video")
-    }
-    result["seqpix2pix"]["mean_frame_psnr"] = mean("mean_frame.psnr")
-    error, variance = mean("blstm.mse"), float(joined["z"].var(0).mean())
-    result["blstm"] = {"mse": error, "share_of_variance": error / max(variance, 1e-12)}
-    return {stage: result[stage] for stage in ("vae", "blstm", "seqpix2pix", "video")}
-
-
-def known_answer(parts: list[Values]) -> dict[str, float | int | None]:
-    """How the mouth and the wrists of the drawn lecturer follow the truth.
-
-    Each segment is measured by itself; means over segments by their frames, for the lag the
-    longest's. None where no segment is long enough. The truth of the mouth is the drawn aperture,
-    that of the wrists the same detector's on the real frames.
-    """
-    long = [part for part in parts if len(part["aperture.true"]) >= FEWEST]
-    frames = [len(part["aperture.true"]) for part in long]
-
-    def mean(measure: Any) -> float | None:
-        return float(np.average([measure(p) for p in long], weights=frames)) if long else None
-
-    def correlation(name: str) -> float | None:
-        return mean(lambda p: metrics.pearson(p[f"aperture.{name}"], p["aperture.true"]))
-
-    longest: Any = max(long, key=lambda p: len(p["aperture.true"]), default=None)
-    return {
-        "mouth_correlation": correlation("video"),
-        "mouth_lag_frames": longest
-        and synthetic_measures.mouth_correlation(
-            longest["aperture.video"], longest["aperture.true"]
-        )[1],
-        "gesture_ratio": mean(
-            lambda p: synthetic_measures.gesture_ratio(p["wrists.video"], p["wrists.real"])
-        ),
-        "mouth_correlation_real_frames": correlation("real"),
-        "mouth_correlation_shuffled_audio": correlation("shuffled"),
-    }

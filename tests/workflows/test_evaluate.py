@@ -7,8 +7,8 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset, write_description
-from lumiere_jax.workflows import measures
-from lumiere_jax.workflows.evaluate import evaluate
+from lumiere_jax.workflows import measures, summaries
+from lumiere_jax.workflows.evaluate import _finders, evaluate
 from lumiere_jax.workflows.folders import built_aside
 
 
@@ -77,20 +77,20 @@ def part(frames, **values):
         for stage in ("vae", "seqpix2pix", "video")
         for name in ("mse", "psnr", "ssim")
     }
-    basic = {"mean_frame.psnr": np.full(frames, 20.0), "blstm.mse": np.ones(frames)}
-    return {**pictures, **basic, "z": np.zeros((frames, 2)), **values}
+    basic = {"blstm.mse": np.ones(frames), "z": np.zeros((frames, 2))}
+    return {**pictures, **basic, **values}
 
 
 def test_summary_is_the_mean_over_frames_and_finite_for_equal_pictures():
     long = part(30, **{"vae.psnr": np.full(30, 20.0)})
     short = part(10, **{"vae.psnr": np.full(10, np.inf)})
-    assert measures.summary([long, short])["vae"]["psnr"] == pytest.approx(40.0)
+    assert summaries.summarise([long, short])["vae"]["psnr"] == pytest.approx(40.0)
 
 
 def test_always_saying_the_mean_code_misses_all_of_the_variance():
     z = np.random.default_rng(0).normal(3, [1, 5], (50, 2))
     error = ((z - z.mean(0)) ** 2).mean(1)
-    assert measures.summary([part(50, z=z, **{"blstm.mse": error})])["blstm"] == {
+    assert summaries.summarise([part(50, z=z, **{"blstm.mse": error})])["blstm"] == {
         "mse": pytest.approx(error.mean()),
         "share_of_variance": pytest.approx(1.0),
     }
@@ -111,9 +111,14 @@ def drawn_part(frames, late=0, sign=1.0, seed=0):
     }
 
 
+def apertures(parts, name="video"):
+    return [(part[f"aperture.{name}"], part["aperture.true"]) for part in parts]
+
+
 def test_known_answer_finds_correlation_lag_and_liveliness():
-    found = measures.known_answer([drawn_part(300, late=2)])
-    assert found["mouth_lag_frames"] == 2
+    parts = [drawn_part(300, late=2)]
+    assert summaries.mouth_motion(apertures(parts))["mouth_lag_frames"] == 2
+    found = summaries.known_answer(parts)
     assert found["mouth_correlation_real_frames"] == pytest.approx(1)
     assert abs(found["mouth_correlation_shuffled_audio"]) < 0.3
     assert found["gesture_ratio"] == pytest.approx(0.25)
@@ -121,10 +126,89 @@ def test_known_answer_finds_correlation_lag_and_liveliness():
 
 def test_known_answer_weighs_segments_by_frames_and_leaves_out_the_shortest():
     parts = [drawn_part(300), drawn_part(100, sign=-1.0, seed=1), drawn_part(5, seed=2)]
-    found = measures.known_answer(parts)
-    assert found["mouth_correlation"] == pytest.approx(0.5)
-    assert found["mouth_lag_frames"] == 0
-    assert set(measures.known_answer(parts[2:]).values()) == {None}
+    assert summaries.mouth_motion(apertures(parts)) == {
+        "mouth_correlation": pytest.approx(0.5),
+        "mouth_lag_frames": 0,
+    }
+    short = summaries.mouth_motion(apertures(parts[2:])) | summaries.known_answer(parts[2:])
+    assert set(short.values()) == {None}
+
+
+def test_a_mouth_that_is_found_in_half_of_the_frames_is_judged_by_them_and_in_fewer_not():
+    true = drawn_part(300)["aperture.true"]
+    seen = np.arange(300) < 150
+    made = np.where(seen, 2 * true, np.nan)
+    assert summaries.mouth_motion([(made, true)]) == {
+        "mouth_correlation": pytest.approx(1),
+        "mouth_lag_frames": 0,
+    }
+    made[0] = np.nan
+    assert set(summaries.mouth_motion([(made, true)]).values()) == {None}
+    distances = {"mouth_landmark_distance": np.where(seen, 3.0, np.nan)}
+    assert summaries.averages(distances) == {"mouth_landmark_distance": 3.0, "face_found": 0.5}
+    distances["mouth_landmark_distance"][0] = np.nan
+    assert summaries.averages(distances)["mouth_landmark_distance"] is None
+
+
+def test_frames_without_a_measure_are_left_out_and_without_any_it_is_none():
+    values = {"hands_psnr": np.array([np.nan, 20, 30]), "face_psnr": np.full(3, np.nan)}
+    assert summaries.averages(values) == {"hands_psnr": 25.0, "face_psnr": None}
+
+
+def frames_and_keypoints(n):
+    generator = np.random.default_rng(0)
+    true = generator.integers(0, 256, (n, 64, 64, 3), dtype=np.uint8)
+    made = np.clip(true + generator.normal(0, 9, true.shape), 0, 255).astype(np.uint8)
+    keypoints = np.zeros((n, 137, 3), np.float32)
+    keypoints[:, 25:95] = generator.uniform(0.4, 0.6, (n, 70, 3))
+    keypoints[:, 25:95, 2] = 1
+    return made, true, keypoints
+
+
+def test_frames_are_compared_alike_in_one_piece_and_in_many():
+    """Also where a piece is longer than a batch, and where it is a single frame."""
+    made, true, keypoints = frames_and_keypoints(19)
+    whole = measures.compare(made, true, keypoints)
+    pieces, before = [], None
+    for piece in (slice(0, 11), slice(11, 12), slice(12, 19)):
+        pieces.append(measures.compare(made[piece], true[piece], keypoints[piece], before))
+        before = made[piece][-1], true[piece][-1]
+    for name, values in whole.items():
+        joined = np.concatenate([piece[name] for piece in pieces])
+        np.testing.assert_allclose(joined, values, rtol=1e-5, err_msg=name)
+    assert np.isfinite(whole["mouth_psnr"]).all() and np.isnan(whole["hands_psnr"]).all()
+    assert np.isnan(whole["flicker"]).nonzero()[0].tolist() == [0]
+    assert (whole["sharpness"] != whole["real_sharpness"]).any()
+
+
+def test_the_mouths_distance_is_in_pixels_and_beside_it_in_widths():
+    _, _, true = frames_and_keypoints(2)
+    made = true.copy()
+    made[0, 73:93, :2] += 0.1  # elsewhere, but the same
+    lips = made[1, 73:93, :2]
+    lips[:] = lips.mean(0) + 2 * (lips - lips.mean(0))
+    radius = np.linalg.norm(true[1, 73:93, :2] - true[1, 73:93, :2].mean(0), axis=1).mean()
+    width = np.linalg.norm(true[1, 79, :2] - true[1, 73, :2])
+    found = measures.compare_mouths(made, true, 200)
+    np.testing.assert_allclose(
+        found["mouth_landmark_distance"], [0, 200 * radius], rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        found["relative_mouth_landmark_distance"][1], radius / width, rtol=1e-4
+    )
+
+
+def test_without_the_pose_program_a_line_says_so_and_the_rest_is_measured(monkeypatch, capsys):
+    def refuses():
+        raise UserError("holistic.py cannot start.")
+
+    monkeypatch.setattr("lumiere_jax.workflows.evaluate.open_finder", refuses)
+    with _finders(drawn=False) as finders:
+        assert finders is None
+    assert "mouth's motion is not measured. holistic.py cannot" in capsys.readouterr().err
+    with _finders(drawn=True) as finders:
+        assert finders is None
+    assert not capsys.readouterr().err
 
 
 def test_an_old_report_stays_until_the_new_one_is_whole(tmp_path):

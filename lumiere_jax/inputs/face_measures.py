@@ -1,0 +1,69 @@
+"""What can be measured of a mouth in any pictures, by landmarks that the pose estimator finds.
+
+In real and in synthesised frames alike, whatever the footage's figures come from. Frames are
+uint8 (time, size, size, 3); a frame in which no face is found is NaN.
+"""
+
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from lumiere_jax.inputs.poses.mediapipe import SIDE, read_landmarks
+from lumiere_jax.parts import PARTS
+from lumiere_jax.shapes import Keypoints, Picture
+
+Frames = UInt8[np.ndarray, "time rows cols 3"]
+Find = Callable[[Frames], Float[np.ndarray, "time 137 3"]]
+_FACE = PARTS["face"][0][0]
+_MOUTH = slice(*PARTS["mouth"][0][:2])
+
+
+@contextmanager
+def open_finder() -> Iterator[Find]:
+    """A function that gives the keypoints of frames; what it is called with is one video, in
+    order and in pieces.
+
+    Raises:
+      UserError: MediaPipe's program cannot start.
+    """
+    pictures: queue.SimpleQueue = queue.SimpleQueue()
+
+    def arriving() -> Iterator[Picture]:
+        while (picture := pictures.get()) is not None:
+            yield picture
+
+    landmarks: Any = read_landmarks(arriving(), 8)
+    with closing(landmarks) as found:
+
+        def find(frames: Frames) -> Float[np.ndarray, "time 137 3"]:
+            for frame in frames:
+                pictures.put(cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+            return np.stack([next(found)[0] for _ in frames])
+
+        try:
+            find(np.zeros((1, 8, 8, 3), np.uint8))
+            yield find
+        finally:
+            pictures.put(None)
+
+
+def mouth_points(keypoints: Keypoints, size: int) -> Float[np.ndarray, "time 20 2"]:
+    """The outer and the inner lips (points 48 to 67 of the 68) in pixels of frames of `size`."""
+    points = np.array(keypoints[:, _MOUTH], np.float64)
+    points[points[:, :, 2] <= 0] = np.nan
+    return size * points[..., :2]
+
+
+def aperture(keypoints: Keypoints) -> Float[np.ndarray, " time"]:
+    """The mouth's opening: the mean distance of three pairs of inner lip points (61 to 63 and 67 to
+    65) over the face's height, from between the eyes (27) to the chin (8)."""
+    face = np.array(keypoints[:, _FACE : _FACE + 68], np.float64)
+    face[face[:, :, 2] <= 0] = np.nan
+    xy = face[..., :2]
+    opening = np.linalg.norm(xy[:, [61, 62, 63]] - xy[:, [67, 66, 65]], axis=-1).mean(1)
+    return opening / np.linalg.norm(xy[:, 8] - xy[:, 27], axis=-1)

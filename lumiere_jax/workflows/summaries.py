@@ -1,0 +1,89 @@
+"""The values of frames, as `measures` gives them, to the numbers of a report."""
+
+import numpy as np
+
+from lumiere_jax import metrics
+from lumiere_jax.inputs import synthetic_measures
+from lumiere_jax.workflows.measures import JUDGED, Values
+
+# Equal pictures are infinitely close, which neither a mean nor JSON can say.
+MOST_PSNR = 100.0
+MAX_LAG = 10
+# The fewest frames of which a mouth's lag can be told.
+FEWEST = MAX_LAG + 2
+
+
+def summarise(parts: list[Values]) -> dict[str, dict[str, float | int | None]]:
+    """Numbers, by stage and measure, of all frames of all segments; `parts` are one each."""
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    result: dict[str, dict[str, float | int | None]] = {}
+    for stage in ("vae", "blstm", *JUDGED):
+        own = {name: x for name, x in joined.items() if name.startswith(f"{stage}.")}
+        result[stage] = {**averages({name.split(".", 1)[1]: x for name, x in own.items()})}
+        if f"aperture.{stage}" in joined:
+            truth = "true" if "aperture.true" in joined else "real"
+            result[stage] |= mouth_motion(_apertures(parts, stage, truth))
+    variance = float(joined["z"].var(0).mean())
+    result["blstm"]["share_of_variance"] = float(joined["blstm.mse"].mean()) / max(variance, 1e-12)
+    if "aperture.footage" in joined:
+        reached = mouth_motion(_apertures(parts, "real", "footage"))["mouth_correlation"]
+        result["video"]["mouth_correlation_real_frames"] = reached
+    return result
+
+
+def averages(values: Values) -> dict[str, float | None]:
+    """Means over the frames in which each measure is not NaN; None where there are none.
+
+    Distances of landmarks are None where fewer than half of the frames have them; `face_found`
+    is the share that has.
+    """
+    result: dict[str, float | None] = {}
+    for name, x in values.items():
+        known = x[~np.isnan(x)]
+        known = np.minimum(known, MOST_PSNR) if "psnr" in name else known
+        enough = 2 * len(known) >= len(x) if name.endswith("landmark_distance") else len(known) > 0
+        result[name] = float(known.mean()) if enough else None
+        if name == "mouth_landmark_distance":
+            result["face_found"] = len(known) / len(x)
+    return result
+
+
+def _apertures(parts: list[Values], name: str, truth: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(part[f"aperture.{name}"], part[f"aperture.{truth}"]) for part in parts]
+
+
+def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float | int | None]:
+    """How a mouth moves with the true one, from the measured and the true aperture of each segment.
+
+    The correlation is the mean over segments by their frames, the lag that of the longest; frames
+    in which an aperture is NaN do not count. None where no segment is long enough, or fewer than
+    half of all frames count.
+    """
+    counts = [int((np.isfinite(a) & np.isfinite(b)).sum()) for a, b in apertures]
+    long = [(count, pair) for count, pair in zip(counts, apertures, strict=True) if count >= FEWEST]
+    if not long or 2 * sum(counts) < sum(len(a) for a, _ in apertures):
+        return {"mouth_correlation": None, "mouth_lag_frames": None}
+    correlations = [metrics.pearson(*pair) for _, pair in long]
+    longest = max(long, key=lambda one: one[0])[1]
+    return {
+        "mouth_correlation": float(np.average(correlations, weights=[n for n, _ in long])),
+        "mouth_lag_frames": metrics.peak_lag(*longest, MAX_LAG)[0],
+    }
+
+
+def known_answer(parts: list[Values]) -> dict[str, float | int | None]:
+    """How lively the drawn lecturer's wrists are, and two checks of the mouth's detector.
+
+    Means over segments by their frames; None where no segment is long enough. The truth of the
+    wrists is the same detector's on the real frames.
+    """
+    long = [part for part in parts if len(part["wrists.real"]) >= FEWEST]
+    ratios = [synthetic_measures.gesture_ratio(p["wrists.video"], p["wrists.real"]) for p in long]
+    frames = [len(part["wrists.real"]) for part in long]
+    checks = {
+        f"mouth_correlation_{check}": mouth_motion(_apertures(parts, name, "true"))[
+            "mouth_correlation"
+        ]
+        for check, name in (("real_frames", "real"), ("shuffled_audio", "shuffled"))
+    }
+    return {"gesture_ratio": float(np.average(ratios, weights=frames)) if long else None, **checks}
