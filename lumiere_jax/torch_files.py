@@ -1,0 +1,179 @@
+"""Files of `torch.save`, without torch and without running what their pickles ask for.
+
+A pickle can call anything. This unpickler admits only what tensors need, and they stay unread
+until they are wanted. Both layouts are read: the zip archive, and the older sequence of pickles.
+"""
+
+import io
+import pickle
+import pickletools
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_STORAGES = {
+    **{"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"},
+    **{"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2"},
+    **{"CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?"},
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor in a file: the storage's key, type and length, and the view of it."""
+
+    key: str
+    dtype: str
+    count: int
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def no_others(module: str, name: str) -> Any:
+    """For a file that holds tensors and containers alone."""
+    raise ValueError(f"it wants {module}.{name}, which no tensor needs: save state_dict()")
+
+
+class _Unpickler(pickle.Unpickler):
+    # Everything handed out is immutable or made for this file, so that a file cannot leave
+    # anything behind in this process.
+    def __init__(self, stream: io.BufferedIOBase, others: Callable[[str, str], Any]):
+        super().__init__(stream)
+        self.dtypes: dict[str, str] = {}
+        self.others = others
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
+            return lambda *arguments: _tensor(*arguments)
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
+        if (module, name) == ("torch.nn.parameter", "Parameter"):
+            # As PyTorch wrote parameters until 2017: an object whose state begins with the tensor.
+            return type(name, (), {"__setstate__": _set_data})
+        if (module, name) == ("collections", "OrderedDict"):
+            return type(name, (dict,), {})  # a state_dict() bears its metadata as an attribute
+        if (module, name) == ("torch", "Size"):
+            return tuple
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        return self.others(module, name)
+
+    def persistent_load(self, pid: Any) -> tuple[str, str, int, int]:
+        kind, dtype, key, _, count, *view = pid
+        if kind != "storage" or dtype not in _STORAGES.values() or not isinstance(count, int):
+            raise ValueError("a tensor's storage is of an unknown kind")
+        self.dtypes[str(key)] = dtype
+        first = view[0][1] if view and view[0] else 0  # a storage may be a part of another
+        return str(key), dtype, count, first
+
+
+def _set_data(parameter: Any, state: tuple) -> None:
+    parameter.data = state[0]
+
+
+def _tensor(storage, offset, shape, stride, *_) -> Tensor:
+    key, dtype, count, first = storage
+    numbers = [first, offset, *shape, *stride]
+    if len(shape) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError("a tensor's shape is wrong")
+    last = first + offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+    size = int(np.prod(shape, dtype=object)) if shape else 1
+    if size and (last >= count or size > count):
+        raise ValueError("a tensor reaches beyond its storage")
+    return Tensor(key, dtype, count, first + offset, tuple(shape), tuple(stride))
+
+
+def _load(stream: Any, others: Callable = no_others) -> tuple[Any, dict[str, str]]:
+    """One pickle, and the types of its storages. The unpickler reserves memory up to the highest
+    number in the memo, so that is looked at first."""
+    start = stream.tell()
+    for code, argument, position in pickletools.genops(stream):
+        named = argument if code.name in ("PUT", "LONG_BINPUT") else 0
+        if isinstance(named, int) and named > (position or 0) - start:
+            raise ValueError("its memo is out of range")
+    stream.seek(start)
+    unpickler = _Unpickler(stream, others)
+    return unpickler.load(), unpickler.dtypes
+
+
+def _read(path: Path, places: dict[str, tuple[int, int]], tensor: Tensor) -> np.ndarray:
+    """The tensor's numbers; places holds each storage's offset and length in bytes."""
+    start, length = places[tensor.key]
+    dtype = np.dtype(tensor.dtype)
+    if length != tensor.count * dtype.itemsize:
+        raise ValueError("a storage has another length than its tensor says")
+    flat = np.fromfile(path, dtype, tensor.count, offset=start)
+    if len(flat) < tensor.count:
+        raise ValueError("a storage is cut off")
+    strides = [step * dtype.itemsize for step in tensor.stride]
+    view = np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides)
+    return view.copy()
+
+
+def _zip_places(file: io.BufferedIOBase, archive: zipfile.ZipFile, folder: str) -> dict:
+    places = {}
+    prefix = f"{folder}/data/"
+    for info in archive.infolist():
+        if info.filename.startswith(prefix):
+            if info.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("its storages are compressed")
+            file.seek(info.header_offset)
+            header = file.read(30)
+            if header[:4] != b"PK\x03\x04":
+                raise ValueError("its archive is damaged")
+            name, extra = struct.unpack("<HH", header[26:30])
+            start = info.header_offset + 30 + name + extra
+            places[info.filename[len(prefix) :]] = (start, info.file_size)
+    return places
+
+
+def _open_zip(file: io.BufferedIOBase, others: Callable) -> tuple[Any, dict]:
+    with zipfile.ZipFile(file) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1 or archive.getinfo(pickles[0]).compress_type != zipfile.ZIP_STORED:
+            raise ValueError("its archive holds no data.pkl as torch.save writes it")
+        folder = pickles[0].rpartition("/")[0]
+        order = f"{folder}/byteorder"
+        if order in archive.namelist() and archive.read(order) != b"little":
+            raise ValueError("its numbers are big-endian")
+        places = _zip_places(file, archive, folder)
+        return _load(io.BytesIO(archive.read(pickles[0])), others)[0], places
+
+
+def _open_legacy(file: io.BufferedIOBase, size: int, others: Callable) -> tuple[Any, dict]:
+    if _load(file, others)[0] != _MAGIC:
+        raise ValueError("it is a pickle, but not one of torch.save")
+    for _ in ("protocol version", "sizes of the machine's integers"):
+        _load(file)
+    (content, dtypes), (keys, _), places = _load(file, others), _load(file), {}
+    for key in keys:
+        (count,) = struct.unpack("<q", file.read(8))
+        length = count * np.dtype(dtypes[key]).itemsize
+        if count < 0 or file.tell() + length > size:
+            raise ValueError("a storage is cut off")
+        places[key] = (file.tell(), length)
+        file.seek(length, 1)
+    return content, places
+
+
+def open_torch(
+    path: Path, others: Callable[[str, str], Any] = no_others
+) -> tuple[Any, Callable[[Tensor], np.ndarray]]:
+    """What was saved, with `Tensor` in place of each tensor, and the function that reads one.
+
+    `others` answers for (module, name) of what is neither tensor nor container, or raises. Raises
+    any Exception for a file that torch.save did not write or that wants more than is admitted.
+    """
+    with open(path, "rb") as file:
+        whole = zipfile.is_zipfile(file)
+        file.seek(0)
+        size = path.stat().st_size
+        content, places = _open_zip(file, others) if whole else _open_legacy(file, size, others)
+    return content, lambda tensor: _read(path, places, tensor)
