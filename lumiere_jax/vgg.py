@@ -5,17 +5,18 @@ Caffe's inputs are 255 · 0.225 times larger, and since ReLU and pooling commute
 factor, dividing the input and every bias by it divides every feature by it.
 """
 
-import zipfile
-import zlib
+import re
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pooch
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
 from lumiere_jax.layers import Pictures, conv3x3, max_pool
+from lumiere_jax.weights import read_arrays
 
 Params = dict[str, Any]
 """`mean` and `std` (3,) of the input, and for each convolution `kernel` (HWIO) and `bias`."""
@@ -24,37 +25,53 @@ Params = dict[str, Any]
 _BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 CONVOLUTIONS = tuple(f"{b}_{c}" for b, (n, _) in enumerate(_BLOCKS, 1) for c in range(1, n + 1))
 _CAFFE_SCALE = 255 * 0.225
+
+_SERVER = "https://download.pytorch.org/models/"
+_FILE = "vgg19-dcbb9e9d.pth"
+# The first eight digits are in the file's name, where torch.hub checks them too.
+_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
+_CACHE = "LUMIERE_JAX_CACHE"
 _HOW_TO_GET = (
-    "fetch https://download.pytorch.org/models/vgg19-dcbb9e9d.pth and save its `features.*` arrays "
-    "under their own names with numpy.savez as vgg19.npz, or choose none or random"
+    f"fetch {_SERVER}{_FILE} (or VGG-19's weights as safetensors, Keras's h5 or npz) and name the "
+    "file with --config.vgg=FILE, or choose none or random"
 )
 
 
 def load_vgg19(spec: str | Path) -> Params:
-    """Weights from an npz file, or "random": seeded He weights, whose features see structure.
+    """Weights from a file; "download", torchvision's from its server or from the cache that an
+    earlier run filled; or "random", seeded He weights, whose features see structure.
 
-    The keys tell the convention: `features.0.weight` is torchvision's, `conv1_1.weight` Caffe's
-    (BGR, 0 to 255); kernels are OIHW. A file may stop after any convolution. Raises UserError.
+    The names of the arrays tell the convention: `features.0.weight` or `0.weight` is torchvision's,
+    `conv1_1.weight` Caffe's (BGR, 0 to 255), and the group `block1_conv1` Keras's, which is Caffe's
+    with kernels in HWIO, not OIHW. A file may stop after any convolution. Raises UserError.
     """
     if str(spec) == "random":
         return _random()
-    path = Path(spec)
+    path = _download() if str(spec) == "download" else Path(spec)
     if not path.is_file():
         raise UserError(f"{path}: there are no VGG-19 weights here; {_HOW_TO_GET}.")
+    return _convert(path, read_arrays(path, lambda key: _place(key) is not None))
+
+
+def _download() -> Path:
+    """The folder is the system's for caches, or that of the environment variable."""
+    cache = pooch.create(
+        path=pooch.os_cache("lumiere_jax"),
+        base_url=_SERVER,
+        registry={_FILE: f"sha256:{_SHA256}"},
+        env=_CACHE,
+    )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: np.asarray(file[key], np.float32) for key in file.files}
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"{path}: is not a readable npz file; {_HOW_TO_GET}.") from error
-    return _convert(path, arrays)
+        return Path(cache.fetch(_FILE, progressbar=True))
+    except (OSError, ValueError) as error:
+        if is_disk_full(error):
+            raise disk_is_full(cache.abspath) from error
+        # pooch says with a ValueError that the hash is another one.
+        what = "is not the file it was" if isinstance(error, ValueError) else "cannot be fetched"
+        raise UserError(
+            f"{_SERVER}{_FILE} {what} ({type(error).__name__}, cache {cache.abspath}, which "
+            f"{_CACHE} can move): {_HOW_TO_GET}."
+        ) from error
 
 
 def _sizes() -> dict[str, tuple[int, int]]:
@@ -76,45 +93,76 @@ def _normalisation(mean: list[float], std: list[float]) -> Params:
     return {"mean": np.asarray(mean, np.float32), "std": np.asarray(std, np.float32)}
 
 
+def _place(key: str) -> tuple[str, str] | None:
+    """Whose convention an array's name is in, and its convolution; None for other layers'."""
+    if found := re.fullmatch(r"(?:features\.)?(\d{1,2})\.(?:weight|bias)", key):
+        return "torchvision", _torchvision_indices().get(int(found[1]), key)
+    if found := re.fullmatch(r"conv(\d_\d)\.(?:weight|bias)", key):
+        return "caffe", found[1]
+    if found := re.match(r"(?:model_weights/)?block(\d)_conv(\d)/", key):
+        return "keras", f"{found[1]}_{found[2]}"
+    return None
+
+
 def _convert(path: Path, arrays: dict[str, np.ndarray]) -> Params:
-    caffe = "conv1_1.weight" in arrays
-    if caffe:
-        keys = {name: f"conv{name}" for name in CONVOLUTIONS}
-        params = _normalisation([123.68 / 255, 116.779 / 255, 103.939 / 255], [0.225] * 3)
-    else:
-        keys = {name: f"features.{index}" for name, index in _torchvision_indices().items()}
-        params = _normalisation([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    for name, (i, o) in _sizes().items():
-        if f"{keys[name]}.weight" not in arrays:
-            break  # the file ends here, and so do the layers it allows
-        kernel, bias = arrays[f"{keys[name]}.weight"], arrays.get(f"{keys[name]}.bias")
-        if kernel.shape != (o, i, 3, 3) or bias is None or bias.shape != (o,):
-            raise UserError(
-                f"{path}: {keys[name]} does not have VGG-19's shape ({o}, {i}, 3, 3) with a bias "
-                f"of {o}; {_HOW_TO_GET}."
-            )
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-            raise UserError(
-                f"{path}: {keys[name]} holds numbers that are not finite; {_HOW_TO_GET}."
-            )
-        if caffe:
-            kernel = kernel[:, ::-1] if name == "1_1" else kernel
-            bias = bias / _CAFFE_SCALE
-        params[name] = {"kernel": kernel.transpose(2, 3, 1, 0), "bias": bias}
-    if "1_1" not in params:
+    found: dict[str, dict[str, np.ndarray]] = {}
+    convention = ""
+    for key, array in arrays.items():
+        convention, name = _place(key) or ("", key)
+        found.setdefault(name, {})["kernel" if array.ndim == 4 else "bias"] = array
+    if "1_1" not in found:
         raise UserError(f"{path}: holds no weights of VGG-19's first convolution; {_HOW_TO_GET}.")
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+    names = CONVOLUTIONS[: len(found)]  # the file may end here, and so do the layers it allows
+    if missing := [name for name in names if name not in found]:
+        raise UserError(
+            f"{path}: is of another network than VGG-19, convolution {missing[0]} is missing; "
+            f"{_HOW_TO_GET}."
+        )
+    params = (
+        _normalisation([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        if convention == "torchvision"
+        else _normalisation([123.68 / 255, 116.779 / 255, 103.939 / 255], [0.225] * 3)
+    )
+    for name in names:
+        params[name] = _convolution(path, name, convention, found[name])
+    return jax.tree.map(jnp.asarray, params)
 
 
-def _torchvision_indices() -> dict[str, int]:
+def _convolution(
+    path: Path, name: str, convention: str, arrays: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Kernel (HWIO) and bias of one convolution, for RGB and in torchvision's scale."""
+    i, o = _sizes()[name]
+    shape = (3, 3, i, o) if convention == "keras" else (o, i, 3, 3)
+    if {part: array.shape for part, array in arrays.items()} != {"kernel": shape, "bias": (o,)}:
+        raise UserError(
+            f"{path}: convolution {name} does not have VGG-19's shape {shape} with a bias "
+            f"of {o}; {_HOW_TO_GET}."
+        )
+    with np.errstate(over="ignore"):
+        kernel, bias = (arrays[part].astype(np.float32) for part in ("kernel", "bias"))
+    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        raise UserError(
+            f"{path}: convolution {name} holds numbers that are not finite; {_HOW_TO_GET}."
+        )
+    if convention != "keras":
+        kernel = kernel.transpose(2, 3, 1, 0)
+    if convention != "torchvision":
+        bias = bias / np.float32(_CAFFE_SCALE)
+        if name == "1_1":
+            kernel = kernel[:, :, ::-1]
+    return {"kernel": kernel, "bias": bias}
+
+
+def _torchvision_indices() -> dict[int, str]:
     """A convolution and its ReLU take two places in torchvision's list, a pool one."""
-    indices, index = {}, 0
+    names, index = {}, 0
     for b, (n, _) in enumerate(_BLOCKS, 1):
         for c in range(1, n + 1):
-            indices[f"{b}_{c}"] = index
+            names[index] = f"{b}_{c}"
             index += 2
         index += 1
-    return indices
+    return names
 
 
 def _plan() -> list[str]:

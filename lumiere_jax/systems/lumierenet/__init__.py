@@ -25,7 +25,10 @@ def stages(config: Config, size: int) -> dict[str, Stage]:
 
 
 def load_vgg(config: Config) -> Any:
-    """The frozen VGG-19, or an empty dict; a UserError where the weights lack a layer."""
+    """The frozen VGG-19, fetched if it has to be, or an empty dict.
+
+    Raises a UserError where it cannot be had or the weights lack a layer.
+    """
     if config.vgg == "none":
         return {}
     params = vgg.load_vgg19(config.vgg)
