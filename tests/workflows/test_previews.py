@@ -12,7 +12,7 @@ import soundfile
 
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.outputs.video import draw_label, read_record
+from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet import stages
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.workflows import previews
@@ -57,10 +57,9 @@ def test_a_clip_shows_the_truth_beside_what_is_made_with_its_sound(
     assert clip.pictures.shape == (frames, SIZE, 2 * SIZE, 3)
     np.testing.assert_array_equal(clip.pictures[3, :, :SIZE], archive.decode(record[shown]))
     assert clip.pictures[:, :, SIZE:].std() > 0
-    # The label is on the made half, and drawing it again changes nothing much.
-    assert (draw_label(clip.pictures[3])[:, :SIZE] == clip.pictures[3][:, :SIZE]).all()
+    # The label is white on shade, in the lower right corner, which the made half has.
     corner = clip.pictures[:, -4:, -20:]
-    assert (corner == 255).any() and corner.min() < 128
+    assert (corner == 255).any(axis=(1, 2, 3)).all() and corner.min() < 128
 
     pictures, sound = decoded(tmp_path / "clips" / "7.mp4")
     assert pictures.shape == clip.pictures.shape
@@ -98,7 +97,7 @@ def test_a_training_leaves_clips_at_its_quarters_and_resuming_doubles_none(
         return lambda step, state: made.append(step) or preview(step, state)
 
     monkeypatch.setattr(previews, "make_preview", counted)
-    for steps in (4, 8, 8):
+    for steps in (4, 8):
         config = tiny()
         config.vae.steps = steps
         train(config=config, data=drawn, workdir=tmp_path / "run", stage="vae")
