@@ -35,7 +35,8 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "sharpness": (
             "Sharpness (CPBD)",
             "0 to 1; wanted: as real",
-            "Share of edges whose blur is not noticed (Narvekar and Karam 2011).",
+            "Share of edges whose blur is not noticed (Narvekar and Karam 2011); noise counts as "
+            "sharp.",
         ),
         "real_sharpness": (
             "Sharpness of the real frames",

@@ -94,7 +94,9 @@ def compare(
     is the made and the true frame that come before the first, where there are such. NaN: the
     PSNR of a part that is not seen, and the flicker of a first frame.
     """
-    values = _batched(_distances_of_parts, made, true, keypoints)
+    distances = _batched(_distances_of_parts, made, true, keypoints)
+    # The whole picture first; jit sorts by name.
+    values = {name: distances[name] for name in sorted(distances, key=lambda name: "_" in name)}
     if before is None:
         values["flicker"] = np.append(np.nan, metrics.flicker(made, true))
     else:

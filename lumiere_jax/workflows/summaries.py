@@ -43,8 +43,8 @@ def averages(values: Values) -> dict[str, float | None]:
         known = np.minimum(known, MOST_PSNR) if "psnr" in name else known
         enough = 2 * len(known) >= len(x) if name.endswith("landmark_distance") else len(known) > 0
         result[name] = float(known.mean()) if enough else None
-        if name == "mouth_landmark_distance":
-            result["face_found"] = len(known) / len(x)
+    if "mouth_landmark_distance" in values:
+        result["face_found"] = float(np.isfinite(values["mouth_landmark_distance"]).mean())
     return result
 
 
