@@ -85,7 +85,7 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "mean_frame_psnr": (
             "PSNR of the mean frame, dB",
             "to be beaten",
-            "The same for one still picture, the mean of the training frames.",
+            "That of one still picture, the mean of the training frames.",
         ),
     },
     "video": {
