@@ -22,8 +22,8 @@ def lecture() -> Config:
     """The paper's stages, and what the ablation in the README shows to help."""
     config = Config()
     v, s = config.vae, config.seqpix2pix
-    # Pixels in which the parts that people look at weigh more, and averages of the weights.
-    v.pixel, v.mouth, v.eyes, v.hands, v.face = 1.0, 30.0, 8.0, 8.0, 4.0
+    # Figures are drawings: pixels, weighted where people look, in place of VGG-19's features.
+    v.perceptual, v.pixel, v.mouth, v.eyes, v.hands, v.face = 0.0, 1.0, 30.0, 8.0, 8.0, 4.0
     v.kl, v.average, v.warm_up = 2e-5, 0.99, 100
     s.pixel, s.mouth, s.eyes, s.hands, s.face = 50.0, 4.0, 4.0, 4.0, 2.0
     s.adversarial, s.average = 0.01, 0.995

@@ -22,7 +22,9 @@ def module():
 
 def test_the_presets_are_these_and_another_is_refused_with_them(module):
     assert tuple(module.PRESETS) == PRESETS
-    with pytest.raises(UserError, match="no preset 'large': choose lecture, paper, small, demo, tiny"):
+    with pytest.raises(
+        UserError, match="no preset 'large': choose lecture, paper, small, demo, tiny"
+    ):
         module.get_config("large")
 
 

@@ -26,6 +26,7 @@ Preview = Callable[[int, State], Clip | None]
 
 # Lines of a log: about so many in a run, and never more than so many steps apart.
 LINES, LONGEST = 100, 500
+CLIP_STEPS = 5_000
 # Metrics that the progress bar has no room for.
 UNSHOWN = ("learning_rate", "gradient_norm", "discriminator_accuracy")
 
@@ -109,7 +110,8 @@ def train(
     Metrics are fetched a step late, so that the device never waits for the host; a line of the
     log has their means since the line before. `reports` times in a run, the batches that
     `held_out` gives are measured, a sheet of pictures is kept and the `checks` read the log;
-    `clips` times, `preview` makes a clip. Nothing is asked for when nothing is left to do.
+    `clips` times, and at least every `CLIP_STEPS`, `preview` makes a clip. Nothing is asked for
+    when nothing is left to do.
 
     Raises:
       UserError: a loss, or a weight that would be saved, is not finite.
@@ -173,11 +175,11 @@ def _begin(stage: Stage, manager: Any, sharding: NamedSharding, seed: int) -> tu
 def _due(steps: int, reports: int, clips: int) -> Callable[[int], tuple[bool, bool, bool]]:
     """Whether a step ends with a line of the log, a report (with its line) and a clip."""
     often, every = max(1, min(steps // LINES, LONGEST)), max(1, steps // reports)
-    moments = {steps * (i + 1) // clips for i in range(clips)}
+    between = max(1, min(steps // clips, CLIP_STEPS))
 
     def due(step: int) -> tuple[bool, bool, bool]:
         report = step % every == 0 or step in (1, steps)
-        return report or step % often == 0, report, step in moments
+        return report or step % often == 0, report, step % between == 0 or step == steps
 
     return due
 

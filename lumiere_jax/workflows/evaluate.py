@@ -1,5 +1,6 @@
 """A trained workdir and a dataset to a report: checked first, built aside, put in place whole."""
 
+import csv
 import itertools
 import json
 import sys
@@ -32,6 +33,7 @@ from lumiere_jax.workflows.workdir import Run, read_run
 COLUMNS = 8
 VIDEO_SECONDS = 60
 MEAN_FRAMES = 1000
+FRAMES = "frames.csv"
 
 
 def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, dict[str, Any]]:
@@ -49,6 +51,7 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
         drawn = dataset.drawn_seed is not None
         with _finders(drawn) as finders:
             pictures, parts = _measure(model, dataset, split, folder, finders)
+        _write_frames(folder / FRAMES, [s for s in dataset.segments if s.split == split], parts)
         metrics: dict[str, dict[str, Any]] = summaries.summarise(parts)
         if drawn:
             metrics["video"] |= summaries.known_answer(parts)
@@ -58,7 +61,7 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
                 title=f"{workdir.resolve().name}: the {split} split",
                 metrics=metrics,
                 pictures=pictures,
-                losses={name: _losses(workdir / name) for name in stages(run.config, run.size)},
+                losses={name: log_lines(workdir / name) for name in stages(run.config, run.size)},
                 tracks=_tracks(parts[0]),
                 fps=float(dataset.fps),
                 facts=_facts(model, dataset, split),
@@ -111,7 +114,7 @@ def _measure(
     records, drawn = dataset.records(split), dataset.drawn_seed is not None
     segments = [s for s in dataset.segments if s.split == split]
     mean, total = mean_frame(dataset.records("train")), dataset.frames(split)
-    chosen = set(np.linspace(0, total - 1, COLUMNS + 2)[1:-1].astype(int).tolist())
+    chosen = set(sampled(total))
     samples: list[report.Sample] = []
     parts: list[Values] = []
 
@@ -156,6 +159,23 @@ def _features(run: Run, records: Any, segment: Segment) -> np.ndarray:
     return normalise(np.stack([records[i]["features"] for i in own]), run.mean, run.std)
 
 
+def sampled(total: int) -> list[int]:
+    """The frames of a split that a report shows, evenly over it."""
+    return np.unique(np.linspace(0, total - 1, COLUMNS + 2)[1:-1].astype(int)).tolist()
+
+
+def _write_frames(path: Path, segments: list[Segment], parts: list[Values]) -> None:
+    """A line for each frame with its own values; empty where it has none."""
+    names = [name for name, values in parts[0].items() if values.ndim == 1]
+    with path.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["clip", "frame", *names])
+        for segment, part in zip(segments, parts, strict=True):
+            for t, row in enumerate(zip(*(part[name] for name in names), strict=True)):
+                shown = [f"{value:.6g}" if np.isfinite(value) else "" for value in row]
+                writer.writerow([segment.clip, segment.first + t, *shown])
+
+
 def mean_frame(records: Any) -> np.ndarray:
     """The mean picture, as uint8, of at most `MEAN_FRAMES` evenly spaced frames."""
     picked = np.unique(np.linspace(0, len(records) - 1, MEAN_FRAMES).astype(int))
@@ -191,7 +211,7 @@ def _write_videos(
         )
 
 
-def _losses(stage: Path) -> list[dict[str, Any]]:
+def log_lines(stage: Path) -> list[dict[str, Any]]:
     """The lines of a stage's log; none where it has been cleared away."""
     path = stage / "log.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []

@@ -74,7 +74,8 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
                 every[name],
                 batches,
                 held_out,
-                frozen,
+                frozen
+                | ({"vae": _frozen_vae(workdir, every)} if name == "seqpix2pix" and needs else {}),
                 workdir,
                 seed=config.seed,
                 metadata={"config": asdict(config), "stage": name, "needs": needs},

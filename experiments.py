@@ -1,0 +1,54 @@
+"""The paper's experiments on your own dataset, with the preset `lecture` beside them, as one page.
+
+  python experiments.py --data=data/ada --out=runs/paper --vgg=vgg19.pth
+
+Figure 3 (the VAE's reconstructions), Figure 4 (the BLSTM's losses by look-back window, and during
+training), Figure 5 and Table 1 (Baseline 1, Baseline 2, SeqPix2Pix; lecture). Two cores take about
+an hour for --scale=small: width 32, every frame a target, --triplets for each SeqPix2Pix, and
+the paper's losses. --scale=full takes the presets as they are: an accelerator, hours of footage.
+--which=ablation trains `lecture` without each of what it adds, in place of the paper's rows.
+
+The same command goes on where it was stopped; what is done is not done again. OUT/index.html is
+the page, OUT/results.json has the numbers, and OUT/runs/NAME are workdirs for infer.py.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from configs import lumierenet as presets
+from lumiere_jax.errors import UserError
+from lumiere_jax.workflows import cli
+
+DATA = flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
+OUT = flags.DEFINE_string("out", None, "Runs, page and numbers go here.")
+WHICH = flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to be compared.")
+SCALE = flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
+TRIPLETS = flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
+VGG = flags.DEFINE_string("vgg", "download", "VGG-19 weights: a file, download or random.")
+LAYERS = flags.DEFINE_list("vgg_layers", None, "VGG-19's layers; the paper's, or those there are.")
+
+
+def main() -> None:
+    if DATA.value is None or OUT.value is None:
+        raise UserError("name --data and --out (see --help).")
+    from lumiere_jax.workflows.experiments import experiment
+
+    paper, lecture = presets.paper(), presets.lecture()
+    for config in (paper, lecture):
+        if SCALE.value == "small":
+            presets.two_cores(config, TRIPLETS.value)
+        config.vgg = VGG.value
+    experiment(
+        paper=paper,
+        lecture=lecture,
+        data=Path(DATA.value),
+        out=Path(OUT.value),
+        which=WHICH.value,
+        layers=tuple(LAYERS.value or ()),
+    )
+    print(f"{OUT.value}/index.html")
+
+
+if __name__ == "__main__":
+    cli.run(main, interrupted="what was saved stays, and the same command goes on.")

@@ -1,0 +1,173 @@
+"""Trials side by side as a page, `index.html`, and as numbers, `results.json`.
+
+The page shows pictures and videos out of the trials' own reports, which stand in `runs/` beside it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from lumiere_jax.outputs import report
+from lumiere_jax.outputs.measures_table import PAPER, describe
+from lumiere_jax.outputs.plots import line_plot
+
+RESULTS = "results.json"
+Rows = list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A trial that was measured: its folder in `runs/`, its report's metrics, the means over the
+    halves of the test split ("mse", "psnr", "ssim"), and what it cost."""
+
+    name: str
+    title: str
+    metrics: Mapping[str, Mapping[str, Any]]
+    halves: tuple[Mapping[str, float], ...]
+    budget: str
+    seconds: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that is shown. `windows` has Figure 4(a)'s numbers by window, `log` the lines of 4(b);
+    `boxes` says, by the name of a part, where it is in each sample (x, y, side in pixels, or None).
+    """
+
+    title: str
+    made: list[Made]
+    facts: Mapping[str, str]
+    samples: int
+    boxes: Mapping[str, list[tuple[int, int, int] | None]]
+    windows: list[dict[str, float]] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def write_page(out: Path, comparison: Comparison) -> None:
+    """Writes results.json, close-ups and index.html into `out`, which holds `runs/`."""
+    c = comparison
+    first = f"runs/{c.made[0].name}/report"
+    shown = [(made.title, f"runs/{made.name}/report", "rendered") for made in c.made]
+    figure_5 = [("pose figure", first, "figure"), *shown, ("real", first, "frame")]
+    paper = bool(c.windows)
+    values = {
+        "title": c.title,
+        "facts": c.facts,
+        "figure_3": [
+            ("pose figure", _pictures(first, "figure", c.samples)),
+            ("through the VAE", _pictures(first, "reconstruction", c.samples)),
+        ]
+        if paper
+        else [],
+        "windows": c.windows,
+        "figure_4a": _figure_4a(c.windows) if paper else "",
+        "figure_4b": _figure_4b(c.log) if c.log else "",
+        "figure_5": [(label, _pictures(at, name, c.samples)) for label, at, name in figure_5],
+        "closer": {
+            part: _closer(out, part, boxes, figure_5[1:]) for part, boxes in c.boxes.items()
+        },
+        "table_1": _table_1(c.made) if paper else [],
+        "runs": [{"title": m.title, "report": f"runs/{m.name}/report/index.html"} for m in c.made],
+        "measures": _measures(c.made),
+        "videos": _videos(out, c.made),
+    }
+    page = report.environment().get_template("experiments.html").render(values)
+    results = {
+        "facts": dict(c.facts),
+        "figure_4a": c.windows,
+        "figure_4b": c.log,
+        "table_1": [
+            {"name": m.name, "sets": list(m.halves), "budget": m.budget, "seconds": m.seconds}
+            for m in c.made
+        ],
+        "measures": {m.name: m.metrics for m in c.made},
+    }
+    (out / RESULTS).write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+    (out / report.PAGE).write_text(page)
+
+
+def _pictures(folder: str, name: str, count: int) -> list[str]:
+    return [f"{folder}/{report.picture(i, name)}" for i in range(count)]
+
+
+def _closer(
+    out: Path, part: str, boxes: list[tuple[int, int, int] | None], rows: list[tuple[str, str, str]]
+) -> Rows:
+    """Each row's pictures cut to the part and enlarged, of the moments at which it is seen."""
+    folder = out / report.PICTURES
+    folder.mkdir(exist_ok=True)
+    found: Rows = []
+    for number, (label, source, name) in enumerate(rows):
+        files = []
+        for i, box in enumerate(boxes):
+            if box is None:
+                continue
+            x, y, side = box
+            picture = cv2.imread(str(out / source / report.picture(i, name)))
+            assert picture is not None
+            cut = picture[y : y + side, x : x + side]
+            file = f"{report.PICTURES}/{part}-{i}-{number}.png"
+            large = cv2.resize(cut, (160, 160), interpolation=cv2.INTER_CUBIC)
+            cv2.imwrite(str(out / file), large)
+            files.append(file)
+        found.append((label, files))
+    return found
+
+
+def _figure_4a(windows: list[dict[str, float]]) -> str:
+    x = [row["window"] for row in windows]
+    series = {
+        "training": (x, [row["train"] / row["train_variance"] for row in windows]),
+        "held out": (x, [row["held_out"] / row["held_out_variance"] for row in windows]),
+    }
+    return line_plot(series, name="loss by look-back window", xlabel="frames", log=False)
+
+
+def _figure_4b(lines: list[dict[str, Any]]) -> str:
+    series = {}
+    for label, key in (("training", "loss"), ("held out", "val_loss")):
+        points = [(line["step"], line[key]) for line in lines if key in line]
+        if points:
+            series[label] = tuple(zip(*points, strict=True))
+    return line_plot(series, name="loss by step", xlabel="step")
+
+
+def _table_1(made: list[Made]) -> list[dict[str, Any]]:
+    """Ours, each with the paper's numbers below it where it has them."""
+    rows = []
+    for m in made:
+        numbers = [half[name] for half in m.halves for name in ("mse", "psnr", "ssim")]
+        rows.append({"title": m.title, "numbers": numbers, "budget": m.budget, "of_paper": False})
+        for title, *sets in PAPER:
+            if title.split(":")[0] == m.title:
+                numbers = [value for numbers in sets for value in numbers]
+                row = {"title": f"{m.title} (paper)", "numbers": numbers, "of_paper": True}
+                rows.append({**row, "budget": "4 hours of one lecturer, 256 px"})
+    return rows
+
+
+def _measures(made: list[Made]) -> list[dict[str, Any]]:
+    groups = []
+    for stage, title in (("seqpix2pix", "True figures"), ("video", "Audio")):
+        names = dict.fromkeys(name for m in made for name in m.metrics[stage])
+        rows = []
+        for name in names:
+            label, span, _ = describe(stage, name)
+            numbers = [report.number(name, m.metrics[stage].get(name)) for m in made]
+            rows.append({"name": label, "range": span, "numbers": numbers})
+        groups.append({"title": title, "rows": rows})
+    return groups
+
+
+def _videos(out: Path, made: list[Made]) -> list[dict[str, str]]:
+    found = []
+    for m in made:
+        file = f"runs/{m.name}/report/{report.SYNTHESISED}"
+        if (out / file).exists():
+            found.append({"title": m.title, "file": file})
+    real = f"runs/{made[0].name}/report/{report.REAL}"
+    return [*found, {"title": "real", "file": real}] if (out / real).exists() else found
