@@ -4,7 +4,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test check env clean
+.PHONY: demo paper ablation given test check env clean
 
 demo: env  ## the main job on the drawn lecturer: dataset, training, video, report
 	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic --out=$(DEMO)/data
@@ -13,6 +13,19 @@ demo: env  ## the main job on the drawn lecturer: dataset, training, video, repo
 	$(BIN)/python evaluate.py --workdir=$(DEMO) --data=$(DEMO)/data --split=test --out=$(DEMO)/report
 	@echo "$(DEMO)/lecture.mp4"
 	@echo "$(DEMO)/report/index.html"
+
+EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--vgg=$(VGG)) \
+	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE))
+
+paper: given  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
+	$(EXPERIMENTS)
+
+ablation: given  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation
+	$(EXPERIMENTS) --which=ablation
+
+given: env
+	@test -n "$(DATA)" -a -n "$(OUT)" || \
+		{ echo "error: name a dataset and a folder: make paper DATA=data/ada OUT=runs/paper"; exit 2; }
 
 test: env  ## the tests
 	$(BIN)/python -m pytest

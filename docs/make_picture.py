@@ -1,12 +1,16 @@
-"""Make the README's picture from the demo: figures, synthesised frames and the real ones.
+"""Make the README's pictures: of the demo, and of the paper's experiments.
 
-python docs/make_picture.py [WORKDIR] [DATA] [OUT]
+python docs/make_picture.py demo [WORKDIR] [DATA] [PNG]
+python docs/make_picture.py experiments [OUT] [PNG]
 """
 
+import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -19,8 +23,12 @@ from lumiere_jax.workflows.infer import load_model
 COLUMNS, BLOCK = 7, 105
 
 
-def main(workdir: Path, data: Path, out: Path) -> None:
-    """One column every `BLOCK` frames of the test split's first segment."""
+def demo(
+    workdir: Path = Path("runs/demo"),
+    data: Path = Path("runs/demo/data"),
+    png: Path = Path("docs/demo.png"),
+) -> None:
+    """Figures, synthesised and real frames, a column every `BLOCK` frames of the first segment."""
     dataset = open_dataset(data)
     model = load_model(workdir)
     times = range(BLOCK // 2, COLUMNS * BLOCK, BLOCK)
@@ -34,10 +42,37 @@ def main(workdir: Path, data: Path, out: Path) -> None:
             np.stack([archive.decode(records[t]["frame"]) for t in times]),
         ]
     )
-    out.write_bytes(archive.encode_png(picture))
+    png.write_bytes(archive.encode_png(picture))
+
+
+def experiments(out: Path = Path("runs/paper"), png: Path = Path("docs/paper.png")) -> None:
+    """Figure 4 and Figure 5 of a folder that experiments.py has filled."""
+    results = json.loads((out / "results.json").read_text())
+    names = ["baseline-1", "baseline-2", "seqpix2pix", "lecture"]
+    rows = [("pose figure", "seqpix2pix", "figure"), *((n, n, "rendered") for n in names)]
+    rows.append(("real", "seqpix2pix", "frame"))
+    figure = Figure(figsize=(10, 11), layout="constrained")
+    curves, frames = figure.subfigures(2, 1, height_ratios=(1, 3.6))
+    by_window, by_step = curves.subplots(1, 2)
+    x = [row["window"] for row in results["figure_4a"]]
+    for name, label in (("train", "training"), ("held_out", "held out")):
+        y = [row[name] / row[f"{name}_variance"] for row in results["figure_4a"]]
+        by_window.plot(x, y, "o-", label=label)
+    by_window.set(title="4 (a)  loss over variance", xlabel="look-back window, frames")
+    for key, label in (("loss", "training"), ("val_loss", "held out")):
+        lines = [line for line in results["figure_4b"] if key in line]
+        by_step.plot([line["step"] for line in lines], [line[key] for line in lines], label=label)
+    by_step.set(title="4 (b)  loss, window of 15", xlabel="step", yscale="log")
+    by_window.legend(), by_step.legend()
+    axes = frames.subplots(len(rows), 1)
+    for axis, (label, run, name) in zip(axes, rows, strict=True):
+        files = sorted((out / "runs" / run / "report" / "pictures").glob(f"*-{name}.png"))
+        pictures = [cv2.imread(str(file)) for file in files]
+        axis.imshow(np.concatenate(pictures, axis=1)[..., ::-1])
+        axis.set(xticks=[], yticks=[], ylabel=label)
+    figure.savefig(png, dpi=80)
 
 
 if __name__ == "__main__":
-    given = [Path(name) for name in sys.argv[1:]]
-    defaults = [Path("runs/demo"), Path("runs/demo/data"), Path("docs/demo.png")]
-    main(*given, *defaults[len(given) :])
+    which, *given = sys.argv[1:] or ["demo"]
+    {"demo": demo, "experiments": experiments}[which](*map(Path, given))
