@@ -1,4 +1,7 @@
-"""What a run of LumièreNet can be told; the defaults are the paper's numbers."""
+"""What a run of LumièreNet can be told; the defaults are the paper's numbers.
+
+A number that the paper gives has its section beside it; what it leaves open is in the README.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -22,10 +25,10 @@ class PixelLoss:
 class VAEConfig(PixelLoss):
     """P(w|z), section 3.2. The paper's loss is perceptual; `pixel` adds weighted squared error."""
 
-    code: int = 128
+    code: int = 128  # 3.1
     steps: int = 100_000
     batch: int = 32
-    learning_rate: float = 2.5e-4
+    learning_rate: float = 2.5e-4  # 4.4
     kl: float = 0.02
     perceptual: float = 1.0
     # Steps over which the rate rises to `learning_rate`.
@@ -38,12 +41,12 @@ class VAEConfig(PixelLoss):
 class BLSTMConfig:
     """P(z|a), section 3.3. Frame t hears rows t+delay-window+1 to t+delay."""
 
-    cells: int = 256
-    window: int = 15
+    cells: int = 256  # 4.3
+    window: int = 15  # 4.3
     delay: int = 0
     steps: int = 1_000_000
     batch: int = 128
-    learning_rate: float = 1e-6
+    learning_rate: float = 1e-6  # 4.4
 
 
 @dataclass(kw_only=True)
@@ -54,18 +57,18 @@ class SeqPix2PixConfig(PixelLoss):
     frames of a triplet.
     """
 
-    width: int = 64
+    width: int = 64  # 4.3: pix2pix's
     steps: int = 2_880_000
     batch: int = 1
-    learning_rate: float = 2e-4
-    beta1: float = 0.5
-    beta2: float = 0.999
-    lambda0: float = 0.05
-    lambda1: float = 10.0
-    lambda2: float = 10.0
+    learning_rate: float = 2e-4  # 4.4
+    beta1: float = 0.5  # 4.4
+    beta2: float = 0.999  # 4.4
+    lambda0: float = 0.05  # 4.4
+    lambda1: float = 10.0  # 4.4
+    lambda2: float = 10.0  # 4.4
     adversarial: float = 1.0
     # One of every `stride` frames is a target.
-    stride: int = 30
+    stride: int = 30  # 4.2
     # Decay of the moving average of G that is used in synthesis; 0 uses G itself.
     average: float = 0.0
     conditional_discriminator: bool = False
@@ -81,7 +84,7 @@ class Config:
     system: str = "lumierenet"
     seed: int = 0
     vgg: str = "download"
-    vgg_layers: tuple[str, ...] = ("pool1", "pool2", "pool3")
+    vgg_layers: tuple[str, ...] = ("pool1", "pool2", "pool3")  # footnotes 4 and 6
     checkpoint_seconds: float = 300.0
     vae: VAEConfig = field(default_factory=VAEConfig)
     blstm: BLSTMConfig = field(default_factory=BLSTMConfig)
