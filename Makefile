@@ -14,16 +14,16 @@ demo: env  ## the main job on the drawn lecturer: dataset, training, video, repo
 	@echo "$(DEMO)/lecture.mp4"
 	@echo "$(DEMO)/report/index.html"
 
-EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--vgg=$(VGG)) \
+EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
 	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE))
 
-paper: given  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
+paper: given env  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
 	$(EXPERIMENTS)
 
-ablation: given  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation
+ablation: given env  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation
 	$(EXPERIMENTS) --which=ablation
 
-given: env
+given:
 	@test -n "$(DATA)" -a -n "$(OUT)" || \
 		{ echo "error: name a dataset and a folder: make paper DATA=data/ada OUT=runs/paper"; exit 2; }
 

@@ -1,6 +1,6 @@
 """The paper's experiments on your own dataset, with the preset `lecture` beside them, as one page.
 
-  python experiments.py --data=data/ada --out=runs/paper --vgg=vgg19.pth
+  python experiments.py --data=data/ada --out=runs/paper --config.vgg=vgg19.pth
 
 Figure 3 (the VAE's reconstructions), Figure 4 (the BLSTM's losses by look-back window, and during
 training), Figure 5 and Table 1 (Baseline 1, Baseline 2, SeqPix2Pix; lecture). Two cores take about
@@ -25,13 +25,15 @@ OUT = flags.DEFINE_string("out", None, "Runs, page and numbers go here.")
 WHICH = flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to be compared.")
 SCALE = flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
 TRIPLETS = flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
-VGG = flags.DEFINE_string("vgg", "download", "VGG-19 weights: a file, download or random.")
-LAYERS = flags.DEFINE_list("vgg_layers", None, "VGG-19's layers; the paper's, or those there are.")
+VGG = flags.DEFINE_string("config.vgg", "download", "VGG-19 weights: a file, download or random.")
+LAYERS = flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, or what there is.")
 
 
 def main() -> None:
     if DATA.value is None or OUT.value is None:
         raise UserError("name --data and --out (see --help).")
+    if TRIPLETS.value < 1:
+        raise UserError(f"--triplets={TRIPLETS.value}: use 1 or more.")
     from lumiere_jax.workflows.experiments import experiment
 
     paper, lecture = presets.paper(), presets.lecture()

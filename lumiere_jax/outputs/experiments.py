@@ -11,40 +11,43 @@ from typing import Any
 
 import cv2
 
+from lumiere_jax.files import write_whole
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.measures_table import PAPER, describe
 from lumiere_jax.outputs.plots import line_plot
 
 RESULTS = "results.json"
+TITLES = {"paper": "The paper's experiments", "ablation": "What lecture adds"}
 Rows = list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A trial that was measured: its folder in `runs/`, its report's metrics, the means over the
-    halves of the test split ("mse", "psnr", "ssim"), and what it cost."""
+    """A trial that was measured: its folder in `runs/`, its report's metrics, the means over two
+    test sets ("mse", "psnr", "ssim"), and what it cost."""
 
     name: str
     title: str
     metrics: Mapping[str, Mapping[str, Any]]
-    halves: tuple[Mapping[str, float], ...]
+    sets: tuple[Mapping[str, float | None], ...]
     budget: str
     seconds: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that is shown. `windows` has Figure 4(a)'s numbers by window, `log` the lines of 4(b);
-    `boxes` says, by the name of a part, where it is in each sample (x, y, side in pixels, or None).
-    """
+    """All that is shown of the "paper" or the "ablation". `windows` has Figure 4(a)'s numbers,
+    `log` the lines of 4(b), which has the look-back `window`; `boxes` says, by the name of a part,
+    where it is in each sample (x, y, side in pixels, or None)."""
 
-    title: str
+    which: str
     made: list[Made]
     facts: Mapping[str, str]
     samples: int
     boxes: Mapping[str, list[tuple[int, int, int] | None]]
     windows: list[dict[str, float]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
+    window: int = 0
 
 
 def write_page(out: Path, comparison: Comparison) -> None:
@@ -53,9 +56,10 @@ def write_page(out: Path, comparison: Comparison) -> None:
     first = f"runs/{c.made[0].name}/report"
     shown = [(made.title, f"runs/{made.name}/report", "rendered") for made in c.made]
     figure_5 = [("pose figure", first, "figure"), *shown, ("real", first, "frame")]
-    paper = bool(c.windows)
+    paper = c.which == "paper"
     values = {
-        "title": c.title,
+        "title": TITLES[c.which],
+        "window": c.window,
         "facts": c.facts,
         "figure_3": [
             ("pose figure", _pictures(first, "figure", c.samples)),
@@ -65,7 +69,7 @@ def write_page(out: Path, comparison: Comparison) -> None:
         else [],
         "windows": c.windows,
         "figure_4a": _figure_4a(c.windows) if paper else "",
-        "figure_4b": _figure_4b(c.log) if c.log else "",
+        "figure_4b": _figure_4b(c.log),
         "figure_5": [(label, _pictures(at, name, c.samples)) for label, at, name in figure_5],
         "closer": {
             part: _closer(out, part, boxes, figure_5[1:]) for part, boxes in c.boxes.items()
@@ -77,17 +81,18 @@ def write_page(out: Path, comparison: Comparison) -> None:
     }
     page = report.environment().get_template("experiments.html").render(values)
     results = {
+        "which": c.which,
         "facts": dict(c.facts),
         "figure_4a": c.windows,
         "figure_4b": c.log,
         "table_1": [
-            {"name": m.name, "sets": list(m.halves), "budget": m.budget, "seconds": m.seconds}
+            {"name": m.name, "sets": list(m.sets), "budget": m.budget, "seconds": m.seconds}
             for m in c.made
         ],
         "measures": {m.name: m.metrics for m in c.made},
     }
-    (out / RESULTS).write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    (out / report.PAGE).write_text(page)
+    write_whole(out / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_whole(out / report.PAGE, page)
 
 
 def _pictures(folder: str, name: str, count: int) -> list[str]:
@@ -140,7 +145,7 @@ def _table_1(made: list[Made]) -> list[dict[str, Any]]:
     """Ours, each with the paper's numbers below it where it has them."""
     rows = []
     for m in made:
-        numbers = [half[name] for half in m.halves for name in ("mse", "psnr", "ssim")]
+        numbers = [part[name] for part in m.sets for name in ("mse", "psnr", "ssim")]
         rows.append({"title": m.title, "numbers": numbers, "budget": m.budget, "of_paper": False})
         for title, *sets in PAPER:
             if title.split(":")[0] == m.title:

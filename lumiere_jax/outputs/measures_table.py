@@ -87,6 +87,16 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
             "to be beaten",
             "That of one still picture, the mean of the training frames.",
         ),
+        "reconstructed_psnr": (
+            "PSNR from reconstructions, dB",
+            "higher is better",
+            "The same from the VAE's reconstructions of the figures, which are what synthesis has.",
+        ),
+        "reconstructed_hands_psnr": (
+            "PSNR of the hands, from them, dB",
+            "higher is better",
+            "The same inside both hands' boxes.",
+        ),
     },
     "video": {
         "gesture_ratio": (

@@ -13,6 +13,8 @@ from PIL import Image
 from tensorboardX import SummaryWriter, summary
 from tqdm import tqdm
 
+from lumiere_jax.files import write_whole
+
 # Browsers show moving GIFs at no more than about this rate as they were meant.
 GIF_FPS = 10
 
@@ -104,5 +106,5 @@ def _kept(path: Path, step: int) -> list[dict[str, Any]]:
     lines = [json.loads(text) for text in texts if text.endswith("}")]
     lines = [line for line in lines if line["step"] <= step]
     if texts:
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines

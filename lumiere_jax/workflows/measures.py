@@ -48,8 +48,9 @@ def _stages(models: tuple[BLSTM, VAE, UNet], variables: Any, w: Any, a: Any) -> 
     return {
         "z": encode(vae, variables["vae"], w),
         "heard": z_of_a.apply(variables["blstm"], a),
-        "reconstruction": reconstruct(vae, variables["vae"], w),
+        "reconstruction": (again := reconstruct(vae, variables["vae"], w)),
         "rendered": render(g, variables["G"], w),
+        "rendered_again": render(g, variables["G"], again),
     }
 
 
@@ -65,6 +66,15 @@ def _distances_of_parts(made: Any, true: Any, keypoints: Any) -> dict[str, jax.A
         mask = part_mask(keypoints, made.shape[1], part)
         values[f"{part}_psnr"] = metrics.masked_psnr(made, true, mask)
     return values
+
+
+@jax.jit
+def _distances_of_reconstructed(made: Any, true: Any, keypoints: Any) -> dict[str, jax.Array]:
+    hands = part_mask(keypoints, made.shape[1], "hands")
+    return {
+        "reconstructed_psnr": metrics.psnr(made, true),
+        "reconstructed_hands_psnr": metrics.masked_psnr(made, true, hands),
+    }
 
 
 @jax.jit
@@ -170,6 +180,10 @@ def follow(
             last = (before[stage], before["real"]) if before else None
             values |= _named(stage, compare(frames[stage], y, keypoints, last))
         values |= _named("seqpix2pix", _batched(functools.partial(_psnr, still=mean_frame), y))
+        values |= _named(
+            "seqpix2pix",
+            _batched(_distances_of_reconstructed, made["rendered_again"], y, keypoints),
+        )
         if drawn:
             values |= _drawn_motion(frames)
             values["aperture.true"] = np.array([r["aperture"] for r in known], np.float64)

@@ -21,7 +21,7 @@ from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.framing import small_face
-from lumiere_jax.workflows.workdir import Run, check_continues, check_follows, checked, write_run
+from lumiere_jax.workflows.workdir import check_continues, check_follows, checked, run_of, write_run
 
 VALIDATION_BATCHES = 2
 VALIDATION_SEED = 1
@@ -39,16 +39,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
     if stage != "all" and stage not in every:
         raise UserError(f"--stage={stage}: choose all, {', '.join(every)}.")
     chosen = list(every) if stage == "all" else [stage]
-    run = Run(
-        size=dataset.size,
-        fps=dataset.fps,
-        figure=dataset.figure,
-        mean=dataset.mean,
-        std=dataset.std,
-        consent=dataset.consent,
-        drawn_seed=dataset.drawn_seed,
-        config=config,
-    )
+    run = run_of(config, dataset)
     for name in every:
         loop.data_mesh(every[name].batch)
     if (workdir / DESCRIPTION).exists():

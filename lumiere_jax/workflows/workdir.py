@@ -12,6 +12,8 @@ import numpy as np
 
 import lumiere_jax
 from lumiere_jax.errors import UserError
+from lumiere_jax.files import write_whole
+from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.lumierenet import Config, check_config
 from lumiere_jax.training import checkpoint
 
@@ -39,6 +41,20 @@ class Run:
     config: Config
 
 
+def run_of(config: Config, dataset: Dataset) -> Run:
+    """What a workdir trained with this config on this dataset says of itself."""
+    return Run(
+        size=dataset.size,
+        fps=dataset.fps,
+        figure=dataset.figure,
+        mean=dataset.mean,
+        std=dataset.std,
+        consent=dataset.consent,
+        drawn_seed=dataset.drawn_seed,
+        config=config,
+    )
+
+
 def write_run(workdir: Path, run: Run) -> None:
     """Writes `run.json`, whole or not at all."""
     values = {
@@ -56,9 +72,7 @@ def write_run(workdir: Path, run: Run) -> None:
             **{name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint")},
         },
     }
-    partial = workdir / f".{FILE}.partial"
-    partial.write_text(json.dumps(values, indent=1) + "\n")
-    partial.rename(workdir / FILE)
+    write_whole(workdir / FILE, json.dumps(values, indent=1) + "\n")
 
 
 def read_run(workdir: Path) -> Run:
@@ -116,7 +130,7 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
             f"name another --workdir, or prepare the footage with --size={old.size}."
         )
     if trained:
-        _check_same_data(workdir, old, run)
+        check_same_data(workdir, old, run)
     for stage in trained:
         for key in ARCHITECTURE[stage]:
             before = getattr(getattr(old.config, stage), key)
@@ -132,13 +146,14 @@ def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> N
     """Raises a UserError unless a trained stage has learned from `step` of the stage it needs."""
     before = checkpoint.read_metadata(workdir / stage).get("needs", {}).get(needed)
     if before != step:
+        what = f"on step {before} of" if before else "without"
         raise UserError(
-            f"{workdir / stage} was trained on step {before} of '{needed}', not on step {step}: "
+            f"{workdir / stage} was trained {what} '{needed}', not on its step {step}: "
             f"remove that folder and train '{stage}' anew, or name another --workdir."
         )
 
 
-def _check_same_data(workdir: Path, old: Run, run: Run) -> None:
+def check_same_data(workdir: Path, old: Run, run: Run) -> None:
     """A lecturer's networks never get another's data, nor another's record of consent."""
     different = [
         name

@@ -8,8 +8,11 @@ import pytest
 from jax import lax
 
 from lumiere_jax.codes.recurrent import window_steps
-from lumiere_jax.systems.lumierenet import Config, stages, synthesise
+from lumiere_jax.errors import UserError
+from lumiere_jax.figures.vae import VAE
+from lumiere_jax.systems.lumierenet import Config, check_config, stages, synthesise
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
+from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
 from lumiere_jax.training import loop
 from lumiere_jax.training.stage import TrainState
@@ -127,14 +130,43 @@ def test_each_term_reaches_the_networks_it_should(weights, reached):
     assert moved(stage, state, triplets(1, size)) == reached
 
 
+def test_reconstructed_figures_are_what_the_vae_makes_of_them():
+    size = 32
+    every = stages(tiny(reconstructed=1.0), size)
+    vae = every["vae"].init(jax.random.key(1)).networks["vae"].variables
+    # Untrained it makes everything the same grey, within 8 bits.
+    vae = jax.tree.map(lambda x: 3.0 * x, vae)
+    state = jax.jit(every["seqpix2pix"].init)(jax.random.key(0))
+    batch = triplets(2, size)
+    flat = batch["figures"].reshape(-1, size, size, 3)
+    again = np.asarray(reconstruct(VAE(size, 8), vae, flat))
+    given = {**batch, "figures": again.reshape(batch["figures"].shape)}
+
+    def gradients(share, batch):
+        stage = stages(tiny(reconstructed=share), size)["seqpix2pix"]
+        new, _ = jax.jit(stage.step)(state, {"vgg": {}, "vae": vae}, batch)
+        assert set(new.networks) == {"G", "P", "D"}
+        mu = new.networks["G"].optimiser[0].mu
+        return np.concatenate([np.ravel(x) for x in jax.tree.leaves(mu)])
+
+    through, outside, plain = gradients(1.0, batch), gradients(0.0, given), gradients(0.0, batch)
+    # 8 bits of `given` are all that is between the first two.
+    assert np.linalg.norm(through - outside) < 0.1 * np.linalg.norm(through - plain)
+    assert every["seqpix2pix"].needs == ("vae",)
+    with pytest.raises(UserError, match="reconstructed=1.5: a share is at most 1"):
+        check_config(tiny(reconstructed=1.5))
+
+
 def test_the_step_over_a_mesh_is_the_pmapped_step(monkeypatch):
     """Each device's own step: averaged gradients, synchronised BatchNorm, a slice of the noise."""
     size, devices, axis = 32, 8, "data"
-    stage = stages(tiny(batch=devices, pixel=1.0, hands=4.0), size)["seqpix2pix"]
+    every = stages(tiny(batch=devices, pixel=1.0, hands=4.0, reconstructed=0.5), size)
+    stage = every["seqpix2pix"]
+    frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
     state = jax.jit(stage.init)(jax.random.key(0))
     batch, mesh = triplets(devices, size), loop.data_mesh(devices)
     copy = jax.tree.map(jnp.copy, state)
-    expected, _ = loop.compile_step(stage, mesh)(copy, {"vgg": {}}, loop.place(batch, mesh))
+    expected, _ = loop.compile_step(stage, mesh)(copy, frozen, loop.place(batch, mesh))
 
     update, bernoulli = TrainState.update, jax.random.bernoulli
 
@@ -150,7 +182,7 @@ def test_the_step_over_a_mesh_is_the_pmapped_step(monkeypatch):
     monkeypatch.setattr(nn, "BatchNorm", functools.partial(nn.BatchNorm, axis_name=axis))
     split = {name: array[:, None] for name, array in batch.items()}
     step = jax.pmap(stage.step, axis_name=axis, in_axes=(None, None, 0))
-    pmapped, _ = step(state, {"vgg": {}}, split)
+    pmapped, _ = step(state, frozen, split)
 
     for name, network in expected.networks.items():
         # Adam's first moments are the gradients up to a factor; its steps would be their signs.

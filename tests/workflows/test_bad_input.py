@@ -213,7 +213,7 @@ def test_a_workdir_of_another_lecturer(copy, drawn, tiny, change, what):
 def test_a_stage_whose_needed_stage_has_gone_on(copy, drawn, tiny, speech, tmp_path):
     config = tiny()
     config.vae.steps = 5
-    stale = f"{copy}/blstm was trained on step 4 of 'vae', not on step 5: remove that folder"
+    stale = f"{copy}/blstm was trained on step 4 of 'vae', not on its step 5: remove that folder"
     with pytest.raises(UserError, match=stale):
         train(config=config, data=drawn, workdir=copy)
     train(config=config, data=drawn, workdir=copy, stage="vae")

@@ -63,9 +63,9 @@ def audio_ignored(config: Config, lines: Sequence[Line]) -> str | None:
     return (
         f"blstm: at step {lines[-1]['step']} held-out codes are missed by {own:.3g} with their own "
         f"audio and by {other:.3g} with another frame's, so the code ignores the audio: give more "
-        f"footage, let it hear more with --config.blstm.window (now {c.window}) or "
-        f"--config.blstm.delay (now {c.delay}), or learn faster with "
-        f"--config.blstm.learning_rate (now {c.learning_rate:g})."
+        f"footage, learn faster with --config.blstm.learning_rate (now {c.learning_rate:g}), or, "
+        f"in a new --workdir, let it hear more with --config.blstm.window (now {c.window}) or "
+        f"--config.blstm.delay (now {c.delay})."
     )
 
 

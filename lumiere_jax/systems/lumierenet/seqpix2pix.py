@@ -13,6 +13,7 @@ from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet, stack_frames
 from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
@@ -165,8 +166,13 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
         y = batch["frames"][:, -1]
-        fake = render(g_model, state.networks["G"].inference_variables, batch["figures"][:, -1])
-        return {"psnr": metrics.psnr(fake, y).mean(), "ssim": metrics.ssim(fake, y).mean()}
+        w, variables = batch["figures"][:, -1], state.networks["G"].inference_variables
+        fake = render(g_model, variables, w)
+        values = {"psnr": metrics.psnr(fake, y).mean(), "ssim": metrics.ssim(fake, y).mean()}
+        if c.reconstructed:
+            fake = render(g_model, variables, reconstruct(vae_model, frozen["vae"], w))
+            values["reconstructed_psnr"] = metrics.psnr(fake, y).mean()
+        return values
 
     render_jit = jax.jit(lambda variables, w: render(g_model, variables, w))
 

@@ -1,0 +1,149 @@
+"""The numbers of trials that were all run, side by side."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import lumiere_jax
+from lumiere_jax import losses
+from lumiere_jax.codes.recurrent import BLSTM
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.outputs import experiments as page
+from lumiere_jax.outputs import report
+from lumiere_jax.parts import part_mask
+from lumiere_jax.systems.lumierenet import Config, stages
+from lumiere_jax.training import checkpoint
+from lumiere_jax.workflows import evaluate, summaries
+from lumiere_jax.workflows.train import codes, heard_rows
+from lumiere_jax.workflows.trials import Trial
+
+RESULTS = page.RESULTS
+LOSSES, TIMES = "losses.json", "times.json"
+
+
+def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> None:
+    """Writes the page and the numbers; `which` is "paper" or "ablation"."""
+    folder = out / "runs"
+    heard = [trial for trial in trials if "blstm" in trial.trains and which == "paper"]
+    windows = {
+        trial.config.blstm.window: json.loads((folder / trial.name / LOSSES).read_text())
+        for trial in heard
+        if trial.name != "lecture"
+    }
+    first = trials[0]
+    page.write_page(
+        out,
+        page.Comparison(
+            which=which,
+            made=[_made(trial, folder) for trial in trials if "seqpix2pix" in trial.trains],
+            facts=_facts(first.config, dataset),
+            samples=len(evaluate.sampled(dataset.frames("test"))),
+            boxes=_boxes(dataset),
+            windows=[{"window": window, **windows[window]} for window in sorted(windows)],
+            log=evaluate.log_lines(folder / first.name / "blstm") if windows else [],
+            window=first.config.blstm.window,
+        ),
+    )
+
+
+def _facts(config: Config, dataset: Dataset) -> dict[str, str]:
+    v, b, s = config.vae, config.blstm, config.seqpix2pix
+    return {
+        "Budget": f"{s.steps * s.batch:,} triplets, of one in {s.stride} frames, for each "
+        f"SeqPix2Pix of width {s.width} at {dataset.size} px; {v.steps:,} steps of {v.batch} for "
+        f"the VAE and {b.steps:,} of {b.batch} for a BLSTM.",
+        "Data": f"{dataset.frames('train'):,} frames to train on, {dataset.frames('test'):,} to "
+        f"test, {float(dataset.fps):g} a second; {dataset.figure} figures",
+        "VGG-19": f"{Path(config.vgg).name}: {_layers(config)}",
+        "Made by": f"lumiere_jax {lumiere_jax.__version__}",
+    }
+
+
+def _layers(config: Config) -> str:
+    if config.vgg == "none":
+        return "no VGG-19"
+    stand_ins = config.vgg_layers != Config().vgg_layers
+    return ", ".join(config.vgg_layers) + (" in place of the pools" if stand_ins else "")
+
+
+def _made(trial: Trial, folder: Path) -> page.Made:
+    workdir = folder / trial.name
+    with (workdir / "report" / evaluate.FRAMES).open() as handle:
+        rows = list(csv.DictReader(handle))
+    times = json.loads((workdir / TIMES).read_text()) if (workdir / TIMES).exists() else {}
+    s = trial.config.seqpix2pix
+    took = f", {times['seqpix2pix'] / 60:.1f} min" if "seqpix2pix" in times else ""
+    return page.Made(
+        name=trial.name,
+        title=trial.title,
+        metrics=json.loads((workdir / "report" / report.METRICS).read_text()),
+        sets=tuple(_table_1(part) for part in _test_sets(rows)),
+        budget=f"{s.steps * s.batch:,} triplets, width {s.width}, {_layers(trial.config)}{took}",
+        seconds=times,
+    )
+
+
+def _test_sets(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Two test sets: whole clips about half and half, or the halves of a single one."""
+    half = len(rows) // 2
+    ends = [i for i in range(1, len(rows)) if rows[i]["clip"] != rows[i - 1]["clip"]]
+    cut = min(ends, key=lambda end: abs(end - half)) if ends else half
+    return rows[:cut], rows[cut:]
+
+
+def _table_1(rows: list[dict[str, str]]) -> dict[str, float | None]:
+    values = {
+        name: np.array([float(row[f"seqpix2pix.{name}"] or "inf") for row in rows])
+        for name in ("mse", "psnr", "ssim")
+    }
+    return summaries.averages(values)
+
+
+def _boxes(dataset: Dataset) -> dict[str, list[tuple[int, int, int] | None]]:
+    """Squares around the face and the hands in the report's samples, in pixels."""
+    records, size = dataset.records("test"), dataset.size
+    boxes: dict[str, list[tuple[int, int, int] | None]] = {"face": [], "hands": []}
+    for index in evaluate.sampled(dataset.frames("test")):
+        keypoints = records[index]["keypoints"]
+        for part, found in boxes.items():
+            found.append(_square(np.asarray(part_mask(keypoints[None], size, part))[0, :, :, 0]))
+    return {part: found for part, found in boxes.items() if any(found)}
+
+
+def _square(mask: np.ndarray) -> tuple[int, int, int] | None:
+    """x, y and side of the smallest square in the picture around a mask, if it has pixels."""
+    if not mask.any():
+        return None
+    size, ends = len(mask), [np.flatnonzero(mask.any(axis)) for axis in (0, 1)]
+    side = int(max(end[-1] - end[0] for end in ends)) + 1
+    x, y = (min(max(0, int(e[0] + e[-1] + 1 - side) // 2), size - side) for e in ends)
+    return x, y, side
+
+
+def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float]:
+    """Mean squared errors of a trained BLSTM over all frames: those it was trained on, and those
+    held out (val and test), with the variance of each one's codes about the training mean."""
+    every = stages(config, dataset.size)
+    vae = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
+    variables = checkpoint.restore_frozen(workdir, every["blstm"], "blstm")["blstm"]
+    model = BLSTM(config.blstm.cells, config.vae.code)
+    error = jax.jit(lambda a, z: losses.mse(model.apply(variables, a), z))
+    values: dict[str, list[Any]] = {}
+    mean = np.zeros(())
+    for split in ("train", "val", "test"):
+        if not dataset.frames(split):
+            continue
+        rows, steps = dataset.features(split), heard_rows(config, dataset, split)
+        z = codes(config, dataset, split, vae)
+        mean = z.mean(0) if split == "train" else mean
+        part = "train" if split == "train" else "held_out"
+        for first in range(0, len(z), 64):
+            chosen = np.minimum(np.arange(first, first + 64), len(z) - 1)
+            found = np.asarray(error(rows[steps[chosen]], z[chosen]))
+            values.setdefault(part, []).append(found[: len(z) - first])
+        values.setdefault(f"{part}_variance", []).append(((z - mean) ** 2).mean(1))
+    return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}

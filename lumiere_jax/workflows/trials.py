@@ -1,0 +1,88 @@
+"""What the paper's experiments (section 4.5) and the ablation of `lecture` consist of."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from lumiere_jax.systems.lumierenet import Config
+
+WINDOWS = (1, 5, 10, 15, 20, 30)
+STAGES = ("vae", "blstm", "seqpix2pix")
+# Rows of the ablation: what `lecture` is without, and the fields that take it away.
+WITHOUT: dict[str, tuple[str, dict[str, Any]]] = {
+    "reconstructions": ("without reconstructions", {"reconstructed": 0.0}),
+    "parts": (
+        "without the weights of parts",
+        dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0),
+    ),
+    "average": ("without the average of G", {"average": 0.0}),
+    "quiet-adversary": ("with an adversarial weight of 1", {"adversarial": 1.0}),
+    "temporal": ("without the temporal terms", {"lambda1": 0.0, "lambda2": 0.0}),
+    "structural": ("without the structural term", {"lambda0": 0.0}),
+    "pixel": ("without the pixel term", {"pixel": 0.0}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A workdir to be made: the stages it trains itself, and the trial whose others it links."""
+
+    name: str
+    title: str
+    config: Config
+    trains: tuple[str, ...] = STAGES
+    links: str = ""
+
+
+def changed(config: Config, part: str, **values: Any) -> Config:
+    """A copy in which fields of a stage's config have other values."""
+    config = copy.deepcopy(config)
+    for name, value in values.items():
+        if not hasattr(getattr(config, part), name):
+            raise AttributeError(f"a config has no field {part}.{name}")
+        setattr(getattr(config, part), name, value)
+    return config
+
+
+def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
+    """The full model, Figure 4(a)'s windows, Table 1's baselines, and `lecture`."""
+
+    def linked(name: str, title: str, stage: str, **values: Any) -> Trial:
+        config = changed(paper, stage, **values)
+        return Trial(name=name, title=title, config=config, trains=(stage,), links="seqpix2pix")
+
+    windows = [
+        linked(f"window-{window}", f"look-back window {window}", "blstm", window=window)
+        for window in WINDOWS
+        if window != paper.blstm.window
+    ]
+    adversarial = {"lambda0": 0.0, "lambda1": 0.0, "lambda2": 0.0}
+    structural = {"lambda1": 0.0, "lambda2": 0.0}
+    return [
+        Trial(name="seqpix2pix", title="SeqPix2Pix", config=paper),
+        *windows,
+        # Nothing else ties its frames to the figures: D has to see both.
+        linked(
+            "baseline-1", "Baseline 1", "seqpix2pix", conditional_discriminator=True, **adversarial
+        ),
+        linked("baseline-2", "Baseline 2", "seqpix2pix", **structural),
+        Trial(name="lecture", title="lecture", config=lecture),
+    ]
+
+
+def ablation_trials(lecture: Config) -> list[Trial]:
+    """`lecture`, and `lecture` without each of what it adds to the paper's SeqPix2Pix, or keeps
+    of it."""
+    trials = [Trial(name="lecture", title="lecture", config=lecture)]
+    for name, (title, values) in WITHOUT.items():
+        config = changed(lecture, "seqpix2pix", **values)
+        trials.append(
+            Trial(
+                name=f"without-{name}",
+                title=title,
+                config=config,
+                trains=("seqpix2pix",),
+                links="lecture",
+            )
+        )
+    return trials
