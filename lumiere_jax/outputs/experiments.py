@@ -45,7 +45,7 @@ class Comparison:
     facts: Mapping[str, str]
     samples: int
     boxes: Mapping[str, list[tuple[int, int, int] | None]]
-    windows: list[dict[str, float]] = field(default_factory=list)
+    windows: list[dict[str, Any]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
     window: int = 0
 
@@ -123,7 +123,7 @@ def _closer(
     return found
 
 
-def _figure_4a(windows: list[dict[str, float]]) -> str:
+def _figure_4a(windows: list[dict[str, Any]]) -> str:
     x = [row["window"] for row in windows]
     series = {
         "training": (x, [row["train"] / row["train_variance"] for row in windows]),

@@ -58,7 +58,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, str]:
         f"the VAE and {b.steps:,} of {b.batch} for a BLSTM.",
         "Data": f"{dataset.frames('train'):,} frames to train on, {dataset.frames('test'):,} to "
         f"test, {float(dataset.fps):g} a second; {dataset.figure} figures",
-        "VGG-19": f"{Path(config.vgg).name}: {_layers(config)}",
+        "Perceptual terms": f"{_layers(config)} ({Path(config.vgg).name})",
         "Made by": f"lumiere_jax {lumiere_jax.__version__}",
     }
 
