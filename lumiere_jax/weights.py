@@ -1,7 +1,7 @@
 """Named arrays of files that hold a network's weights, whoever wrote them.
 
-What a file claims is checked before it is believed: nothing is executed, and nothing is reserved
-for arrays that are no numbers or larger than any weights here.
+What a file claims is checked before it is believed: nothing is executed, and arrays that are no
+numbers, or larger than any weights here, are refused.
 """
 
 import math

@@ -38,11 +38,6 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
             "Share of edges whose blur is not noticed (Narvekar and Karam 2011); noise counts as "
             "sharp.",
         ),
-        "real_sharpness": (
-            "Sharpness of the real frames",
-            "0 to 1",
-            "The same measure on the real frames: what the one above is to be held against.",
-        ),
         "mouth_correlation": (
             "Mouth correlation",
             "−1 to 1, the best",
@@ -82,6 +77,11 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
     },
     "seqpix2pix": {
+        "real_sharpness": (
+            "Sharpness of the real frames",
+            "0 to 1",
+            "The same measure on the real frames: what the one above is to be held against.",
+        ),
         "mean_frame_psnr": (
             "PSNR of the mean frame, dB",
             "to be beaten",

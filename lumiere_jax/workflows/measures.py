@@ -113,7 +113,6 @@ def compare(
         pair = (np.insert(x, 0, last, 0) for x, last in zip((made, true), before, strict=True))
         values["flicker"] = metrics.flicker(*pair)
     values["sharpness"] = np.array([metrics.sharpness(frame) for frame in made])
-    values["real_sharpness"] = np.array([metrics.sharpness(frame) for frame in true])
     return values
 
 
@@ -184,6 +183,7 @@ def follow(
             "seqpix2pix",
             _batched(_distances_of_reconstructed, made["rendered_again"], y, keypoints),
         )
+        values["seqpix2pix.real_sharpness"] = np.array([metrics.sharpness(frame) for frame in y])
         if drawn:
             values |= _drawn_motion(frames)
             values["aperture.true"] = np.array([r["aperture"] for r in known], np.float64)

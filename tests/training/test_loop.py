@@ -147,9 +147,7 @@ def test_a_line_has_the_means_since_the_line_before(make_line, batches, tmp_path
     np.testing.assert_allclose(means[4]["loss"], np.mean(losses[30:40]), rtol=1e-5)
 
 
-def test_checks_read_the_log_at_every_report_until_they_have_spoken(
-    make_line, batches, tmp_path, capsys
-):
+def test_checks_read_the_log_at_every_report_and_speak_once(make_line, batches, tmp_path, capsys):
     seen = []
 
     def check(lines):
