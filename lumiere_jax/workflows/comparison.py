@@ -35,11 +35,14 @@ def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> Non
         if trial.name != "lecture"
     }
     first = trials[0]
+    # Baselines before the model whose stages they link, as in Table 1.
+    shown = [trial for trial in trials if "seqpix2pix" in trial.trains]
+    shown.sort(key=lambda trial: not trial.links)
     page.write_page(
         out,
         page.Comparison(
             which=which,
-            made=[_made(trial, folder) for trial in trials if "seqpix2pix" in trial.trains],
+            made=[_made(trial, folder) for trial in shown],
             facts=_facts(first.config, dataset),
             samples=len(evaluate.sampled(dataset.frames("test"))),
             boxes=_boxes(dataset),
@@ -53,9 +56,10 @@ def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> Non
 def _facts(config: Config, dataset: Dataset) -> dict[str, str]:
     v, b, s = config.vae, config.blstm, config.seqpix2pix
     return {
-        "Budget": f"{s.steps * s.batch:,} triplets, of one in {s.stride} frames, for each "
-        f"SeqPix2Pix of width {s.width} at {dataset.size} px; {v.steps:,} steps of {v.batch} for "
-        f"the VAE and {b.steps:,} of {b.batch} for a BLSTM.",
+        "Budget": f"{s.steps * s.batch:,} triplets, of "
+        f"{'all' if s.stride == 1 else f'one in {s.stride}'} frames, for each SeqPix2Pix of width "
+        f"{s.width} at {dataset.size} px; {v.steps:,} steps of {v.batch} for a VAE and "
+        f"{b.steps:,} of {b.batch} for a BLSTM.",
         "Data": f"{dataset.frames('train'):,} frames to train on, {dataset.frames('test'):,} to "
         f"test, {float(dataset.fps):g} a second; {dataset.figure} figures",
         "Perceptual terms": f"{_layers(config)} ({Path(config.vgg).name})",

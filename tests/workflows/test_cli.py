@@ -102,7 +102,7 @@ def test_right_fields_are_set(monkeypatch, capsys):
 
 def test_an_unknown_preset_names_those_there_are(monkeypatch, capsys):
     err = parsed(monkeypatch, capsys, f"--config={CONFIG}:huge")
-    assert "no preset 'huge': choose paper, small, demo, tiny" in err
+    assert "no preset 'huge': choose lecture, paper, small, demo, tiny" in err
 
 
 @pytest.mark.parametrize(
