@@ -69,7 +69,7 @@ def write_page(out: Path, comparison: Comparison) -> None:
         else [],
         "windows": c.windows,
         "figure_4a": _figure_4a(c.windows) if paper else "",
-        "figure_4b": _figure_4b(c.log),
+        "figure_4b": _figure_4b(c.log) if paper else "",
         "figure_5": [(label, _pictures(at, name, c.samples)) for label, at, name in figure_5],
         "closer": {
             part: _closer(out, part, boxes, figure_5[1:]) for part, boxes in c.boxes.items()

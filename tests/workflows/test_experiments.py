@@ -117,6 +117,15 @@ def test_the_page_and_the_numbers_are_there(out):
         assert (out / name.split('"')[0]).is_file()
 
 
+def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "WITHOUT", {})
+    shutil.copytree(out / "runs" / "lecture", tmp_path / "runs" / "lecture")
+    experiment(paper=Config(), lecture=tiny(), data=drawn, out=tmp_path, which="ablation")
+    page = (tmp_path / "index.html").read_text()
+    assert "What lecture adds" in page and "Table 1" not in page and "Figure" not in page
+    assert json.loads((tmp_path / "results.json").read_text())["which"] == "ablation"
+
+
 def test_what_is_done_is_not_done_again(out, tiny, drawn, monkeypatch):
     fewer(monkeypatch)
     for module in (experiments, experiments.evaluate):
