@@ -3,7 +3,7 @@
 lecture  what to pick on an accelerator, with hours of footage: the paper, and what helps
 paper    the paper's numbers alone
 small    lecture on two cores, a clip of seconds to minutes at 128 px, in about 25 minutes
-demo     the drawn lecturer at 128 px on two cores, in about 9 minutes; from true figures 28 dB, and
+demo     the drawn lecturer at 128 px on two cores, in about ten minutes; from true figures 28 dB, and
          the mouth follows the voice with a correlation of 0.97
 tiny     tests: seconds, and nothing to look at
 
