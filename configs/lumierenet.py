@@ -3,8 +3,8 @@
 lecture  what to pick on an accelerator, with hours of footage: the paper, and what helps
 paper    the paper's numbers alone
 small    lecture on two cores, a clip of seconds to minutes at 128 px, in about 25 minutes
-demo     the drawn lecturer at 128 px on two cores, in about ten minutes; from true figures 28 dB, and
-         the mouth follows the voice with a correlation of 0.97
+demo     the drawn lecturer at 128 px on two cores, in about ten minutes; from true figures 28 dB,
+         and the mouth follows the voice with a correlation of 0.97
 tiny     tests: seconds, and nothing to look at
 
     python train.py --config=configs/lumierenet.py:small --data=data/ada --workdir=runs/ada
