@@ -69,7 +69,7 @@ def write_page(out: Path, comparison: Comparison) -> None:
         else [],
         "windows": c.windows,
         "figure_4a": _figure_4a(c.windows) if paper else "",
-        "figure_4b": _figure_4b(c.log) if paper else "",
+        "figure_4b": report.curve(c.log, "loss") if paper else "",
         "figure_5": [(label, _pictures(at, name, c.samples)) for label, at, name in figure_5],
         "closer": {
             part: _closer(out, part, boxes, figure_5[1:]) for part, boxes in c.boxes.items()
@@ -130,15 +130,6 @@ def _figure_4a(windows: list[dict[str, Any]]) -> str:
         "held out": (x, [row["held_out"] / row["held_out_variance"] for row in windows]),
     }
     return line_plot(series, name="loss by look-back window", xlabel="frames", log=False)
-
-
-def _figure_4b(lines: list[dict[str, Any]]) -> str:
-    series = {}
-    for label, key in (("training", "loss"), ("held out", "val_loss")):
-        points = [(line["step"], line[key]) for line in lines if key in line]
-        if points:
-            series[label] = tuple(zip(*points, strict=True))
-    return line_plot(series, name="loss by step", xlabel="step")
 
 
 def _table_1(made: list[Made]) -> list[dict[str, Any]]:

@@ -204,21 +204,20 @@ def picture(index: int, name: str) -> str:
 
 
 def _curves(lines: list[dict[str, Any]]) -> dict[str, str]:
-    """A plot for each quantity of a log, training and held-out values together."""
+    """A plot for each quantity of a log."""
     names = dict.fromkeys(key.removeprefix("val_") for line in lines for key in line)
-    plots = {}
-    for name in names:
-        if name == "step":
-            continue
-        series = {}
-        for label, key in (("training", name), ("held out", f"val_{name}")):
-            points = [(line["step"], line[key]) for line in lines if key in line]
-            if points:
-                steps, values = zip(*points, strict=True)
-                series[label] = (steps, values)
-        title = name.replace("_", " ")
-        plots[title] = line_plot(series, name=f"{title} by step", xlabel="step")
-    return plots
+    return {name.replace("_", " "): curve(lines, name) for name in names if name != "step"}
+
+
+def curve(lines: list[dict[str, Any]], name: str) -> str:
+    """A quantity of a log by step, training and held-out values together."""
+    series = {}
+    for label, key in (("training", name), ("held out", f"val_{name}")):
+        points = [(line["step"], line[key]) for line in lines if key in line]
+        if points:
+            steps, values = zip(*points, strict=True)
+            series[label] = (steps, values)
+    return line_plot(series, name=f"{name.replace('_', ' ')} by step", xlabel="step")
 
 
 def _tracks(report: Report) -> dict[str, str]:
