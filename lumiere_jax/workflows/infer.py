@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-import lumiere_jax
 from lumiere_jax.audio.features import (
     frames_covering,
     gain_to_loudness,
@@ -21,14 +20,13 @@ from lumiere_jax.audio.features import (
     stream_log_mel,
 )
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet import stages, synthesise
 from lumiere_jax.systems.lumierenet.synthesis import Synthesised
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.workdir import Run, check_follows, read_run
+from lumiere_jax.workflows.workdir import Run, check_follows, origin, read_run
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,7 @@ class Model:
     @property
     def record(self) -> dict[str, Any]:
         """What a video says of itself, beside that it is synthetic."""
-        return {
-            "generator": f"lumiere_jax {lumiere_jax.__version__}",
-            "model": self.id,
-            "consent": consent_id(self.run.consent),
-            "who": self.run.consent.get("who"),
-        }
+        return {**origin(self.run.consent), "model": self.id}
 
 
 def load_model(workdir: Path) -> Model:

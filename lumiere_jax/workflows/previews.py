@@ -10,13 +10,11 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-import lumiere_jax
 from lumiere_jax.audio.features import RATE, frame_start, normalise
 from lumiere_jax.codes.recurrent import BLSTM, window_steps
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.inputs import archive
-from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs.video import draw_label, write_video
 from lumiere_jax.systems.lumierenet import Config
@@ -26,6 +24,8 @@ from lumiere_jax.systems.pictures import to_uint8
 from lumiere_jax.training.log import Clip
 from lumiere_jax.training.loop import Preview
 from lumiere_jax.training.stage import State
+from lumiere_jax.workflows.batches import in_batches
+from lumiere_jax.workflows.workdir import origin
 
 CLIPS = "clips"
 SECONDS = 5
@@ -51,12 +51,7 @@ def make_preview(
     costs a sentence, not the training.
     """
     network = {"vae": "vae", "blstm": "blstm", "seqpix2pix": "G"}[name]
-    record = {
-        "generator": f"lumiere_jax {lumiere_jax.__version__}",
-        "consent": consent_id(dataset.consent),
-        "who": dataset.consent.get("who"),
-        "stage": name,
-    }
+    record = {**origin(dataset.consent), "stage": name}
 
     @functools.cache
     def prepared() -> tuple[Scene, Callable[[Any, Any], jax.Array]]:
@@ -66,8 +61,8 @@ def make_preview(
         try:
             scene, make = prepared()
             variables = state.networks[network].inference_variables
-            made = np.concatenate([make(variables, x) for x in _filled(scene.given)])
-            both = [np.concatenate(pair, 1) for pair in zip(scene.true, made, strict=False)]
+            made = in_batches(functools.partial(make, variables), BATCH, scene.given)
+            both = [np.concatenate(pair, 1) for pair in zip(scene.true, made, strict=True)]
             pictures = np.stack([draw_label(picture) for picture in both])
             path, known = folder / CLIPS / f"{step}.mp4", {**record, "step": step}
             write_video(path, pictures, dataset.fps, [scene.sound], RATE, 1, known, label=False)
@@ -119,9 +114,3 @@ def _maker(
 
     # Arrays of no device in particular go where the stage's own are.
     return functools.partial(figures_of, jax.tree.map(np.asarray, vae()))
-
-
-def _filled(given: np.ndarray) -> list[np.ndarray]:
-    """Whole batches, the last filled up, so that everything is compiled once."""
-    short = -len(given) % BATCH
-    return np.split(np.concatenate([given, np.repeat(given[-1:], short, 0)]), len(given[::BATCH]))

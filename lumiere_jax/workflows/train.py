@@ -20,6 +20,7 @@ from lumiere_jax.systems.lumierenet.vae import encode
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import previews
+from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.workdir import check_continues, check_follows, checked, run_of, write_run
 
@@ -162,7 +163,6 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
                     for i in range(first, min(first + 16, len(records)))
                 ]
             )
-            padded = np.concatenate([w, np.repeat(w[-1:], 16 - len(w), 0)])
-            rows.append(np.asarray(means(padded))[: len(w)])
+            rows.append(in_batches(means, 16, w))
             bar.update(len(w))
     return np.concatenate(rows)

@@ -13,6 +13,7 @@ import numpy as np
 import lumiere_jax
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import write_whole
+from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.lumierenet import Config, check_config
 from lumiere_jax.training import checkpoint
@@ -153,7 +154,16 @@ def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> N
         )
 
 
-def check_same_data(workdir: Path, old: Run, run: Run) -> None:
+def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
+    """What a video says of where it comes from."""
+    return {
+        "generator": f"lumiere_jax {lumiere_jax.__version__}",
+        "consent": consent_id(dict(consent)),
+        "who": consent.get("who"),
+    }
+
+
+def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") -> None:
     """A lecturer's networks never get another's data, nor another's record of consent."""
     different = [
         name
@@ -164,7 +174,7 @@ def check_same_data(workdir: Path, old: Run, run: Run) -> None:
         names = {"mean": "statistics of the sound", "std": "statistics of the sound"}
         raise UserError(
             f"{workdir} was trained on another dataset ({names.get(different[0], different[0])} "
-            "differ): name that dataset, or another --workdir."
+            f"differ): name that dataset, or another {flag}."
         )
 
 

@@ -91,7 +91,13 @@ def encode(model: VAE, variables: Any, figures: Any) -> jax.Array:
     return mu
 
 
+def through_means(model: VAE, variables: Any, w: jax.Array) -> jax.Array:
+    """Figures in [0, 1] through the means of their codes."""
+    mu, _ = model.apply(variables, w, method="encode")
+    decoded: Any = model.apply(variables, mu, method="decode")
+    return decoded
+
+
 def reconstruct(model: VAE, variables: Any, figures: Any) -> jax.Array:
-    """uint8 figures through the means of their codes, as uint8."""
-    decoded = model.apply(variables, encode(model, variables, figures), method="decode")
-    return to_uint8(decoded, low=0.0)
+    """The same of uint8 figures, as uint8."""
+    return to_uint8(through_means(model, variables, unit(figures)), low=0.0)
