@@ -18,6 +18,9 @@ FOOTAGE = flags.DEFINE_string("footage", None, "Clips with speech: a file or a q
 CONSENT = flags.DEFINE_string("consent", None, "The speaker's consent, a TOML file (see README).")
 OUT = flags.DEFINE_string("out", None, "The dataset's folder, which must not hold one.")
 FIGURE = flags.DEFINE_string("figure", "mediapipe", "Poses from mediapipe, densepose or openpose.")
+EXPLICIT = flags.DEFINE_bool(
+    "explicit", True, "Draw eyes, brows, lips, mouth and fingers; --noexplicit: not, as the paper."
+)
 POSES = flags.DEFINE_string("poses", None, "Results of DensePose or OpenPose: DIR/<clip's stem>/.")
 CROP = flags.DEFINE_string("crop", None, "A square X,Y,SIDE of the picture; default: the centre.")
 SIZE = flags.DEFINE_integer("size", None, "Pixels a side: 64 to 1024 [256; drawn: 128].")
@@ -44,6 +47,7 @@ def main() -> None:
             minutes=MINUTES.value,
             size=size,
             seed=SEED.value,
+            explicit=EXPLICIT.value,
         )
     else:
         dataset = prepare.prepare_footage(
@@ -51,6 +55,7 @@ def main() -> None:
             consent=Path(CONSENT.value) if CONSENT.value else None,
             out=Path(OUT.value),
             figure=FIGURE.value,
+            explicit=EXPLICIT.value,
             poses=Path(POSES.value) if POSES.value else None,
             crop=CROP.value,
             size=size,

@@ -6,7 +6,8 @@ parts are DensePose's where it has them: 2 torso and neck, 3 and 4 the right and
 16 upper arms, 19 and 20 forearms (left, right), 24 the face; what only the silhouette knows is 23
 near the head (hair) and 1 elsewhere (clothes). Areas of parts are never blended with each other.
 
-The features of the face are painted over its part (see `lumiere_jax.figures.face`).
+What the paper's figures lack is explicit: fingers have coordinates of their own, and the features
+of the face are painted over its part (see `lumiere_jax.figures.face`).
 """
 
 from dataclasses import dataclass, field
@@ -99,20 +100,25 @@ _FINGER_U = np.repeat([0.6, 0.2, 0.8, 0.4, 1.0], 3)  # neighbours far apart
 _PALM = [0, 1, 5, 9, 13, 17]
 
 
-def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray) -> None:
+def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray, explicit: bool) -> None:
     """Palm and five fingers: U names the finger (palm 0, thumb 0.6, then 1, 0.4, 0.8, 0.2), V runs
-    from the wrist (0) over the knuckles (0.5) to the finger's tip (1)."""
+    from the wrist (0) over the knuckles (0.5) to the finger's tip (1).
+
+    Without `explicit` fingers, what is spanned by all points is painted like the palm."""
     breadth = max(np.hypot(*(points[9] - points[0])), np.hypot(*(points[5] - points[17])))
     width = max(0.21 * float(breadth), 1.0)
     if seen[_PALM].all():
         axis = points[[5, 9, 13, 17]].mean(0) - points[0]
         slope = 0.5 * axis / max(float(axis @ axis), 1e-3)
         number = cells.add(part, np.array([(0, 0, 0), (*slope, -slope @ points[0])]))
-        outline = _fixed(cv2.convexHull(points[_PALM].astype(np.float32))[:, 0])
+        spanned = points[_PALM] if explicit else points[seen]
+        outline = _fixed(cv2.convexHull(spanned.astype(np.float32))[:, 0])
         cv2.fillConvexPoly(cells.index, outline, number, cv2.LINE_8, _SHIFT)
         cv2.polylines(
             cells.index, [outline], True, number, max(1, round(width / 2)), cv2.LINE_8, _SHIFT
         )
+    if not explicit:
+        return
     whole = seen[_FINGER_BONES] & seen[_FINGER_BONES + 1]
     bones, u = _FINGER_BONES[whole], _FINGER_U[whole]
     joint = (bones - 1)[:, None] % 4 + np.array([0, 1])
@@ -185,11 +191,13 @@ def draw_figure(
     keypoints: Float[np.ndarray, "137 3"],
     size: int,
     silhouette: Bool[np.ndarray, "rows cols"] | None = None,
+    explicit: bool = True,
 ) -> Picture:
     """The dense figure, (size, size, 3), of one person's 137 keypoints (see `lumiere_jax.shapes`).
 
     Points of confidence 0 and body points below 0.2 are not drawn; without a silhouette there is
-    neither hair nor clothes. Widths follow the person and the size of the picture.
+    neither hair nor clothes. Widths follow the person and the size of the picture. Without
+    `explicit`, eyes, brows, lips, mouth and fingers are left out, as in the paper's figures.
     """
     # Pixel centres are whole numbers; the clip keeps far-off points within cv2's integers.
     points = np.clip(keypoints[:, :2].astype(np.float64), -4, 5) * size - 0.5
@@ -225,8 +233,8 @@ def draw_figure(
             _limb(cells, part, body[elbow], points[end], (0.8 * trust, 0.5 * trust))
     for first, part in ((95, LEFT_HAND), (116, RIGHT_HAND)):
         hand = slice(first, first + 21)
-        _hand(cells, part, points[hand], confidence[hand] > 0)
+        _hand(cells, part, points[hand], confidence[hand] > 0, explicit)
     figure = cells.colours()
-    if seen.any():
+    if explicit and seen.any():
         paint_features(figure, face, seen, cells.index >= behind)
     return figure

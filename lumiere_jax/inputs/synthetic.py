@@ -52,10 +52,12 @@ def draw_lecture(
     seed: int,
     take: int = 0,
     gain: float | None = None,
+    explicit: bool = True,
 ) -> Iterator[DrawnFrame]:
     """Frames of `size` pixels a side, ceil(samples · fps / 16000) of them, deterministic.
 
-    The sound is brought to -26 dBFS first; a `gain` given fixes the factor instead.
+    The sound is brought to -26 dBFS first; a `gain` given fixes the factor instead. `explicit` is
+    the figures' (see `figures.dense.draw_figure`).
     """
     moves = motion.move(waveform, fps, seed, take, gain)
     who = person.cast(seed)
@@ -66,10 +68,12 @@ def draw_lecture(
         head.build(who, side),
     )
     for t in range(len(moves.aperture)):
-        yield _draw(who, layers, moves, t, size)
+        yield _draw(who, layers, moves, t, size, explicit)
 
 
-def _draw(who: person.Person, layers, moves: motion.Motion, t: int, size: int) -> DrawnFrame:
+def _draw(
+    who: person.Person, layers, moves: motion.Motion, t: int, size: int, explicit: bool
+) -> DrawnFrame:
     room, torso, face_layers = layers
     sway = np.array([moves.body[t], 0.0])
     turn = _head_affine(moves, t)
@@ -91,7 +95,7 @@ def _draw(who: person.Person, layers, moves: motion.Motion, t: int, size: int) -
     small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     frame = np.ascontiguousarray(small[..., :3])
     keypoints = _keypoints(who, face, arms, hands, sway, turn)
-    figure = draw_figure(keypoints, size, small[..., 3] > 127)
+    figure = draw_figure(keypoints, size, small[..., 3] > 127, explicit)
     return DrawnFrame(frame, figure, keypoints, aperture)
 
 

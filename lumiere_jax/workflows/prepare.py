@@ -63,6 +63,7 @@ def prepare_footage(
     consent: Path | None,
     out: Path,
     figure: str = "mediapipe",
+    explicit: bool = True,
     poses: Path | None = None,
     crop: str | None = None,
     size: int = 256,
@@ -84,6 +85,8 @@ def prepare_footage(
             if poses is None
             else "--poses goes with --figure=densepose or openpose: MediaPipe makes its own."
         )
+    if not explicit and figure != "mediapipe":
+        raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
     clips = _probe_all(footage, square)
     segments = lectures.segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
     _check_lengths(segments, footage, rate)
@@ -91,7 +94,9 @@ def prepare_footage(
         pose_folder(poses, clip.path, figure, alone=len(clips) == 1) if poses else None
         for clip in clips
     ]
-    work = functools.partial(_write_footage, figure=figure, crop=square, size=size, fps=rate)
+    work = functools.partial(
+        _write_footage, figure=figure, explicit=explicit, crop=square, size=size, fps=rate
+    )
     with built_aside(out, lectures.DESCRIPTION) as folder:
         (folder / "clips").mkdir()
         tasks = [
@@ -101,7 +106,7 @@ def prepare_footage(
         # Every frame is posed, then written.
         ticks = 2 * sum(clip.frames(rate) for clip in clips)
         each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
-        _finish(folder, segments, size, rate, figure, record)
+        _finish(folder, segments, size, rate, _scheme(figure, explicit), record)
     dataset = lectures.open_dataset(out)
     if small := small_face(dataset):
         tqdm.write(
@@ -112,7 +117,12 @@ def prepare_footage(
 
 
 def prepare_synthetic(
-    *, out: Path, minutes: float | None = None, size: int = 128, seed: int = 0
+    *,
+    out: Path,
+    minutes: float | None = None,
+    size: int = 128,
+    seed: int = 0,
+    explicit: bool = True,
 ) -> Dataset:
     """Makes a dataset of the drawn lecturer: narration one trains, narration two tests.
 
@@ -146,15 +156,20 @@ def prepare_synthetic(
     with built_aside(out, lectures.DESCRIPTION) as folder:
         (folder / "clips").mkdir()
         tasks = [(script, folder / "clips" / script[0]) for script in scripts]
-        work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps)
+        work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps, explicit=explicit)
         each(work, tasks, sum(s.frames for s in segments), 2)
-        _finish(folder, segments, size, fps, "drawn", record, seed)
+        _finish(folder, segments, size, fps, _scheme("drawn", explicit), record, seed)
     return lectures.open_dataset(out)
 
 
 def read_narration(path: Path) -> np.ndarray:
     """A short narration whole, mono at 16 kHz."""
     return np.concatenate(list(to_mono(read_sound(path), probe_audio(path).rate)))
+
+
+def _scheme(figure: str, explicit: bool) -> str:
+    """What a dataset calls its figures: networks trained on one scheme fit no other."""
+    return figure if explicit else f"plain {figure}"
 
 
 def _check(out: Path, size: int) -> None:
@@ -202,6 +217,7 @@ def _write_footage(
     tick: Tick,
     *,
     figure: str,
+    explicit: bool,
     crop: media.Crop | None,
     size: int,
     fps: Fraction,
@@ -209,7 +225,7 @@ def _write_footage(
     clip, poses = item
 
     def examples() -> Iterator[Example]:
-        posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, tick)
+        posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, tick, explicit)
         frames = media.read_frames(clip.path, fps, size, crop)
         for pose, (_, frame) in zip(posed, frames, strict=True):
             tick()
@@ -226,11 +242,12 @@ def _write_drawn(
     size: int,
     seed: int,
     fps: Fraction,
+    explicit: bool,
 ) -> None:
     _, waveform, take = script
 
     def examples() -> Iterator[Example]:
-        drawn = synthetic.draw_lecture(waveform, fps, size, seed, take)
+        drawn = synthetic.draw_lecture(waveform, fps, size, seed, take, explicit=explicit)
         for d in itertools.islice(drawn, frames_within(len(waveform), fps)):
             tick()
             yield Example(d.frame, d.figure, d.keypoints, d.aperture)

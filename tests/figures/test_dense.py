@@ -76,6 +76,20 @@ def test_areas_hold_only_whole_part_numbers():
     assert set(np.unique(figure[..., 2])) <= set(PARTS[[0, 2, 3, 4, 15, 16, 19, 20]])
 
 
+def test_without_explicit_features_a_face_is_its_part_and_a_hand_one_area():
+    plain = draw_figure(person(), 256, explicit=False)
+    assert set(np.unique(plain[..., 2])) <= set(PARTS)
+    left, right = (plain[..., 2] == PARTS[part] for part in (dense.LEFT_HAND, dense.RIGHT_HAND))
+    for hand in (left, right):
+        assert hand.any() and not plain[hand][:, 1].any()  # no finger's own coordinate
+    tip = person()[95 + 12]
+    assert at(plain, *tip[:2] + (0, 0.005))[2] == PARTS[dense.LEFT_HAND]
+    explicit = draw_figure(person(), 256)
+    elsewhere = np.ones((256, 256), bool)
+    elsewhere[:130, 80:176] = elsewhere[130:] = False
+    np.testing.assert_array_equal(plain[elsewhere], explicit[elsewhere])
+
+
 def test_the_open_mouth_grows_with_half_a_pixel():
     """At 128 px these openings are 0 to 3 pixels, in steps of an eighth."""
 

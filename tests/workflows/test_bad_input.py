@@ -81,6 +81,7 @@ def test_consent_comes_first(refused, tmp_path):
         ({"figure": "openpos"}, "--figure=openpos: choose one of mediapipe, densepose, openpose"),
         ({"poses": None}, "--figure=openpose needs --poses"),
         ({"figure": "mediapipe"}, "--poses goes with --figure=densepose or openpose"),
+        ({"explicit": False}, "--noexplicit goes with --figure=mediapipe, not openpose"),
         ({"crop": "0,0"}, "--crop=0,0: write X,Y,SIDE"),
         ({"crop": "0,0,²"}, "--crop=0,0,²: write X,Y,SIDE"),
         ({"crop": "0,0,81"}, r"talk.mp4: the crop 0,0,81 .* picture of 96x80"),

@@ -63,7 +63,9 @@ def _landmarks(source, clip, fps, size, crop, folder: Path | None) -> Iterator[t
         yield from ((keypoints, None) for keypoints in found)
 
 
-def _drawn(source, clip, fps, size, crop, folder: Path | None, tick: Tick) -> Iterator[Pose]:
+def _drawn(
+    source, clip, fps, size, crop, folder: Path | None, tick: Tick, explicit: bool
+) -> Iterator[Pose]:
     """Landmarks go to a file first, since a gap is filled from both sides; figures are drawn as
     they are read back, and memory does not grow with the clip."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -91,7 +93,7 @@ def _drawn(source, clip, fps, size, crop, folder: Path | None, tick: Tick) -> It
                 masks.seek(int(neighbour[frame]) * packed)
                 bits = np.frombuffer(masks.read(packed), np.uint8)
                 silhouette = np.unpackbits(bits, count=size * size).reshape(size, size)
-                yield Pose(draw_figure(points, size, silhouette.astype(bool)), points)
+                yield Pose(draw_figure(points, size, silhouette.astype(bool), explicit), points)
 
 
 def read_poses(
@@ -102,13 +104,15 @@ def read_poses(
     crop: media.Crop | None = None,
     poses_dir: Path | None = None,
     tick: Tick = lambda: None,
+    explicit: bool = True,
 ) -> Iterator[Pose]:
     """A pose for every frame that `media.read_frames(clip.path, fps, size, crop)` gives, in order.
 
     Frames where nobody is found take the pose of their neighbours. Raises UserError where more than
     10% of the frames, or more than a second on end, have nobody, where the files in `poses_dir` are
     not one for each source frame, and where MediaPipe's program cannot start. `tick` is
-    called for each frame that is posed, long before the first comes out.
+    called for each frame that is posed, long before the first comes out. `explicit` is MediaPipe's
+    (see `figures.dense.draw_figure`).
     """
     folder = None
     if source != "mediapipe":
@@ -119,4 +123,4 @@ def read_poses(
         )
     if source == "densepose" and folder is not None:
         return _densepose(clip, fps, size, crop, folder, tick)
-    return _drawn(source, clip, fps, size, crop, folder, tick)
+    return _drawn(source, clip, fps, size, crop, folder, tick, explicit)
