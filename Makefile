@@ -15,7 +15,7 @@ demo: env  ## the main job on the drawn lecturer: dataset, training, video, repo
 	@echo "$(DEMO)/report/index.html"
 
 EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
-	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE))
+	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE)) $(if $(PLAIN),--plain=$(PLAIN))
 
 paper: given env  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
 	$(EXPERIMENTS)

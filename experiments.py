@@ -26,6 +26,7 @@ WHICH = flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to b
 SCALE = flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
 TRIPLETS = flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
 VGG = flags.DEFINE_string("config.vgg", "download", "VGG-19 weights: a file, download or random.")
+PLAIN = flags.DEFINE_string("plain", None, "The same, prepared with --noexplicit: one more row.")
 LAYERS = flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, or what there is.")
 
 
@@ -34,6 +35,8 @@ def main() -> None:
         raise UserError("name --data and --out (see --help).")
     if TRIPLETS.value < 1:
         raise UserError(f"--triplets={TRIPLETS.value}: use 1 or more.")
+    if PLAIN.value and WHICH.value != "ablation":
+        raise UserError("--plain goes with --which=ablation: leave it out.")
     from lumiere_jax.workflows.experiments import experiment
 
     paper, lecture = presets.paper(), presets.lecture()
@@ -48,6 +51,7 @@ def main() -> None:
         out=Path(OUT.value),
         which=WHICH.value,
         layers=tuple(LAYERS.value or ()),
+        plain=Path(PLAIN.value) if PLAIN.value else None,
     )
     print(f"{OUT.value}/index.html")
 

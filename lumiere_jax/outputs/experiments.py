@@ -148,7 +148,7 @@ def _table_1(made: list[Made]) -> list[dict[str, Any]]:
 
 def _measures(made: list[Made]) -> list[dict[str, Any]]:
     groups = []
-    for stage, title in (("seqpix2pix", "True figures"), ("video", "Audio")):
+    for stage, title in (("vae", "Figures"), ("seqpix2pix", "True figures"), ("video", "Audio")):
         names = dict.fromkeys(name for m in made for name in m.metrics[stage])
         rows = []
         for name in names:

@@ -1,6 +1,7 @@
 """The numbers of trials that were all run, side by side."""
 
 import csv
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lumiere_jax.parts import part_mask
 from lumiere_jax.systems.lumierenet import Config, stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import evaluate, summaries
+from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.train import codes, heard_rows
 from lumiere_jax.workflows.trials import Trial
 
@@ -36,8 +38,8 @@ def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> Non
     }
     first = trials[0]
     # Baselines before the model whose stages they link, as in Table 1.
-    shown = [trial for trial in trials if "seqpix2pix" in trial.trains]
-    shown.sort(key=lambda trial: not trial.links)
+    shown = [trial for trial in trials if trial.reported]
+    shown.sort(key=lambda trial: which == "paper" and not trial.links)
     page.write_page(
         out,
         page.Comparison(
@@ -135,7 +137,7 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
     vae = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
     variables = checkpoint.restore_frozen(workdir, every["blstm"], "blstm")["blstm"]
     model = BLSTM(config.blstm.cells, config.vae.code)
-    error = jax.jit(lambda a, z: losses.mse(model.apply(variables, a), z))
+    error = jax.jit(lambda rows, steps, z: losses.mse(model.apply(variables, rows[steps]), z))
     values: dict[str, list[Any]] = {}
     mean = np.zeros(())
     for split in ("train", "val", "test"):
@@ -145,9 +147,7 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
         z = codes(config, dataset, split, vae)
         mean = z.mean(0) if split == "train" else mean
         part = "train" if split == "train" else "held_out"
-        for first in range(0, len(z), 64):
-            chosen = np.minimum(np.arange(first, first + 64), len(z) - 1)
-            found = np.asarray(error(rows[steps[chosen]], z[chosen]))
-            values.setdefault(part, []).append(found[: len(z) - first])
+        found = in_batches(functools.partial(error, rows), 64, steps, z)
+        values.setdefault(part, []).append(found)
         values.setdefault(f"{part}_variance", []).append(((z - mean) ** 2).mean(1))
     return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}

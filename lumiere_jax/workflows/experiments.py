@@ -37,11 +37,13 @@ def experiment(
     out: Path,
     which: str = "paper",
     layers: tuple[str, ...] = (),
+    plain: Path | None = None,
 ) -> None:
     """Trains, measures and compares the trials of the paper or of the ablation.
 
     `layers` are VGG-19's; without, the paper's, or what stands in for them where the weights end
-    before (see `stand_in`).
+    before (see `stand_in`). `plain` is the dataset of the ablation's row without explicit eyes,
+    lips and fingers, from the same footage.
 
     Raises:
       UserError: anything about the configs, the weights, the data or the output folder.
@@ -58,11 +60,14 @@ def experiment(
             config.vgg_layers = layers
     for config in used:
         checked(config)
-    trials = paper_trials(paper, lecture) if which == "paper" else ablation_trials(lecture)
+    if plain:
+        _check_plain(plain, dataset)
+    trials = paper_trials(paper, lecture) if which == "paper" else ablation_trials(lecture, plain)
     with loop.lock(out):
         _check_kind(out, which)
         for trial in trials:
-            _check_same(out / "runs" / trial.name, trial, dataset)
+            own = open_dataset(trial.data) if trial.data else dataset
+            _check_same(out / "runs" / trial.name, trial, own)
         run(trials, dataset, out)
         comparison.compare(trials, dataset, out, which)
 
@@ -73,6 +78,16 @@ def stand_in(config: Config) -> tuple[str, ...]:
     config.vgg_layers = ()
     allowed = vgg.allowed_layers(load_vgg(config))
     return POOLS if POOLS[-1] in allowed else ("relu1_1", "relu2_1", "relu3_1")
+
+
+def _check_plain(plain: Path, dataset: Dataset) -> None:
+    other = open_dataset(plain)
+    wanted = (f"plain {dataset.figure}", dataset.size, dataset.fps, dataset.segments)
+    if (other.figure, other.size, other.fps, other.segments) != wanted:
+        raise UserError(
+            f"--plain={plain} is not {dataset.folder} with plain figures: prepare the same footage "
+            "in the same way, and with --noexplicit."
+        )
 
 
 def _check_kind(out: Path, which: str) -> None:
@@ -99,7 +114,7 @@ def _check_same(workdir: Path, trial: Trial, dataset: Dataset) -> None:
             f"{workdir} was trained at {old.size} px and {dataset.folder} has {dataset.size} px: "
             "name another --out."
         )
-    check_same_data(workdir, old, run_of(trial.config, dataset))
+    check_same_data(workdir, old, run_of(trial.config, dataset), "--out")
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
@@ -119,19 +134,20 @@ def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
         workdir = out / "runs" / trial.name
         tqdm.write(f"\n{trial.title} ({number} of {len(todo)}): {workdir}")
         _link(workdir, trial)
+        own = open_dataset(trial.data) if trial.data else dataset
         for stage in trial.trains:
-            _train(trial.config, dataset, workdir, stage)
-        if "seqpix2pix" in trial.trains:
+            _train(trial.config, own, workdir, stage)
+        if trial.reported:
             evaluate.evaluate(
-                workdir=workdir, data=dataset.folder, split="test", out=workdir / "report"
+                workdir=workdir, data=own.folder, split="test", out=workdir / "report"
             )
         if "blstm" in trial.trains:
-            losses = comparison.blstm_losses(trial.config, dataset, workdir)
+            losses = comparison.blstm_losses(trial.config, own, workdir)
             write_whole(workdir / comparison.LOSSES, json.dumps(losses, indent=1) + "\n")
 
 
 def _is_done(workdir: Path, trial: Trial) -> bool:
-    marks = [f"report/{report.METRICS}"] if "seqpix2pix" in trial.trains else []
+    marks = [f"report/{report.METRICS}"] if trial.reported else []
     marks += [comparison.LOSSES] if "blstm" in trial.trains else []
     return all((workdir / mark).exists() for mark in marks)
 

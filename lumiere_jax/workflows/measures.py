@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +21,7 @@ from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct
+from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.workdir import Run
 
 BATCH = 8
@@ -82,14 +83,10 @@ def _psnr(y: Any, still: Any) -> dict[str, jax.Array]:
     return {"mean_frame_psnr": metrics.psnr(y, jnp.broadcast_to(still, y.shape))}
 
 
-def _batched(f: Callable[..., Any], *arrays: np.ndarray) -> Values:
-    """Values, by name, of any number of rows, a whole batch at a time: all is compiled once."""
-    rows, blocks = len(arrays[0]), []
-    for start in range(0, rows, BATCH):
-        own = [x[start : start + BATCH] for x in arrays]
-        full = [np.concatenate([x, np.repeat(x[-1:], BATCH - len(x), 0)]) for x in own]
-        blocks.append({name: np.asarray(value) for name, value in f(*full).items()})
-    return {name: np.concatenate([b[name] for b in blocks])[:rows] for name in blocks[0]}
+def _judge(made: np.ndarray, true: np.ndarray, keypoints: np.ndarray) -> Values:
+    values = in_batches(_distances_of_parts, BATCH, made, true, keypoints)
+    # The whole picture first; jit sorts by name.
+    return {name: values[name] for name in sorted(values, key=lambda name: "_" in name)}
 
 
 def compare(
@@ -104,9 +101,7 @@ def compare(
     is the made and the true frame that come before the first, where there are such. NaN: the
     PSNR of a part that is not seen, and the flicker of a first frame.
     """
-    distances = _batched(_distances_of_parts, made, true, keypoints)
-    # The whole picture first; jit sorts by name.
-    values = {name: distances[name] for name in sorted(distances, key=lambda name: "_" in name)}
+    values = _judge(made, true, keypoints)
     if before is None:
         values["flicker"] = np.append(np.nan, metrics.flicker(made, true))
     else:
@@ -166,7 +161,7 @@ def follow(
         w, y = (np.stack([archive.decode(r[name]) for r in known]) for name in ("figure", "frame"))
         a = np.stack(list(itertools.islice(windows, n)))
         said = list(itertools.islice(spoken, n))
-        made = _batched(functools.partial(_stages, models, variables), w, a)
+        made = in_batches(functools.partial(_stages, models, variables), BATCH, w, a)
         frames = {
             "real": y,
             "seqpix2pix": made["rendered"],
@@ -174,14 +169,16 @@ def follow(
         }
         keypoints = np.stack([r["keypoints"] for r in known])
         values = {"z": made["z"], "blstm.mse": ((made["heard"] - made["z"]) ** 2).mean(1)}
-        values |= _named("vae", _batched(_distances, made["reconstruction"], w))
+        values |= _named("vae", _judge(made["reconstruction"], w, keypoints))
         for stage in JUDGED:
             last = (before[stage], before["real"]) if before else None
             values |= _named(stage, compare(frames[stage], y, keypoints, last))
-        values |= _named("seqpix2pix", _batched(functools.partial(_psnr, still=mean_frame), y))
+        values |= _named(
+            "seqpix2pix", in_batches(functools.partial(_psnr, still=mean_frame), BATCH, y)
+        )
         values |= _named(
             "seqpix2pix",
-            _batched(_distances_of_reconstructed, made["rendered_again"], y, keypoints),
+            in_batches(_distances_of_reconstructed, BATCH, made["rendered_again"], y, keypoints),
         )
         values["seqpix2pix.real_sharpness"] = np.array([metrics.sharpness(frame) for frame in y])
         if drawn:

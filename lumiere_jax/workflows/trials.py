@@ -2,36 +2,48 @@
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lumiere_jax.systems.lumierenet import Config
 
 WINDOWS = (1, 5, 10, 15, 20, 30)
 STAGES = ("vae", "blstm", "seqpix2pix")
-# Rows of the ablation: what `lecture` is without, and the fields that take it away.
-WITHOUT: dict[str, tuple[str, dict[str, Any]]] = {
-    "reconstructions": ("without reconstructions", {"reconstructed": 0.0}),
-    "parts": (
-        "without the weights of parts",
-        dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0),
+_EVEN: dict[str, Any] = dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0)
+# Rows of the ablation: what `lecture` is without, and the stage's fields that take it away.
+WITHOUT: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "vae-pixels": (
+        "VAE by VGG-19's features, the paper's",
+        "vae",
+        {"perceptual": 1.0, "pixel": 0.0, "kl": Config().vae.kl},
     ),
-    "average": ("without the average of G", {"average": 0.0}),
-    "quiet-adversary": ("with an adversarial weight of 1", {"adversarial": 1.0}),
-    "temporal": ("without the temporal terms", {"lambda1": 0.0, "lambda2": 0.0}),
-    "structural": ("without the structural term", {"lambda0": 0.0}),
-    "pixel": ("without the pixel term", {"pixel": 0.0}),
+    "vae-parts": ("VAE without the weights of parts", "vae", _EVEN),
+    "vae-average": ("VAE without the average", "vae", {"average": 0.0}),
+    "vae-warm-up": ("VAE without the warm-up", "vae", {"warm_up": 0}),
+    "reconstructions": ("without reconstructions", "seqpix2pix", {"reconstructed": 0.0}),
+    "parts": ("without the weights of parts", "seqpix2pix", _EVEN),
+    "average": ("without the average of G", "seqpix2pix", {"average": 0.0}),
+    "quiet-adversary": ("with an adversarial weight of 1", "seqpix2pix", {"adversarial": 1.0}),
+    "temporal": ("without the temporal terms", "seqpix2pix", {"lambda1": 0.0, "lambda2": 0.0}),
+    "structural": ("without the structural term", "seqpix2pix", {"lambda0": 0.0}),
+    "pixel": ("without the pixel term", "seqpix2pix", {"pixel": 0.0}),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A workdir to be made: the stages it trains itself, and the trial whose others it links."""
+    """A workdir to be made: the stages it trains itself, and the trial whose others it links.
+
+    `reported`: its frames are measured; `data`: a dataset of its own.
+    """
 
     name: str
     title: str
     config: Config
     trains: tuple[str, ...] = STAGES
     links: str = ""
+    reported: bool = True
+    data: Path | None = None
 
 
 def changed(config: Config, part: str, **values: Any) -> Config:
@@ -49,7 +61,14 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
 
     def linked(name: str, title: str, stage: str, **values: Any) -> Trial:
         config = changed(paper, stage, **values)
-        return Trial(name=name, title=title, config=config, trains=(stage,), links="seqpix2pix")
+        return Trial(
+            name=name,
+            title=title,
+            config=config,
+            trains=(stage,),
+            links="seqpix2pix",
+            reported=stage == "seqpix2pix",
+        )
 
     windows = [
         linked(f"window-{window}", f"look-back window {window}", "blstm", window=window)
@@ -70,19 +89,20 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
     ]
 
 
-def ablation_trials(lecture: Config) -> list[Trial]:
-    """`lecture`, and `lecture` without each of what it adds to the paper's SeqPix2Pix, or keeps
-    of it."""
+def ablation_trials(lecture: Config, plain: Path | None = None) -> list[Trial]:
+    """`lecture`, and `lecture` without each of what it adds to the paper, or keeps of it; on
+    `plain`, the same footage without explicit eyes, lips and fingers, where there is such."""
     trials = [Trial(name="lecture", title="lecture", config=lecture)]
-    for name, (title, values) in WITHOUT.items():
-        config = changed(lecture, "seqpix2pix", **values)
+    if plain:
+        title = "without explicit eyes, lips and fingers"
+        trials.append(Trial(name="without-explicit", title=title, config=lecture, data=plain))
+    for name, (title, part, values) in WITHOUT.items():
+        config = changed(lecture, part, **values)
+        # Another VAE has other codes; SeqPix2Pix goes without it but for its reconstructions.
+        trains = ("vae", "blstm") if part == "vae" else (part,)
         trials.append(
             Trial(
-                name=f"without-{name}",
-                title=title,
-                config=config,
-                trains=("seqpix2pix",),
-                links="lecture",
+                name=f"without-{name}", title=title, config=config, trains=trains, links="lecture"
             )
         )
     return trials

@@ -121,6 +121,7 @@ def moved(stage, state, batch):
         # λ1's term goes through P to G, λ2's sees real frames alone; D learns from Eq. 10's side.
         ({"lambda1": 1.0, "lambda2": 0.0, "adversarial": 0.0}, {"D", "G", "P"}),
         ({"lambda1": 0.0, "lambda2": 1.0, "adversarial": 0.0}, {"D", "P"}),
+        ({"lambda1": 0.0, "lambda2": 0.0, "adversarial": 0.0, "motion": 1.0}, {"D", "G"}),
     ],
 )
 def test_each_term_reaches_the_networks_it_should(weights, reached):

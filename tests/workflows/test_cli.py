@@ -40,6 +40,7 @@ def test_help_says_what_to_type_and_exits_with_0(name):
         (["prepare.py", "--synthetic"], "name --out, and either --footage or --synthetic"),
         (["prepare.py", "--synthetic", "--out=x", "--crop=0,0,64"], "--crop goes with --footage"),
         (["prepare.py", "--footage=x", "--out=x", "--seed=1"], "--seed goes with --synthetic"),
+        (["experiments.py", "--data=x", "--out=y", "--plain=z"], "--plain goes with --which=abl"),
         (["train.py"], "name --config, --data and --workdir"),
         (["infer.py", "narration.wav"], "'narration.wav' is not a flag"),
         (["train.py", "--config=configs/none.py:tiny"], "configs/none.py:tiny: there is no such"),

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
+from configs.lumierenet import lecture
 from lumiere_jax import vgg
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset
@@ -35,15 +36,41 @@ def test_the_trials_are_the_papers():
         assert set(trial.trains) == set(trials.STAGES) or trial.links in every
 
 
-def test_each_row_of_the_ablation_changes_something_of_seqpix2pix_alone(tiny):
-    lecture = tiny()
-    whole, *without = ablation_trials(lecture)
-    assert asdict(whole.config) == asdict(lecture)
+def test_each_row_of_the_ablation_changes_a_stage_and_trains_what_follows_from_it():
+    whole, *without = ablation_trials(lecture())
+    assert asdict(whole.config) == asdict(lecture())
     for trial in without:
-        values, own = asdict(trial.config), asdict(lecture)
-        s, before = values.pop("seqpix2pix"), own.pop("seqpix2pix")
-        assert values == own
-        assert s != before, trial.name
+        values, own = asdict(trial.config), asdict(lecture())
+        different = [name for name, value in own.items() if values[name] != value]
+        assert len(different) == 1, trial.name
+        assert trial.trains == {"vae": ("vae", "blstm")}.get(different[0], ("seqpix2pix",))
+        assert trial.reported and trial.links == "lecture"
+
+
+def test_every_field_that_lecture_sets_has_a_row_of_the_ablation():
+    paper, full = Config(), lecture()
+    rows = [trial.config for trial in ablation_trials(full)]
+    for stage in trials.STAGES:
+        for name, value in vars(getattr(full, stage)).items():
+            if value != getattr(getattr(paper, stage), name):
+                assert any(getattr(getattr(row, stage), name) != value for row in rows), name
+
+
+def test_plain_figures_are_a_row_with_data_of_their_own(tiny, drawn, tmp_path, monkeypatch):
+    plain = tmp_path / "plain"
+    _, row, *_ = ablation_trials(tiny(), plain)
+    assert row.data == plain and set(row.trains) == set(trials.STAGES) and row.config == tiny()
+
+    dataset = open_dataset(drawn)
+    likeness = dataclasses.replace(dataset, figure="plain drawn")
+    for other, fits in ((dataset, False), (likeness, True)):
+        opened = {drawn: dataset, plain: other}
+        monkeypatch.setattr(experiments, "open_dataset", opened.__getitem__)
+        if fits:
+            experiments._check_plain(plain, dataset)
+        else:
+            with pytest.raises(UserError, match="prepare the same footage .* with --noexplicit"):
+                experiments._check_plain(plain, dataset)
 
 
 def test_a_changed_config_is_a_copy_and_a_field_that_is_none_is_noticed():
@@ -122,7 +149,7 @@ def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
     shutil.copytree(out / "runs" / "lecture", tmp_path / "runs" / "lecture")
     experiment(paper=Config(), lecture=tiny(), data=drawn, out=tmp_path, which="ablation")
     page = (tmp_path / "index.html").read_text()
-    assert "What lecture adds" in page and "Table 1" not in page and "Figure" not in page
+    assert "What lecture adds" in page and "Table 1" not in page and "Figure 3" not in page
     assert json.loads((tmp_path / "results.json").read_text())["which"] == "ablation"
 
 

@@ -72,6 +72,8 @@ class SeqPix2PixConfig(PixelLoss):
     # Decay of the moving average of G that is used in synthesis; 0 uses G itself.
     average: float = 0.0
     conditional_discriminator: bool = False
+    # Weight on the L1 between the changes from frame to frame of G's and the real ones.
+    motion: float = 0.0
     # Share of triplets whose figures G sees through the VAE, as it does in synthesis.
     reconstructed: float = 0.0
 

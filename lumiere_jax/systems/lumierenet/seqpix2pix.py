@@ -13,7 +13,7 @@ from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet, stack_frames
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.vae import reconstruct
+from lumiere_jax.systems.lumierenet.vae import reconstruct, through_means
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
@@ -62,6 +62,30 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         variables = {"params": params, "batch_stats": network.statistics}
         return d_model.apply(variables, seen, train=True, mutable=["batch_stats"])
 
+    def temporal_terms(params: Any, statistics: Any, y: jax.Array, g: jax.Array, key: jax.Array):
+        """Eq. 12 and 13, and P's running averages after both."""
+
+        def predict(past: jax.Array, key: jax.Array):
+            return p_model.apply(
+                {"params": params, "batch_stats": statistics},
+                stack_frames(past),
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
+
+        # In one batch, λ2's term would reach G through the statistics that both pasts share;
+        # under vmap, a CPU's products over phases become slow batched ones.
+        keys = jax.random.split(key)
+        from_g, after_g = predict(g[:, :-1], keys[0])
+        from_y, after_y = predict(y[:, :-1], keys[1])
+        terms = {
+            "temporal_g": losses.l1(y[:, -1], from_g).mean(),
+            "temporal_y": losses.l1(y[:, -1], from_y).mean(),
+        }
+        mean = lambda a, b: (a + b) / 2.0  # noqa: E731
+        return terms, jax.tree.map(mean, after_g["batch_stats"], after_y["batch_stats"])
+
     def generator_loss(
         params: Any,
         state: State,
@@ -84,36 +108,17 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         logits, _ = discriminate(d, d.params, _triplets(w), fakes)
         terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
         total = c.adversarial * terms["adversarial"]
-        y_t = y[:, -1]
         g = fakes.reshape(y.shape)
         if frozen["vgg"] and c.lambda0:
             phi = lambda x: vgg.features(  # noqa: E731
                 frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers)
             )
-            terms["structural"] = losses.perceptual(phi(y_t), phi(g[:, -1])).mean()
+            terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
             total += c.lambda0 * terms["structural"]
         p_statistics = state.networks["P"].statistics
         if uses_p:
-
-            def predict(past: jax.Array, key: jax.Array):
-                return p_model.apply(
-                    {"params": params["P"], "batch_stats": p_statistics},
-                    stack_frames(past),
-                    train=True,
-                    rngs={"dropout": key},
-                    mutable=["batch_stats"],
-                )
-
-            # In one batch, λ2's term would reach G through the statistics that both pasts share;
-            # under vmap, a CPU's products over phases become slow batched ones.
-            keys = jax.random.split(p_key)
-            from_g, after_g = predict(g[:, :-1], keys[0])
-            from_y, after_y = predict(y[:, :-1], keys[1])
-            p_statistics = jax.tree.map(
-                lambda a, b: (a + b) / 2.0, after_g["batch_stats"], after_y["batch_stats"]
-            )
-            terms["temporal_g"] = losses.l1(y_t, from_g).mean()
-            terms["temporal_y"] = losses.l1(y_t, from_y).mean()
+            temporal, p_statistics = temporal_terms(params["P"], p_statistics, y, g, p_key)
+            terms |= temporal
             total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
         if c.pixel:
             weights = losses.region_weights(
@@ -121,6 +126,10 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             )
             terms["pixel"] = losses.weighted_l1(_triplets(y), fakes, weights).mean()
             total += c.pixel * terms["pixel"]
+        if c.motion:
+            changes = (_triplets(jnp.diff(x, axis=1)) for x in (y, g))
+            terms["motion"] = losses.l1(*changes).mean()
+            total += c.motion * terms["motion"]
         statistics = {"G": g_changed["batch_stats"], "P": p_statistics}
         return total, (fakes, statistics, terms)
 
@@ -137,8 +146,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         if not c.reconstructed:
             return w
         figures = (_triplets(w) + 1.0) / 2.0
-        mu, _ = vae_model.apply(frozen["vae"], figures, method="encode")
-        decoded: Any = vae_model.apply(frozen["vae"], mu, method="decode")
+        decoded = through_means(vae_model, frozen["vae"], figures)
         chosen = jax.random.bernoulli(key, c.reconstructed, (w.shape[0],))
         return jnp.where(chosen.reshape(-1, 1, 1, 1, 1), (decoded * 2.0 - 1.0).reshape(w.shape), w)
 
