@@ -46,14 +46,14 @@ def test_paper_is_the_papers_numbers(module):
     assert (s.lambda0, s.lambda1, s.lambda2, s.beta1, s.stride) == (0.05, 10.0, 10.0, 0.5, 30)
     assert config.vgg_layers == ("pool1", "pool2", "pool3")
     # What the paper does not have is off.
-    assert (v.pixel, s.pixel, s.average, s.adversarial) == (0, 0, 0, 1)
+    assert (v.pixel, s.pixel, s.average, s.motion, s.adversarial) == (0, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("preset", ["small", "demo"])
 def test_what_runs_on_two_cores_needs_no_weights_and_uses_every_frame(module, preset):
     config = module.get_config(preset)
     assert config.vgg == "none" and config.vae.pixel > 0
-    assert config.seqpix2pix.stride == 1 and config.seqpix2pix.average > 0
+    assert config.seqpix2pix.stride == 1 and config.seqpix2pix.pixel > 0
 
 
 @pytest.mark.parametrize("preset, size", [("paper", 256), ("small", 128), ("tiny", 64)])

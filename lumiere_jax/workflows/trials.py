@@ -10,23 +10,26 @@ from lumiere_jax.systems.lumierenet import Config
 WINDOWS = (1, 5, 10, 15, 20, 30)
 STAGES = ("vae", "blstm", "seqpix2pix")
 _EVEN: dict[str, Any] = dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0)
-# Rows of the ablation: what `lecture` is without, and the stage's fields that take it away.
-WITHOUT: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "vae-pixels": (
+_TEMPORAL = {name: getattr(Config().seqpix2pix, name) for name in ("lambda1", "lambda2")}
+# Rows of the ablation: what `lecture` is without, or was tried with and is not kept, and the
+# fields of a stage that make it so.
+ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "vae-perceptual": (
         "VAE by VGG-19's features, the paper's",
         "vae",
         {"perceptual": 1.0, "pixel": 0.0, "kl": Config().vae.kl},
     ),
-    "vae-parts": ("VAE without the weights of parts", "vae", _EVEN),
-    "vae-average": ("VAE without the average", "vae", {"average": 0.0}),
-    "vae-warm-up": ("VAE without the warm-up", "vae", {"warm_up": 0}),
-    "reconstructions": ("without reconstructions", "seqpix2pix", {"reconstructed": 0.0}),
-    "parts": ("without the weights of parts", "seqpix2pix", _EVEN),
-    "average": ("without the average of G", "seqpix2pix", {"average": 0.0}),
-    "quiet-adversary": ("with an adversarial weight of 1", "seqpix2pix", {"adversarial": 1.0}),
-    "temporal": ("without the temporal terms", "seqpix2pix", {"lambda1": 0.0, "lambda2": 0.0}),
-    "structural": ("without the structural term", "seqpix2pix", {"lambda0": 0.0}),
-    "pixel": ("without the pixel term", "seqpix2pix", {"pixel": 0.0}),
+    "vae-no-parts": ("VAE without the weights of parts", "vae", _EVEN),
+    "vae-no-average": ("VAE without the average", "vae", {"average": 0.0}),
+    "vae-no-warm-up": ("VAE without the warm-up", "vae", {"warm_up": 0}),
+    "no-reconstructions": ("without reconstructions", "seqpix2pix", {"reconstructed": 0.0}),
+    "no-parts": ("without the weights of parts", "seqpix2pix", _EVEN),
+    "loud-adversary": ("with an adversarial weight of 1", "seqpix2pix", {"adversarial": 1.0}),
+    "no-structural": ("without the structural term", "seqpix2pix", {"lambda0": 0.0}),
+    "no-pixel": ("without the pixel term", "seqpix2pix", {"pixel": 0.0}),
+    "no-motion": ("without the motion term", "seqpix2pix", {"motion": 0.0}),
+    "temporal": ("with the paper's temporal terms", "seqpix2pix", _TEMPORAL),
+    "average": ("with an average of G", "seqpix2pix", {"average": 0.995}),
 }
 
 
@@ -90,19 +93,16 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
 
 
 def ablation_trials(lecture: Config, plain: Path | None = None) -> list[Trial]:
-    """`lecture`, and `lecture` without each of what it adds to the paper, or keeps of it; on
-    `plain`, the same footage without explicit eyes, lips and fingers, where there is such."""
+    """`lecture`, and `lecture` without each of what it adds to the paper, or keeps of it, and with
+    what it leaves; on `plain`, the same footage without explicit eyes, lips and fingers, where
+    there is such."""
     trials = [Trial(name="lecture", title="lecture", config=lecture)]
     if plain:
         title = "without explicit eyes, lips and fingers"
-        trials.append(Trial(name="without-explicit", title=title, config=lecture, data=plain))
-    for name, (title, part, values) in WITHOUT.items():
+        trials.append(Trial(name="plain", title=title, config=lecture, data=plain))
+    for name, (title, part, values) in ROWS.items():
         config = changed(lecture, part, **values)
         # Another VAE has other codes; SeqPix2Pix goes without it but for its reconstructions.
         trains = ("vae", "blstm") if part == "vae" else (part,)
-        trials.append(
-            Trial(
-                name=f"without-{name}", title=title, config=config, trains=trains, links="lecture"
-            )
-        )
+        trials.append(Trial(name=name, title=title, config=config, trains=trains, links="lecture"))
     return trials

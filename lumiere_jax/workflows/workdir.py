@@ -20,11 +20,11 @@ from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
 FORMAT = 1
-# A checkpoint fits only the networks it was made from.
+# A checkpoint fits only the networks it was made from; of a decay or weight, whether it is 0.
 ARCHITECTURE = {
     "vae": ("code", "average"),
     "blstm": ("cells", "window", "delay"),
-    "seqpix2pix": ("width", "conditional_discriminator", "average"),
+    "seqpix2pix": ("width", "conditional_discriminator", "average", "lambda1", "lambda2"),
 }
 
 
@@ -136,7 +136,8 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
         for key in ARCHITECTURE[stage]:
             before = getattr(getattr(old.config, stage), key)
             now = getattr(getattr(run.config, stage), key)
-            if before != now:
+            same = bool(before) == bool(now) if isinstance(now, float) else before == now
+            if not same:
                 raise UserError(
                     f"{workdir} was trained with {stage}.{key}={before}, not {now}: "
                     f"use --config.{stage}.{key}={before}, or name another --workdir."

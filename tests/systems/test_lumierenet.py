@@ -146,7 +146,7 @@ def test_reconstructed_figures_are_what_the_vae_makes_of_them():
     def gradients(share, batch):
         stage = stages(tiny(reconstructed=share), size)["seqpix2pix"]
         new, _ = jax.jit(stage.step)(state, {"vgg": {}, "vae": vae}, batch)
-        assert set(new.networks) == {"G", "P", "D"}
+        assert set(new.networks) == {"G", "P", "D"}  # the VAE stays as it is
         mu = new.networks["G"].optimiser[0].mu
         return np.concatenate([np.ravel(x) for x in jax.tree.leaves(mu)])
 

@@ -231,6 +231,12 @@ def test_a_workdir_of_other_networks(copy, drawn, tiny):
     config.vae.code = 9
     with pytest.raises(UserError, match=r"vae.code=8, not 9: use --config.vae.code=8, or name"):
         train(config=config, data=drawn, workdir=copy)
+    config = tiny()
+    config.vae.average = 0.5  # a decay decides nothing about the networks, unless it is 0
+    train(config=config, data=drawn, workdir=copy)
+    config.seqpix2pix.lambda1 = 10.0
+    with pytest.raises(UserError, match=r"seqpix2pix.lambda1=0.0, not 10.0"):
+        train(config=config, data=drawn, workdir=copy)
 
 
 def test_a_datasets_folder_is_no_workdir(drawn, tiny):

@@ -145,7 +145,7 @@ def test_the_page_and_the_numbers_are_there(out):
 
 
 def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "WITHOUT", {})
+    monkeypatch.setattr(trials, "ROWS", {})
     shutil.copytree(out / "runs" / "lecture", tmp_path / "runs" / "lecture")
     experiment(paper=Config(), lecture=tiny(), data=drawn, out=tmp_path, which="ablation")
     page = (tmp_path / "index.html").read_text()

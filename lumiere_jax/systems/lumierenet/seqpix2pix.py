@@ -46,11 +46,10 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         keys = jax.random.split(key, 3)
         blank = lambda channels: jnp.zeros((1, size, size, channels))  # noqa: E731
         seen_by_d = 6 if c.conditional_discriminator else 3
-        variables = {
-            "G": g_model.init(keys[0], blank(3), train=False),
-            "P": p_model.init(keys[1], blank(6), train=False),
-            "D": d_model.init(keys[2], blank(seen_by_d), train=False),
-        }
+        variables = {"G": g_model.init(keys[0], blank(3), train=False)}
+        if uses_p:
+            variables["P"] = p_model.init(keys[1], blank(6), train=False)
+        variables["D"] = d_model.init(keys[2], blank(seen_by_d), train=False)
         networks = {
             name: TrainState.create(v, optimiser, average=name == "G" and c.average > 0)
             for name, v in variables.items()
@@ -115,9 +114,10 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             )
             terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
             total += c.lambda0 * terms["structural"]
-        p_statistics = state.networks["P"].statistics
+        statistics = {"G": g_changed["batch_stats"]}
         if uses_p:
-            temporal, p_statistics = temporal_terms(params["P"], p_statistics, y, g, p_key)
+            before = state.networks["P"].statistics
+            temporal, statistics["P"] = temporal_terms(params["P"], before, y, g, p_key)
             terms |= temporal
             total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
         if c.pixel:
@@ -130,7 +130,6 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             changes = (_triplets(jnp.diff(x, axis=1)) for x in (y, g))
             terms["motion"] = losses.l1(*changes).mean()
             total += c.motion * terms["motion"]
-        statistics = {"G": g_changed["batch_stats"], "P": p_statistics}
         return total, (fakes, statistics, terms)
 
     def discriminator_loss(params: Any, d: TrainState, w: jax.Array, y: jax.Array, fakes):
@@ -154,17 +153,21 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         y = signed(batch["frames"])
         key, mix_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         w = mix_reconstructions(frozen, signed(batch["figures"]), mix_key)
-        g, p, d = (state.networks[name] for name in "GPD")
+        d = state.networks["D"]
+        drawing = {name: network for name, network in state.networks.items() if name != "D"}
+        params = {name: network.params for name, network in drawing.items()}
         gradients, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
-            {"G": g.params, "P": p.params}, state, frozen, w, y, batch["keypoints"], key
+            params, state, frozen, w, y, batch["keypoints"], key
         )
         (d_loss, (d_statistics, accuracy)), gradients["D"] = jax.value_and_grad(
             discriminator_loss, has_aux=True
         )(d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes))
+        statistics["D"] = d_statistics
         networks = {
-            "G": g.update(optimiser, gradients["G"], statistics["G"], c.average, state.step),
-            "P": p.update(optimiser, gradients["P"], statistics["P"]) if uses_p else p,
-            "D": d.update(optimiser, gradients["D"], d_statistics),
+            name: network.update(
+                optimiser, gradients[name], statistics[name], c.average, state.step
+            )
+            for name, network in state.networks.items()
         }
         terms |= {"discriminator": d_loss, "discriminator_accuracy": accuracy}
         norms = {f"gradient_norm_{name}": optax.tree.norm(gradients[name]) for name in networks}
