@@ -6,7 +6,8 @@ Figure 3 (the VAE's reconstructions), Figure 4 (the BLSTM's losses by look-back 
 training), Figure 5 and Table 1 (Baseline 1, Baseline 2, SeqPix2Pix; lecture). Two cores take about
 an hour for --scale=small: width 32, every frame a target, --triplets for each SeqPix2Pix, and
 the paper's losses. --scale=full takes the presets as they are: an accelerator, hours of footage.
---which=ablation trains `lecture` without each of what it adds, in place of the paper's rows.
+--which=ablation trains `lecture`, and `lecture` with one thing changed each, in place of the
+paper's rows.
 
 The same command goes on where it was stopped; what is done is not done again. OUT/index.html is
 the page, OUT/results.json has the numbers, and OUT/runs/NAME are workdirs for infer.py.
@@ -26,7 +27,9 @@ WHICH = flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to b
 SCALE = flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
 TRIPLETS = flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
 VGG = flags.DEFINE_string("config.vgg", "download", "VGG-19 weights: a file, download or random.")
-PLAIN = flags.DEFINE_string("plain", None, "The same, prepared with --noexplicit: one more row.")
+PLAIN = flags.DEFINE_string(
+    "plain", None, "For the ablation: DATA's footage prepared with --noexplicit."
+)
 LAYERS = flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, or what there is.")
 
 

@@ -17,6 +17,7 @@ from lumiere_jax.shapes import AnyArray, Code, Image, Keypoints
 PerExample = Float[AnyArray, "batch"]
 Logits = Float[AnyArray, "batch"]
 Layer = Float[AnyArray, "batch _rows _cols _channels"]
+Clip = Float[AnyArray, "batch time rows cols channels"]
 Weights = Float[AnyArray, "batch rows cols 1"]
 
 
@@ -52,6 +53,11 @@ def weighted_l1(a: Image, b: Image, weights: Weights) -> PerExample:
 def weighted_mse(a: Image, b: Image, weights: Weights) -> PerExample:
     """Mean over all pixels of weight times squared difference; weights of 1 give `mse`."""
     return _mean(weights * (a - b) ** 2)
+
+
+def motion(a: Clip, b: Clip) -> PerExample:
+    """Mean absolute difference between the changes of two clips from frame to frame."""
+    return _mean(jnp.abs(jnp.diff(a, axis=1) - jnp.diff(b, axis=1)))
 
 
 def kl_divergence(mu: Code, logvar: Code) -> PerExample:

@@ -46,7 +46,7 @@ def test_paper_is_the_papers_numbers(module):
     assert (s.lambda0, s.lambda1, s.lambda2, s.beta1, s.stride) == (0.05, 10.0, 10.0, 0.5, 30)
     assert config.vgg_layers == ("pool1", "pool2", "pool3")
     # What the paper does not have is off.
-    assert (v.pixel, s.pixel, s.average, s.motion, s.adversarial) == (0, 0, 0, 0, 1)
+    assert (v.pixel, s.pixel, v.average, s.motion, s.adversarial) == (0, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("preset", ["small", "demo"])

@@ -35,6 +35,15 @@ def test_weighted_losses_weigh_pixels_and_equal_the_plain_ones_at_weight_one():
     )
 
 
+def test_motion_is_how_otherwise_a_clip_changes():
+    still, moving = np.zeros((2, 2, 3, 4, 4, 3), np.float32)
+    moving[0, 1] = 0.5  # of two changes of the first clip, one up and one down
+    np.testing.assert_allclose(losses.motion(still, moving), [0.5, 0])
+    np.testing.assert_allclose(losses.motion(moving, moving + 7.0), 0)
+    reverse = losses.motion(moving, np.flip(moving, axis=1))
+    np.testing.assert_allclose(reverse, 0)  # 0, 0.5, 0 is its own mirror
+
+
 def test_kl_divergence_is_the_closed_form_summed_over_the_code():
     zero = jnp.zeros((2, 8))
     np.testing.assert_allclose(losses.kl_divergence(zero, zero), 0)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import tensorflow_datasets as tfds
+from jaxtyping import Float
 
-from lumiere_jax.audio.features import CLIP, FILTERS, extract, normalise
+from lumiere_jax.audio.features import CLIP, FILTERS, RATE, extract, frame_start, normalise
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 
@@ -84,6 +86,12 @@ class Dataset:
         """Normalised audio features (frames, 40) of a split, in order."""
         rows = [example["features"] for example in self.records(split)]
         return normalise(np.stack(rows), self.mean, self.std)
+
+    def sound(self, segment: Segment, frames: int) -> Float[np.ndarray, "samples 1"]:
+        """The sound of a segment's first frames, at 16 kHz."""
+        samples = frame_start(frames, self.fps, RATE)
+        path = self.folder / segment.sound
+        return soundfile.read(path, samples, dtype="float32", always_2d=True)[0]
 
 
 def segments_of(clips: dict[str, int]) -> list[Segment]:
@@ -207,6 +215,11 @@ def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[
     # A filter that never moves (digital silence) must not divide by nothing.
     std = np.sqrt(np.maximum(squares / count - mean**2, 1 / CLIP**2))
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def figure_scheme(source: str, explicit: bool) -> str:
+    """What a dataset calls its figures: networks trained on one scheme fit no other."""
+    return source if explicit else f"plain {source}"
 
 
 def write_description(dataset: Dataset) -> None:

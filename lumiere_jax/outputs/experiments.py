@@ -23,15 +23,16 @@ Rows = list[tuple[str, list[str]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A trial that was measured: its folder in `runs/`, its report's metrics, the means over two
-    test sets ("mse", "psnr", "ssim"), and what it cost."""
+    """A trial that was measured: its folder in `runs/`, metrics by stage, and the seconds that its
+    stages took. One that draws has a report, and the means over two test sets ("mse", "psnr",
+    "ssim"), with what they cost; one without is a VAE alone."""
 
     name: str
     title: str
     metrics: Mapping[str, Mapping[str, Any]]
-    sets: tuple[Mapping[str, float | None], ...]
-    budget: str
     seconds: Mapping[str, int]
+    sets: tuple[Mapping[str, float | None], ...] = ()
+    budget: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,8 @@ def write_page(out: Path, comparison: Comparison) -> None:
     """Writes results.json, close-ups and index.html into `out`, which holds `runs/`."""
     c = comparison
     first = f"runs/{c.made[0].name}/report"
-    shown = [(made.title, f"runs/{made.name}/report", "rendered") for made in c.made]
+    drawn = [made for made in c.made if made.sets]
+    shown = [(made.title, f"runs/{made.name}/report", "rendered") for made in drawn]
     figure_5 = [("pose figure", first, "figure"), *shown, ("real", first, "frame")]
     paper = c.which == "paper"
     values = {
@@ -74,10 +76,13 @@ def write_page(out: Path, comparison: Comparison) -> None:
         "closer": {
             part: _closer(out, part, boxes, figure_5[1:]) for part, boxes in c.boxes.items()
         },
-        "table_1": _table_1(c.made) if paper else [],
-        "runs": [{"title": m.title, "report": f"runs/{m.name}/report/index.html"} for m in c.made],
+        "table_1": _table_1(drawn) if paper else [],
+        "runs": [
+            {"title": m.title, "report": f"runs/{m.name}/report/index.html" if m.sets else ""}
+            for m in c.made
+        ],
         "measures": _measures(c.made),
-        "videos": _videos(out, c.made),
+        "videos": _videos(out, drawn),
     }
     page = report.environment().get_template("experiments.html").render(values)
     results = {
@@ -147,16 +152,26 @@ def _table_1(made: list[Made]) -> list[dict[str, Any]]:
 
 
 def _measures(made: list[Made]) -> list[dict[str, Any]]:
-    groups = []
+    minutes = [report.number("minutes", _minutes(m, "seqpix2pix")) for m in made]
+    groups = [
+        {
+            "title": "Training",
+            "rows": [{"name": "SeqPix2Pix, minutes", "range": "", "numbers": minutes}],
+        }
+    ]
     for stage, title in (("vae", "Figures"), ("seqpix2pix", "True figures"), ("video", "Audio")):
-        names = dict.fromkeys(name for m in made for name in m.metrics[stage])
+        names = dict.fromkeys(name for m in made for name in m.metrics.get(stage, {}))
         rows = []
         for name in names:
             label, span, _ = describe(stage, name)
-            numbers = [report.number(name, m.metrics[stage].get(name)) for m in made]
+            numbers = [report.number(name, m.metrics.get(stage, {}).get(name)) for m in made]
             rows.append({"name": label, "range": span, "numbers": numbers})
         groups.append({"title": title, "rows": rows})
     return groups
+
+
+def _minutes(made: Made, stage: str) -> float | None:
+    return made.seconds[stage] / 60 if stage in made.seconds else None
 
 
 def _videos(out: Path, made: list[Made]) -> list[dict[str, str]]:

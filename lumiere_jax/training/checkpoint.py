@@ -77,8 +77,8 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
         yield
     except (ValueError, KeyError, OSError) as error:
         raise UserError(
-            f"{manager.directory / str(step)} cannot be read: it is damaged or of other networks; "
-            "remove that folder to go on from the step before, or name another --workdir."
+            f"{manager.directory / str(step)} cannot be read: it is of other networks, and wants "
+            "another --workdir, or damaged: remove that folder to go on from the step before."
         ) from error
 
 

@@ -12,34 +12,38 @@ import numpy as np
 import lumiere_jax
 from lumiere_jax import losses
 from lumiere_jax.codes.recurrent import BLSTM
+from lumiere_jax.figures.vae import VAE
+from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs import experiments as page
 from lumiere_jax.outputs import report
 from lumiere_jax.parts import part_mask
 from lumiere_jax.systems.lumierenet import Config, stages
+from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import evaluate, summaries
+from lumiere_jax.workflows import evaluate, measures, summaries
 from lumiere_jax.workflows.batches import in_batches
+from lumiere_jax.workflows.measures import BATCH
 from lumiere_jax.workflows.train import codes, heard_rows
 from lumiere_jax.workflows.trials import Trial
 
 RESULTS = page.RESULTS
-LOSSES, TIMES = "losses.json", "times.json"
+LOSSES, FIGURES, TIMES = "losses.json", "figures.json", "times.json"
 
 
 def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> None:
     """Writes the page and the numbers; `which` is "paper" or "ablation"."""
     folder = out / "runs"
-    heard = [trial for trial in trials if "blstm" in trial.trains and which == "paper"]
     windows = {
         trial.config.blstm.window: json.loads((folder / trial.name / LOSSES).read_text())
-        for trial in heard
-        if trial.name != "lecture"
+        for trial in trials
+        if trial.figure_4a
     }
     first = trials[0]
-    # Baselines before the model whose stages they link, as in Table 1.
-    shown = [trial for trial in trials if trial.reported]
-    shown.sort(key=lambda trial: which == "paper" and not trial.links)
+    shown = [trial for trial in trials if trial.draws or trial.codes_alone]
+    if which == "paper":
+        # Baselines before the model whose stages they link, as in Table 1.
+        shown.sort(key=lambda trial: not trial.links)
     page.write_page(
         out,
         page.Comparison(
@@ -78,9 +82,12 @@ def _layers(config: Config) -> str:
 
 def _made(trial: Trial, folder: Path) -> page.Made:
     workdir = folder / trial.name
+    times = json.loads((workdir / TIMES).read_text()) if (workdir / TIMES).exists() else {}
+    if trial.codes_alone:
+        metrics = {"vae": json.loads((workdir / FIGURES).read_text())}
+        return page.Made(name=trial.name, title=trial.title, metrics=metrics, seconds=times)
     with (workdir / "report" / evaluate.FRAMES).open() as handle:
         rows = list(csv.DictReader(handle))
-    times = json.loads((workdir / TIMES).read_text()) if (workdir / TIMES).exists() else {}
     s = trial.config.seqpix2pix
     took = f", {times['seqpix2pix'] / 60:.1f} min" if "seqpix2pix" in times else ""
     return page.Made(
@@ -137,7 +144,11 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
     vae = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
     variables = checkpoint.restore_frozen(workdir, every["blstm"], "blstm")["blstm"]
     model = BLSTM(config.blstm.cells, config.vae.code)
-    error = jax.jit(lambda rows, steps, z: losses.mse(model.apply(variables, rows[steps]), z))
+    error = jax.jit(lambda a, z: losses.mse(model.apply(variables, a), z))
+
+    def missed(rows: np.ndarray, steps: np.ndarray, z: np.ndarray) -> jax.Array:
+        return error(rows[steps], z)
+
     values: dict[str, list[Any]] = {}
     mean = np.zeros(())
     for split in ("train", "val", "test"):
@@ -147,7 +158,21 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
         z = codes(config, dataset, split, vae)
         mean = z.mean(0) if split == "train" else mean
         part = "train" if split == "train" else "held_out"
-        found = in_batches(functools.partial(error, rows), 64, steps, z)
+        found = in_batches(functools.partial(missed, rows), 64, steps, z)
         values.setdefault(part, []).append(found)
         values.setdefault(f"{part}_variance", []).append(((z - mean) ** 2).mean(1))
     return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}
+
+
+def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float | None]:
+    """How near a trained VAE's figures are to the true ones of the test split, by measure."""
+    vae = checkpoint.restore_frozen(workdir, stages(config, dataset.size)["vae"], "vae")["vae"]
+    model = VAE(dataset.size, config.vae.code)
+    again = jax.jit(lambda w: reconstruct(model, vae, w))
+    records, values = dataset.records("test"), []
+    for first in range(0, len(records), BATCH):
+        known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
+        w = np.stack([archive.decode(record["figure"]) for record in known])
+        keypoints = np.stack([record["keypoints"] for record in known])
+        values.append(measures.judge(in_batches(again, BATCH, w), w, keypoints))
+    return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})

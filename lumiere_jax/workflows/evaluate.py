@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
 import lumiere_jax
-from lumiere_jax.audio.features import RATE, frame_start, normalise
+from lumiere_jax.audio.features import RATE, normalise
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import consent_id
@@ -195,10 +194,7 @@ def _write_videos(
 ) -> None:
     """The segment's first minute, synthesised and real, both with its sound."""
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
-    samples = frame_start(count, dataset.fps, RATE)
-    sound, rate = soundfile.read(
-        dataset.folder / segment.sound, samples, dtype="float32", always_2d=True
-    )
+    sound = dataset.sound(segment, count)
     real = (
         archive.decode(records[i]["frame"]) for i in range(segment.offset, segment.offset + count)
     )
@@ -206,9 +202,7 @@ def _write_videos(
         (report.SYNTHESISED, itertools.islice(spoken, count), model.record),
         (report.REAL, real, None),
     ):
-        write_video(
-            folder / name, frames, dataset.fps, [sound], rate, sound.shape[1], record=record
-        )
+        write_video(folder / name, frames, dataset.fps, [sound], RATE, 1, record=record)
 
 
 def log_lines(stage: Path) -> list[dict[str, Any]]:

@@ -6,17 +6,19 @@ report is not touched again.
 """
 
 import copy
+import dataclasses
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax import vgg
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import write_whole
+from lumiere_jax.inputs import lectures
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import report
 from lumiere_jax.systems.lumierenet import Config, load_vgg
@@ -58,16 +60,16 @@ def experiment(
         layers = layers or stand_in(lecture)
         for config in used:
             config.vgg_layers = layers
-    for config in used:
-        checked(config)
-    if plain:
-        _check_plain(plain, dataset)
-    trials = paper_trials(paper, lecture) if which == "paper" else ablation_trials(lecture, plain)
+    if which == "paper":
+        trials = paper_trials(paper, lecture)
+    else:
+        trials = ablation_trials(lecture, _open_plain(plain, dataset) if plain else None)
+    for trial in trials:
+        checked(trial.config)
     with loop.lock(out):
         _check_kind(out, which)
         for trial in trials:
-            own = open_dataset(trial.data) if trial.data else dataset
-            _check_same(out / "runs" / trial.name, trial, own)
+            _check_same(out / "runs" / trial.name, trial, trial.data or dataset)
         run(trials, dataset, out)
         comparison.compare(trials, dataset, out, which)
 
@@ -80,14 +82,17 @@ def stand_in(config: Config) -> tuple[str, ...]:
     return POOLS if POOLS[-1] in allowed else ("relu1_1", "relu2_1", "relu3_1")
 
 
-def _check_plain(plain: Path, dataset: Dataset) -> None:
+def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
+    """A UserError unless it is the same footage with plain figures."""
     other = open_dataset(plain)
-    wanted = (f"plain {dataset.figure}", dataset.size, dataset.fps, dataset.segments)
-    if (other.figure, other.size, other.fps, other.segments) != wanted:
-        raise UserError(
-            f"--plain={plain} is not {dataset.folder} with plain figures: prepare the same footage "
-            "in the same way, and with --noexplicit."
-        )
+    wanted = dataclasses.replace(dataset, figure=lectures.figure_scheme(dataset.figure, False))
+    for name in ("figure", "size", "fps", "segments", "drawn_seed", "consent", "mean", "std"):
+        if not np.array_equal(getattr(other, name), getattr(wanted, name)):
+            raise UserError(
+                f"--plain={plain} is not {dataset.folder} with plain figures ({name} differ): "
+                "prepare the same footage in the same way, and with --noexplicit."
+            )
+    return other
 
 
 def _check_kind(out: Path, which: str) -> None:
@@ -102,12 +107,12 @@ def _check_same(workdir: Path, trial: Trial, dataset: Dataset) -> None:
     if not (workdir / FILE).exists():
         return
     old = read_run(workdir)
-    before, now = _flat(asdict(old.config)), _flat(asdict(trial.config))
+    before, now = _flat(dataclasses.asdict(old.config)), _flat(dataclasses.asdict(trial.config))
     for name, value in now.items():
         if before[name] != value:
             raise UserError(
                 f"{workdir} was trained with {name}={before[name]}, not {value}: name another "
-                "--out, or give the settings that it was made with."
+                "--out, remove that folder to train it anew, or give the settings it was made with."
             )
     if old.size != dataset.size:
         raise UserError(
@@ -134,28 +139,33 @@ def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
         workdir = out / "runs" / trial.name
         tqdm.write(f"\n{trial.title} ({number} of {len(todo)}): {workdir}")
         _link(workdir, trial)
-        own = open_dataset(trial.data) if trial.data else dataset
+        own = trial.data or dataset
         for stage in trial.trains:
             _train(trial.config, own, workdir, stage)
-        if trial.reported:
+        if trial.draws:
             evaluate.evaluate(
                 workdir=workdir, data=own.folder, split="test", out=workdir / "report"
             )
-        if "blstm" in trial.trains:
-            losses = comparison.blstm_losses(trial.config, own, workdir)
-            write_whole(workdir / comparison.LOSSES, json.dumps(losses, indent=1) + "\n")
+        for wanted, name, measure in (
+            (trial.figure_4a, comparison.LOSSES, comparison.blstm_losses),
+            (trial.codes_alone, comparison.FIGURES, comparison.figure_measures),
+        ):
+            if wanted:
+                values = measure(trial.config, own, workdir)
+                write_whole(workdir / name, json.dumps(values, indent=1) + "\n")
 
 
 def _is_done(workdir: Path, trial: Trial) -> bool:
-    marks = [f"report/{report.METRICS}"] if trial.reported else []
-    marks += [comparison.LOSSES] if "blstm" in trial.trains else []
+    marks = [f"report/{report.METRICS}"] if trial.draws else []
+    marks += [comparison.LOSSES] if trial.figure_4a else []
+    marks += [comparison.FIGURES] if trial.codes_alone else []
     return all((workdir / mark).exists() for mark in marks)
 
 
 def _link(workdir: Path, trial: Trial) -> None:
     """The stages that a trial does not train, as links into the one that has them."""
     workdir.mkdir(parents=True, exist_ok=True)
-    for stage in STAGES:
+    for stage in STAGES if trial.links else ():
         place = workdir / stage
         if stage not in trial.trains and not place.is_symlink():
             place.symlink_to(Path("..") / trial.links / stage)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ class Model:
     @cached_property
     def id(self) -> str:
         """A short identifier of everything that decides what the model says and shows."""
-        digest = hashlib.sha256(json.dumps(asdict(self.run.config), sort_keys=True).encode())
+        heard = self.run.config.blstm
+        facts = (self.run.size, str(self.run.fps), heard.window, heard.delay)
+        digest = hashlib.sha256(json.dumps(facts).encode())
         for leaf in jax.tree.leaves((self.run.mean, self.run.std, self.variables)):
             digest.update(np.asarray(leaf).tobytes())
         return digest.hexdigest()[:16]

@@ -56,13 +56,8 @@ def _stages(models: tuple[BLSTM, VAE, UNet], variables: Any, w: Any, a: Any) -> 
 
 
 @jax.jit
-def _distances(made: Any, true: Any) -> dict[str, jax.Array]:
-    return {name: getattr(metrics, name)(made, true) for name in ("mse", "psnr", "ssim")}
-
-
-@jax.jit
 def _distances_of_parts(made: Any, true: Any, keypoints: Any) -> dict[str, jax.Array]:
-    values = _distances(made, true)
+    values = {name: getattr(metrics, name)(made, true) for name in ("mse", "psnr", "ssim")}
     for part in ("face", "mouth", "hands"):
         mask = part_mask(keypoints, made.shape[1], part)
         values[f"{part}_psnr"] = metrics.masked_psnr(made, true, mask)
@@ -83,7 +78,9 @@ def _psnr(y: Any, still: Any) -> dict[str, jax.Array]:
     return {"mean_frame_psnr": metrics.psnr(y, jnp.broadcast_to(still, y.shape))}
 
 
-def _judge(made: np.ndarray, true: np.ndarray, keypoints: np.ndarray) -> Values:
+def judge(made: np.ndarray, true: np.ndarray, keypoints: np.ndarray) -> Values:
+    """MSE, PSNR and SSIM of pictures, and the PSNR of parts: (n,) each, NaN where one is not
+    seen."""
     values = in_batches(_distances_of_parts, BATCH, made, true, keypoints)
     # The whole picture first; jit sorts by name.
     return {name: values[name] for name in sorted(values, key=lambda name: "_" in name)}
@@ -101,7 +98,7 @@ def compare(
     is the made and the true frame that come before the first, where there are such. NaN: the
     PSNR of a part that is not seen, and the flicker of a first frame.
     """
-    values = _judge(made, true, keypoints)
+    values = judge(made, true, keypoints)
     if before is None:
         values["flicker"] = np.append(np.nan, metrics.flicker(made, true))
     else:
@@ -169,7 +166,7 @@ def follow(
         }
         keypoints = np.stack([r["keypoints"] for r in known])
         values = {"z": made["z"], "blstm.mse": ((made["heard"] - made["z"]) ** 2).mean(1)}
-        values |= _named("vae", _judge(made["reconstruction"], w, keypoints))
+        values |= _named("vae", judge(made["reconstruction"], w, keypoints))
         for stage in JUDGED:
             last = (before[stage], before["real"]) if before else None
             values |= _named(stage, compare(frames[stage], y, keypoints, last))

@@ -106,7 +106,7 @@ def prepare_footage(
         # Every frame is posed, then written.
         ticks = 2 * sum(clip.frames(rate) for clip in clips)
         each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
-        _finish(folder, segments, size, rate, _scheme(figure, explicit), record)
+        _finish(folder, segments, size, rate, lectures.figure_scheme(figure, explicit), record)
     dataset = lectures.open_dataset(out)
     if small := small_face(dataset):
         tqdm.write(
@@ -158,18 +158,15 @@ def prepare_synthetic(
         tasks = [(script, folder / "clips" / script[0]) for script in scripts]
         work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps, explicit=explicit)
         each(work, tasks, sum(s.frames for s in segments), 2)
-        _finish(folder, segments, size, fps, _scheme("drawn", explicit), record, seed)
+        _finish(
+            folder, segments, size, fps, lectures.figure_scheme("drawn", explicit), record, seed
+        )
     return lectures.open_dataset(out)
 
 
 def read_narration(path: Path) -> np.ndarray:
     """A short narration whole, mono at 16 kHz."""
     return np.concatenate(list(to_mono(read_sound(path), probe_audio(path).rate)))
-
-
-def _scheme(figure: str, explicit: bool) -> str:
-    """What a dataset calls its figures: networks trained on one scheme fit no other."""
-    return figure if explicit else f"plain {figure}"
 
 
 def _check(out: Path, size: int) -> None:

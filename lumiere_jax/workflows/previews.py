@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
-from lumiere_jax.audio.features import RATE, frame_start, normalise
+from lumiere_jax.audio.features import RATE, normalise
 from lumiere_jax.codes.recurrent import BLSTM, window_steps
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
@@ -81,10 +80,7 @@ def _scene(name: str, config: Config, dataset: Dataset) -> Scene:
     source = dataset.records("val")
     records = [source[segment.offset + i] for i in range(count)]
     figures = np.stack([archive.decode(record["figure"]) for record in records])
-    samples = frame_start(count, dataset.fps, RATE)
-    sound, _ = soundfile.read(
-        dataset.folder / segment.sound, samples, dtype="float32", always_2d=True
-    )
+    sound = dataset.sound(segment, count)
     if name == "vae":
         return Scene(figures, figures, sound)
     if name == "seqpix2pix":

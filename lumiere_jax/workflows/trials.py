@@ -2,17 +2,16 @@
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.lumierenet import Config
 
 WINDOWS = (1, 5, 10, 15, 20, 30)
 STAGES = ("vae", "blstm", "seqpix2pix")
 _EVEN: dict[str, Any] = dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0)
 _TEMPORAL = {name: getattr(Config().seqpix2pix, name) for name in ("lambda1", "lambda2")}
-# Rows of the ablation: what `lecture` is without, or was tried with and is not kept, and the
-# fields of a stage that make it so.
+# Rows of the ablation: what `lecture` is without, or is not, and the fields that make it so.
 ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vae-perceptual": (
         "VAE by VGG-19's features, the paper's",
@@ -24,12 +23,11 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vae-no-warm-up": ("VAE without the warm-up", "vae", {"warm_up": 0}),
     "no-reconstructions": ("without reconstructions", "seqpix2pix", {"reconstructed": 0.0}),
     "no-parts": ("without the weights of parts", "seqpix2pix", _EVEN),
-    "loud-adversary": ("with an adversarial weight of 1", "seqpix2pix", {"adversarial": 1.0}),
     "no-structural": ("without the structural term", "seqpix2pix", {"lambda0": 0.0}),
     "no-pixel": ("without the pixel term", "seqpix2pix", {"pixel": 0.0}),
     "no-motion": ("without the motion term", "seqpix2pix", {"motion": 0.0}),
+    "loud-adversary": ("with an adversarial weight of 1", "seqpix2pix", {"adversarial": 1.0}),
     "temporal": ("with the paper's temporal terms", "seqpix2pix", _TEMPORAL),
-    "average": ("with an average of G", "seqpix2pix", {"average": 0.995}),
 }
 
 
@@ -37,7 +35,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
 class Trial:
     """A workdir to be made: the stages it trains itself, and the trial whose others it links.
 
-    `reported`: its frames are measured; `data`: a dataset of its own.
+    `figure_4a`: the losses of its BLSTM are points of Figure 4(a); `data`: a dataset of its own.
     """
 
     name: str
@@ -45,8 +43,18 @@ class Trial:
     config: Config
     trains: tuple[str, ...] = STAGES
     links: str = ""
-    reported: bool = True
-    data: Path | None = None
+    figure_4a: bool = False
+    data: Dataset | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether it makes frames of its own, which are measured as by evaluate.py."""
+        return "seqpix2pix" in self.trains
+
+    @property
+    def codes_alone(self) -> bool:
+        """Whether it is a VAE and nothing else, which is measured by its figures."""
+        return self.trains == ("vae",)
 
 
 def changed(config: Config, part: str, **values: Any) -> Config:
@@ -70,7 +78,7 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
             config=config,
             trains=(stage,),
             links="seqpix2pix",
-            reported=stage == "seqpix2pix",
+            figure_4a=stage == "blstm",
         )
 
     windows = [
@@ -81,7 +89,7 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
     adversarial = {"lambda0": 0.0, "lambda1": 0.0, "lambda2": 0.0}
     structural = {"lambda1": 0.0, "lambda2": 0.0}
     return [
-        Trial(name="seqpix2pix", title="SeqPix2Pix", config=paper),
+        Trial(name="seqpix2pix", title="SeqPix2Pix", config=paper, figure_4a=True),
         *windows,
         # Nothing else ties its frames to the figures: D has to see both.
         linked(
@@ -92,17 +100,18 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
     ]
 
 
-def ablation_trials(lecture: Config, plain: Path | None = None) -> list[Trial]:
-    """`lecture`, and `lecture` without each of what it adds to the paper, or keeps of it, and with
-    what it leaves; on `plain`, the same footage without explicit eyes, lips and fingers, where
-    there is such."""
+def ablation_trials(lecture: Config, plain: Dataset | None = None) -> list[Trial]:
+    """`lecture`, and `lecture` with one thing changed each (`ROWS`).
+
+    `plain` is the same footage without explicit eyes, lips and fingers, for one more row.
+    """
     trials = [Trial(name="lecture", title="lecture", config=lecture)]
     if plain:
         title = "without explicit eyes, lips and fingers"
         trials.append(Trial(name="plain", title=title, config=lecture, data=plain))
     for name, (title, part, values) in ROWS.items():
         config = changed(lecture, part, **values)
-        # Another VAE has other codes; SeqPix2Pix goes without it but for its reconstructions.
-        trains = ("vae", "blstm") if part == "vae" else (part,)
-        trials.append(Trial(name=name, title=title, config=config, trains=trains, links="lecture"))
+        # `lecture`'s other stages are fitted to its own VAE, and would judge another one wrongly.
+        links = "" if part == "vae" else "lecture"
+        trials.append(Trial(name=name, title=title, config=config, trains=(part,), links=links))
     return trials

@@ -24,7 +24,7 @@ FORMAT = 1
 ARCHITECTURE = {
     "vae": ("code", "average"),
     "blstm": ("cells", "window", "delay"),
-    "seqpix2pix": ("width", "conditional_discriminator", "average", "lambda1", "lambda2"),
+    "seqpix2pix": ("width", "conditional_discriminator", "lambda1", "lambda2"),
 }
 
 
@@ -155,15 +155,6 @@ def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> N
         )
 
 
-def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
-    """What a video says of where it comes from."""
-    return {
-        "generator": f"lumiere_jax {lumiere_jax.__version__}",
-        "consent": consent_id(dict(consent)),
-        "who": consent.get("who"),
-    }
-
-
 def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") -> None:
     """A lecturer's networks never get another's data, nor another's record of consent."""
     different = [
@@ -177,6 +168,15 @@ def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") 
             f"{workdir} was trained on another dataset ({names.get(different[0], different[0])} "
             f"differ): name that dataset, or another {flag}."
         )
+
+
+def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
+    """What a video says of where it comes from."""
+    return {
+        "generator": f"lumiere_jax {lumiere_jax.__version__}",
+        "consent": consent_id(dict(consent)),
+        "who": consent.get("who"),
+    }
 
 
 def checked(config: Any) -> Config:

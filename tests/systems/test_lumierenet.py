@@ -216,7 +216,7 @@ def test_a_step_keeps_the_shapes_of_its_state():
         },
         "seqpix2pix": triplets(1, SIZE),
     }
-    for name, stage in stages(tiny(average=0.9), SIZE).items():
+    for name, stage in stages(tiny(), SIZE).items():
         state = jax.eval_shape(stage.init, jax.random.key(0))
         new, metrics = jax.eval_shape(stage.step, state, {"vgg": {}}, batches[name])
         assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(

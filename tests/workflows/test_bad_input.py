@@ -264,7 +264,7 @@ def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_p
         ("vae", "learning_rate", float("nan"), "learning_rate=nan: use a number"),
         ("blstm", "delay", -1, "--config.blstm.delay=-1: use a number that is 0 or more"),
         ("seqpix2pix", "lambda1", float("inf"), "lambda1=inf: use a number"),
-        ("seqpix2pix", "average", 1.0, "seqpix2pix.average=1.0: a decay is under 1"),
+        ("seqpix2pix", "beta1", 1.0, "seqpix2pix.beta1=1.0: a decay is under 1"),
         ("vae", "average", 1.5, "vae.average=1.5: a decay is under 1"),
         ("vae", "pixel", 0.0, "--config.vgg=none with --config.vae.pixel=0"),
         (None, "vgg", "no/vgg19.npz", "no/vgg19.npz: there are no VGG-19 weights here; fetch http"),

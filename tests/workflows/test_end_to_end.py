@@ -68,7 +68,7 @@ def test_the_report_has_every_number_and_shows_only_what_is_there(workdir, drawn
     shown = re.findall(r'src="([^"]+)"', page)
     assert len(shown) == 2 + 8 * 7
     assert all((out / name).is_file() for name in shown)
-    for quantity in ("kl", "temporal g", "psnr"):
+    for quantity in ("kl", "motion", "psnr"):
         assert f"{quantity} by step" in page
 
     frames = open_dataset(drawn).frames("test")

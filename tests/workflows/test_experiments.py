@@ -3,6 +3,7 @@ import dataclasses
 import json
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from lumiere_jax.systems.lumierenet import Config
 from lumiere_jax.workflows import comparison, experiments, trials
 from lumiere_jax.workflows.experiments import experiment
 from lumiere_jax.workflows.trials import ablation_trials, changed, paper_trials
+from lumiere_jax.workflows.workdir import checked
 
 
 def test_the_trials_are_the_papers():
@@ -36,15 +38,15 @@ def test_the_trials_are_the_papers():
         assert set(trial.trains) == set(trials.STAGES) or trial.links in every
 
 
-def test_each_row_of_the_ablation_changes_a_stage_and_trains_what_follows_from_it():
-    whole, *without = ablation_trials(lecture())
+def test_each_row_of_the_ablation_changes_one_stage_and_trains_it():
+    whole, *rows = ablation_trials(lecture())
     assert asdict(whole.config) == asdict(lecture())
-    for trial in without:
+    for trial in rows:
         values, own = asdict(trial.config), asdict(lecture())
         different = [name for name, value in own.items() if values[name] != value]
-        assert len(different) == 1, trial.name
-        assert trial.trains == {"vae": ("vae", "blstm")}.get(different[0], ("seqpix2pix",))
-        assert trial.reported and trial.links == "lecture"
+        assert len(different) == 1 and trial.trains == (different[0],), trial.name
+        assert trial.draws == (trial.links == "lecture") != trial.codes_alone
+        checked(trial.config)
 
 
 def test_every_field_that_lecture_sets_has_a_row_of_the_ablation():
@@ -56,21 +58,38 @@ def test_every_field_that_lecture_sets_has_a_row_of_the_ablation():
                 assert any(getattr(getattr(row, stage), name) != value for row in rows), name
 
 
-def test_plain_figures_are_a_row_with_data_of_their_own(tiny, drawn, tmp_path, monkeypatch):
-    plain = tmp_path / "plain"
-    _, row, *_ = ablation_trials(tiny(), plain)
-    assert row.data == plain and set(row.trains) == set(trials.STAGES) and row.config == tiny()
-
+@pytest.mark.parametrize(
+    "changes, different",
+    [
+        ({"figure": "drawn"}, "figure"),
+        ({"figure": "plain drawn", "drawn_seed": 1}, "drawn_seed"),
+        ({"figure": "plain drawn", "consent": {"who": "somebody else"}}, "consent"),
+        ({"figure": "plain drawn", "size": 128}, "size"),
+    ],
+)
+def test_plain_figures_are_of_the_same_footage(drawn, tiny, monkeypatch, changes, different):
     dataset = open_dataset(drawn)
-    likeness = dataclasses.replace(dataset, figure="plain drawn")
-    for other, fits in ((dataset, False), (likeness, True)):
-        opened = {drawn: dataset, plain: other}
-        monkeypatch.setattr(experiments, "open_dataset", opened.__getitem__)
-        if fits:
-            experiments._check_plain(plain, dataset)
-        else:
-            with pytest.raises(UserError, match="prepare the same footage .* with --noexplicit"):
-                experiments._check_plain(plain, dataset)
+    other = dataclasses.replace(dataset, **changes)
+    plain = Path("plain")
+    opened = {drawn: dataset, plain: other}
+    monkeypatch.setattr(experiments, "open_dataset", opened.__getitem__)
+    with pytest.raises(UserError, match=rf"--plain=plain is not .* \({different} differ\)"):
+        experiment(
+            paper=Config(),
+            lecture=tiny(),
+            data=drawn,
+            out=drawn.parent / "out",
+            which="ablation",
+            plain=plain,
+        )
+
+
+def test_a_vae_without_a_loss_is_refused_before_anything_is_trained(drawn, tiny, tmp_path):
+    with pytest.raises(UserError, match="leaves the VAE no loss"):
+        experiment(
+            paper=Config(), lecture=tiny(), data=drawn, out=tmp_path / "out", which="ablation"
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_changed_config_is_a_copy_and_a_field_that_is_none_is_noticed():
@@ -145,12 +164,18 @@ def test_the_page_and_the_numbers_are_there(out):
 
 
 def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "ROWS", {})
+    row = ("VAE without the weights of parts", "vae", {"mouth": 1.0})
+    monkeypatch.setattr(trials, "ROWS", {"vae-no-parts": row})
     shutil.copytree(out / "runs" / "lecture", tmp_path / "runs" / "lecture")
     experiment(paper=Config(), lecture=tiny(), data=drawn, out=tmp_path, which="ablation")
     page = (tmp_path / "index.html").read_text()
     assert "What lecture adds" in page and "Table 1" not in page and "Figure 3" not in page
-    assert json.loads((tmp_path / "results.json").read_text())["which"] == "ablation"
+    assert "VAE without the weights of parts" in page
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["which"] == "ablation"
+    assert set(results["measures"]["vae-no-parts"]) == {"vae"}
+    both = [results["measures"][name]["vae"] for name in ("lecture", "vae-no-parts")]
+    assert both[0]["psnr"] != both[1]["psnr"] and both[0].keys() == both[1].keys()
 
 
 def test_what_is_done_is_not_done_again(out, tiny, drawn, monkeypatch):
@@ -183,26 +208,30 @@ def test_a_trial_that_was_stopped_goes_on_and_links_what_it_does_not_train(
     tmp_path, tiny, drawn, monkeypatch
 ):
     dataset = open_dataset(drawn)
-    first, second, *_ = ablation_trials(tiny())
-    calls = []
+    own = dataclasses.replace(dataset, folder=tmp_path / "plain")
+    first, plain, *rest = ablation_trials(tiny(), own)
+    row = next(trial for trial in rest if trial.name == "no-motion")
+    calls, measured = [], []
 
     def train(*, config, data, workdir, stage):
-        calls.append((workdir.name, stage))
+        calls.append((workdir.name, stage, data))
         if len(calls) == 2:
             raise KeyboardInterrupt
         (workdir / stage).mkdir(exist_ok=True)
 
     def evaluate(*, workdir, data, split, out):
+        measured.append((workdir.name, data))
         out.mkdir()
         (out / "metrics.json").touch()
 
     monkeypatch.setattr(experiments, "train", train)
     monkeypatch.setattr(experiments.evaluate, "evaluate", evaluate)
-    monkeypatch.setattr(comparison, "blstm_losses", lambda *_: {})
     with pytest.raises(KeyboardInterrupt):
-        experiments.run([first, second], dataset, tmp_path)
+        experiments.run([first, plain, row], dataset, tmp_path)
     for _ in range(2):
-        experiments.run([first, second], dataset, tmp_path)
-    resumed = [("lecture", stage) for stage in trials.STAGES]
-    assert calls == [*resumed[:2], *resumed, (second.name, "seqpix2pix")]
-    assert (tmp_path / "runs" / second.name / "vae").samefile(tmp_path / "runs" / "lecture" / "vae")
+        experiments.run([first, plain, row], dataset, tmp_path)
+    resumed = [("lecture", stage, drawn) for stage in trials.STAGES]
+    apart = [("plain", stage, own.folder) for stage in trials.STAGES]
+    assert calls == [*resumed[:2], *resumed, *apart, ("no-motion", "seqpix2pix", drawn)]
+    assert measured == [("lecture", drawn), ("plain", own.folder), ("no-motion", drawn)]
+    assert (tmp_path / "runs/no-motion/vae").samefile(tmp_path / "runs/lecture/vae")

@@ -69,10 +69,8 @@ class SeqPix2PixConfig(PixelLoss):
     adversarial: float = 1.0
     # One of every `stride` frames is a target.
     stride: int = 30  # 4.2
-    # Decay of the moving average of G that is used in synthesis; 0 uses G itself.
-    average: float = 0.0
     conditional_discriminator: bool = False
-    # Weight on the L1 between the changes from frame to frame of G's and the real ones.
+    # Weight on the L1 between G's and the real changes from frame to frame.
     motion: float = 0.0
     # Share of triplets whose figures G sees through the VAE, as it does in synthesis.
     reconstructed: float = 0.0
@@ -108,7 +106,6 @@ def check_config(config: Config) -> None:
                 raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")
     for name, key in (
         ("vae", "average"),
-        ("seqpix2pix", "average"),
         ("seqpix2pix", "beta1"),
         ("seqpix2pix", "beta2"),
     ):

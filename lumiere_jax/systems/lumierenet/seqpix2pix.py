@@ -51,8 +51,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             variables["P"] = p_model.init(keys[1], blank(6), train=False)
         variables["D"] = d_model.init(keys[2], blank(seen_by_d), train=False)
         networks = {
-            name: TrainState.create(v, optimiser, average=name == "G" and c.average > 0)
-            for name, v in variables.items()
+            name: TrainState.create(v, optimiser, average=False) for name, v in variables.items()
         }
         return State(networks=networks, step=jnp.int32(0), key=key)
 
@@ -94,7 +93,8 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         keypoints: jax.Array,
         key: jax.Array,
     ):
-        """Eq. 10's G side, 11, 12 and 13; also the fakes, which D sees too."""
+        """Eq. 10's G side, 11, 12 and 13, pixels and motion; also the fakes, which D sees too, the
+        running averages of G and P, and the terms."""
         g_key, p_key = jax.random.split(key)
         fakes, g_changed = g_model.apply(
             {"params": params["G"], "batch_stats": state.networks["G"].statistics},
@@ -127,8 +127,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             terms["pixel"] = losses.weighted_l1(_triplets(y), fakes, weights).mean()
             total += c.pixel * terms["pixel"]
         if c.motion:
-            changes = (_triplets(jnp.diff(x, axis=1)) for x in (y, g))
-            terms["motion"] = losses.l1(*changes).mean()
+            terms["motion"] = losses.motion(y, g).mean()
             total += c.motion * terms["motion"]
         return total, (fakes, statistics, terms)
 
@@ -154,8 +153,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         key, mix_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         w = mix_reconstructions(frozen, signed(batch["figures"]), mix_key)
         d = state.networks["D"]
-        drawing = {name: network for name, network in state.networks.items() if name != "D"}
-        params = {name: network.params for name, network in drawing.items()}
+        params = {name: state.networks[name].params for name in state.networks if name != "D"}
         gradients, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
             params, state, frozen, w, y, batch["keypoints"], key
         )
@@ -164,9 +162,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         )(d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes))
         statistics["D"] = d_statistics
         networks = {
-            name: network.update(
-                optimiser, gradients[name], statistics[name], c.average, state.step
-            )
+            name: network.update(optimiser, gradients[name], statistics[name])
             for name, network in state.networks.items()
         }
         terms |= {"discriminator": d_loss, "discriminator_accuracy": accuracy}

@@ -99,5 +99,5 @@ def through_means(model: VAE, variables: Any, w: jax.Array) -> jax.Array:
 
 
 def reconstruct(model: VAE, variables: Any, figures: Any) -> jax.Array:
-    """The same of uint8 figures, as uint8."""
+    """uint8 figures through the means of their codes, as uint8."""
     return to_uint8(through_means(model, variables, unit(figures)), low=0.0)
