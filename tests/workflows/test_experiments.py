@@ -200,6 +200,7 @@ def test_other_settings_data_or_kinds_are_refused(out, tiny, drawn, monkeypatch)
     with pytest.raises(UserError, match=r"was trained on another dataset \(consent differ\)"):
         experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out)
 
+    monkeypatch.setattr(trials, "ROWS", {})
     with pytest.raises(UserError, match="holds the results of --which=paper"):
         experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out, which="ablation")
 
