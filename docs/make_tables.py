@@ -2,7 +2,8 @@
 
 python docs/make_tables.py OUT [OUT ...]
 
-A cell has one number for each folder, in their order; "–" where a trial has none.
+A cell has one number for each folder, in their order; "–" where a trial has none. First the trials
+that draw frames, then those that are a VAE alone, below the first trial's own.
 """
 
 import json
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-COLUMNS = (
+FRAMES = (
     ("PSNR", "seqpix2pix", "psnr", 1),
     ("SSIM", "seqpix2pix", "ssim", 2),
     ("face", "seqpix2pix", "face_psnr", 1),
@@ -21,29 +22,53 @@ COLUMNS = (
     ("chain", "video", "psnr", 1),
     ("chain's mouth correlation", "video", "mouth_correlation", 2),
 )
+FIGURES = (
+    ("PSNR", "vae", "psnr", 1),
+    ("SSIM", "vae", "ssim", 2),
+    ("face", "vae", "face_psnr", 1),
+    ("mouth", "vae", "mouth_psnr", 1),
+    ("hands", "vae", "hands_psnr", 1),
+)
 
 
-def table(outs: list[Path]) -> str:
-    """Markdown: a row for each trial of the first folder."""
+def tables(outs: list[Path]) -> list[str]:
+    """Markdown, with the rows of the first folder."""
     results = [json.loads((out / "results.json").read_text()) for out in outs]
-    titles = ["", *(title for title, *_ in COLUMNS), "minutes of SeqPix2Pix"]
-    lines = [titles, ["---"] * len(titles)]
-    for name in results[0]["measures"]:
-        cells = [_cell(results, name, *rest) for _, *rest in COLUMNS]
-        lines.append([name, *cells, " / ".join(_minutes(each, name) for each in results)])
+    measures = results[0]["measures"]
+    alone = [name for name, stages in measures.items() if set(stages) == {"vae"}]
+    drawn = [name for name in measures if name not in alone]
+    rows = [
+        [f"`{name}`", *_cells(results, name, FRAMES), _minutes(results, name)] for name in drawn
+    ]
+    found = [_table([*(title for title, *_ in FRAMES), "minutes of SeqPix2Pix"], rows)]
+    if alone:
+        rows = [[f"`{name}`", *_cells(results, name, FIGURES)] for name in (drawn[0], *alone)]
+        found.append(_table([title for title, *_ in FIGURES], rows))
+    return found
+
+
+def _table(titles: list[str], rows: list[list[str]]) -> str:
+    lines = [["", *titles], ["---"] * (len(titles) + 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(results: list[dict[str, Any]], name: str, stage: str, measure: str, digits: int) -> str:
-    values = [each["measures"].get(name, {}).get(stage, {}).get(measure) for each in results]
-    return " / ".join("–" if value is None else f"{value:.{digits}f}" for value in values)
+def _cells(results: list[dict[str, Any]], name: str, columns: Any) -> list[str]:
+    cells = []
+    for _, stage, measure, digits in columns:
+        values = [r["measures"].get(name, {}).get(stage, {}).get(measure) for r in results]
+        shown = ["–" if value is None else f"{value:.{digits}f}" for value in values]
+        cells.append(" / ".join(shown))
+    return cells
 
 
-def _minutes(results: dict[str, Any], name: str) -> str:
-    row = next((row for row in results["table_1"] if row["name"] == name), {"seconds": {}})
-    seconds = row["seconds"].get("seqpix2pix")
-    return "–" if seconds is None else f"{seconds / 60:.1f}"
+def _minutes(results: list[dict[str, Any]], name: str) -> str:
+    shown = []
+    for each in results:
+        row = next((row for row in each["table_1"] if row["name"] == name), {"seconds": {}})
+        seconds = row["seconds"].get("seqpix2pix")
+        shown.append("–" if seconds is None else f"{seconds / 60:.1f}")
+    return " / ".join(shown)
 
 
 if __name__ == "__main__":
-    print(table([Path(out) for out in sys.argv[1:]]))
+    print("\n\n".join(tables([Path(out) for out in sys.argv[1:]])))

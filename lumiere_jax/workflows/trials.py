@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "no-structural": ("without the structural term", "seqpix2pix", {"lambda0": 0.0}),
     "no-pixel": ("without the pixel term", "seqpix2pix", {"pixel": 0.0}),
     "no-motion": ("without the motion term", "seqpix2pix", {"motion": 0.0}),
+    "more-motion": ("with a motion weight of 400", "seqpix2pix", {"motion": 400.0}),
     "loud-adversary": ("with an adversarial weight of 1", "seqpix2pix", {"adversarial": 1.0}),
     "temporal": ("with the paper's temporal terms", "seqpix2pix", _TEMPORAL),
 }
