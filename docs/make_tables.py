@@ -37,10 +37,8 @@ def tables(outs: list[Path]) -> list[str]:
     measures = results[0]["measures"]
     alone = [name for name, stages in measures.items() if set(stages) == {"vae"}]
     drawn = [name for name in measures if name not in alone]
-    rows = [
-        [f"`{name}`", *_cells(results, name, FRAMES), _minutes(results, name)] for name in drawn
-    ]
-    found = [_table([*(title for title, *_ in FRAMES), "minutes of SeqPix2Pix"], rows)]
+    rows = [[f"`{name}`", *_cells(results, name, FRAMES)] for name in drawn]
+    found = [_table([title for title, *_ in FRAMES], rows)]
     if alone:
         rows = [[f"`{name}`", *_cells(results, name, FIGURES)] for name in (drawn[0], *alone)]
         found.append(_table([title for title, *_ in FIGURES], rows))
@@ -59,15 +57,6 @@ def _cells(results: list[dict[str, Any]], name: str, columns: Any) -> list[str]:
         shown = ["–" if value is None else f"{value:.{digits}f}" for value in values]
         cells.append(" / ".join(shown))
     return cells
-
-
-def _minutes(results: list[dict[str, Any]], name: str) -> str:
-    shown = []
-    for each in results:
-        row = next((row for row in each["table_1"] if row["name"] == name), {"seconds": {}})
-        seconds = row["seconds"].get("seqpix2pix")
-        shown.append("–" if seconds is None else f"{seconds / 60:.1f}")
-    return " / ".join(shown)
 
 
 if __name__ == "__main__":
