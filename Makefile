@@ -25,7 +25,7 @@ ablation: given env  ## lecture without each of its parts: make ablation DATA=da
 
 given:
 	@test -n "$(DATA)" -a -n "$(OUT)" || \
-		{ echo "error: name a dataset and a folder: make paper DATA=data/ada OUT=runs/paper"; exit 2; }
+		{ echo "error: name a dataset and a folder: make $(MAKECMDGOALS) DATA=data/ada OUT=runs/$(MAKECMDGOALS)"; exit 2; }
 
 test: env  ## the tests
 	$(BIN)/python -m pytest

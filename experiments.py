@@ -17,7 +17,6 @@ from pathlib import Path
 
 from absl import flags
 
-from configs import lumierenet as presets
 from lumiere_jax.errors import UserError
 from lumiere_jax.workflows import cli
 
@@ -39,7 +38,13 @@ def main() -> None:
     if TRIPLETS.value < 1:
         raise UserError(f"--triplets={TRIPLETS.value}: use 1 or more.")
     if PLAIN.value and WHICH.value != "ablation":
-        raise UserError("--plain goes with --which=ablation: leave it out.")
+        raise UserError("--plain goes with --which=ablation: add that, or leave --plain out.")
+    if VGG.value == "none":
+        raise UserError(
+            "--config.vgg=none: these experiments compare perceptual losses; name a file of VGG-19 "
+            "weights, download or random."
+        )
+    from configs import lumierenet as presets
     from lumiere_jax.workflows.experiments import experiment
 
     paper, lecture = presets.paper(), presets.lecture()

@@ -3,8 +3,9 @@
   python train.py --config=configs/lumierenet.py:small --data=data/ada --workdir=runs/ada
 
 A run that was stopped goes on where it was: give the same command again. Presets of
-configs/lumierenet.py: paper (an accelerator), small (two cores), demo (the drawn lecturer), tiny
-(tests). Any field can be set: --config.seqpix2pix.steps=200. Watch: tensorboard --logdir=runs/ada
+configs/lumierenet.py: lecture (an accelerator), paper (its numbers alone), small (two cores), demo
+(the drawn lecturer), tiny (tests). Any field can be set: --config.seqpix2pix.steps=200. Watch:
+tensorboard --logdir=runs/ada
 """
 
 from pathlib import Path

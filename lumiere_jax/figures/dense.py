@@ -218,7 +218,7 @@ def draw_figure(
             trust = arm * _trust(confidence[elbow])
             _limb(cells, part, body[shoulder], body[elbow], (trust, 0.8 * trust))
     if seen[:68].any():
-        mean, triangles = mean_face()
+        mean, triangles = mean_face(expression=explicit)
         whole = np.concatenate([seen[:68], np.repeat(seen[[8, 17, 26]].all(), 7)])
         span = np.ptp(mean, axis=0)
         uv = (mean - mean.min(0)) / span

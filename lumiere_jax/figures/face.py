@@ -28,9 +28,12 @@ _FINE = 8  # samples along each side of a pixel in what is painted explicitly
 
 
 @cache
-def mean_face() -> tuple[np.ndarray, np.ndarray]:
+def mean_face(expression: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """68 landmarks of a generic frontal face in face widths from the eyes' middle, (75, 2) with
-    the forehead, and the triangles of its Delaunay mesh, (n, 3)."""
+    the forehead, and the triangles of its Delaunay mesh, (n, 3).
+
+    A mesh without `expression` has no corner at the eyes and the lips, and does not move with them.
+    """
     right = np.array(
         # jaw from the ear to beside the chin, brow, eye, half of the nose's base, half of the lips
         [(-0.5, 0), (-0.495, 0.13), (-0.475, 0.26), (-0.445, 0.38)]
@@ -54,7 +57,8 @@ def mean_face() -> tuple[np.ndarray, np.ndarray]:
         + [right[26:28], lips[2:3], left[[27, 26, 28]], lips[3:], right[28:29]]
     )
     points = with_forehead(points)
-    return points, Delaunay(points).simplices
+    corners = np.arange(75) if expression else np.r_[:36, 68:75]
+    return points, corners[Delaunay(points[corners]).simplices]
 
 
 def with_forehead(face: np.ndarray) -> np.ndarray:

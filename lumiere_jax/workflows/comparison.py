@@ -88,12 +88,15 @@ def _made(trial: Trial, folder: Path) -> page.Made:
         return page.Made(name=trial.name, title=trial.title, metrics=metrics, seconds=times)
     with (workdir / "report" / evaluate.FRAMES).open() as handle:
         rows = list(csv.DictReader(handle))
+    metrics = json.loads((workdir / "report" / report.METRICS).read_text())
+    if trial.data:
+        del metrics["vae"]  # its figures have less to keep
     s = trial.config.seqpix2pix
     took = f", {times['seqpix2pix'] / 60:.1f} min" if "seqpix2pix" in times else ""
     return page.Made(
         name=trial.name,
         title=trial.title,
-        metrics=json.loads((workdir / "report" / report.METRICS).read_text()),
+        metrics=metrics,
         sets=tuple(_table_1(part) for part in _test_sets(rows)),
         budget=f"{s.steps * s.batch:,} triplets, width {s.width}, {_layers(trial.config)}{took}",
         seconds=times,

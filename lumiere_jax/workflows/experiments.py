@@ -89,7 +89,7 @@ def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
     for name in ("figure", "size", "fps", "segments", "drawn_seed", "consent", "mean", "std"):
         if not np.array_equal(getattr(other, name), getattr(wanted, name)):
             raise UserError(
-                f"--plain={plain} is not {dataset.folder} with plain figures ({name} differ): "
+                f"--plain={plain} is not {dataset.folder} with plain figures (other {name}): "
                 "prepare the same footage in the same way, and with --noexplicit."
             )
     return other

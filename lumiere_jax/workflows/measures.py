@@ -81,9 +81,13 @@ def _psnr(y: Any, still: Any) -> dict[str, jax.Array]:
 def judge(made: np.ndarray, true: np.ndarray, keypoints: np.ndarray) -> Values:
     """MSE, PSNR and SSIM of pictures, and the PSNR of parts: (n,) each, NaN where one is not
     seen."""
-    values = in_batches(_distances_of_parts, BATCH, made, true, keypoints)
-    # The whole picture first; jit sorts by name.
-    return {name: values[name] for name in sorted(values, key=lambda name: "_" in name)}
+    return _whole_first(in_batches(_distances_of_parts, BATCH, made, true, keypoints))
+
+
+def _whole_first(values: Values) -> Values:
+    """What is said of the whole picture, whose name is shorter, before its parts; jit sorts by
+    name."""
+    return {name: values[name] for name in sorted(values, key=len)}
 
 
 def compare(
@@ -173,10 +177,8 @@ def follow(
         values |= _named(
             "seqpix2pix", in_batches(functools.partial(_psnr, still=mean_frame), BATCH, y)
         )
-        values |= _named(
-            "seqpix2pix",
-            in_batches(_distances_of_reconstructed, BATCH, made["rendered_again"], y, keypoints),
-        )
+        again = in_batches(_distances_of_reconstructed, BATCH, made["rendered_again"], y, keypoints)
+        values |= _named("seqpix2pix", _whole_first(again))
         values["seqpix2pix.real_sharpness"] = np.array([metrics.sharpness(frame) for frame in y])
         if drawn:
             values |= _drawn_motion(frames)

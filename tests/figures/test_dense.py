@@ -84,9 +84,11 @@ def test_without_explicit_features_a_face_is_its_part_and_a_hand_one_area():
         assert hand.any() and not plain[hand][:, 1].any()  # no finger's own coordinate
     tip = person()[95 + 12]
     assert at(plain, *tip[:2] + (0, 0.005))[2] == PARTS[dense.LEFT_HAND]
+    spoken = draw_figure(person(opening=0.05), 256, explicit=False)
+    np.testing.assert_array_equal(plain, spoken)  # lips alone move nothing
     explicit = draw_figure(person(), 256)
     elsewhere = np.ones((256, 256), bool)
-    elsewhere[50:112, 96:160] = elsewhere[164:206] = False
+    elsewhere[:130, 80:176] = elsewhere[164:206] = False
     assert plain[elsewhere].any()
     np.testing.assert_array_equal(plain[elsewhere], explicit[elsewhere])
 

@@ -39,7 +39,7 @@ def test_a_damaged_checkpoint_is_named(trained):
     step = folder / "line" / "checkpoints" / "3"
     for path in step.rglob("manifest.ocdbt"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match=f"{step} cannot be read: it is damaged"):
+    with pytest.raises(UserError, match=f"{step} cannot be read: .* or damaged"):
         checkpoint.restore_frozen(folder, stage, "line")
 
 

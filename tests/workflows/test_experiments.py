@@ -73,7 +73,7 @@ def test_plain_figures_are_of_the_same_footage(drawn, tiny, monkeypatch, changes
     plain = Path("plain")
     opened = {drawn: dataset, plain: other}
     monkeypatch.setattr(experiments, "open_dataset", opened.__getitem__)
-    with pytest.raises(UserError, match=rf"--plain=plain is not .* \({different} differ\)"):
+    with pytest.raises(UserError, match=rf"--plain=plain is not .* \(other {different}\)"):
         experiment(
             paper=Config(),
             lecture=tiny(),
