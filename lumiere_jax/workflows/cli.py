@@ -84,7 +84,8 @@ def _guarded(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
 def _unraisable(lost: Any) -> None:
     """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more."""
     if lost.exc_type is KeyboardInterrupt:
-        again = [threading.main_thread().ident, signal.SIGINT]
+        # A shell's background job ignores SIGINT, and `run` has taken SIGTERM to mean the same.
+        again = [threading.main_thread().ident, signal.SIGTERM]
         threading.Timer(0.1, signal.pthread_kill, again).start()
     else:
         sys.__unraisablehook__(lost)
