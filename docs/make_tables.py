@@ -11,24 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FRAMES = (
-    ("PSNR", "seqpix2pix", "psnr", 1),
-    ("SSIM", "seqpix2pix", "ssim", 2),
-    ("face", "seqpix2pix", "face_psnr", 1),
-    ("mouth", "seqpix2pix", "mouth_psnr", 1),
-    ("hands", "seqpix2pix", "hands_psnr", 1),
+PICTURES = (
+    ("PSNR", "psnr", 1),
+    ("SSIM", "ssim", 2),
+    ("face", "face_psnr", 1),
+    ("mouth", "mouth_psnr", 1),
+    ("hands", "hands_psnr", 1),
+)
+FIGURES = [(title, "vae", measure, digits) for title, measure, digits in PICTURES]
+FRAMES = [
+    *((title, "seqpix2pix", measure, digits) for title, measure, digits in PICTURES),
     ("flicker", "seqpix2pix", "flicker", 2),
     ("from reconstructions", "seqpix2pix", "reconstructed_psnr", 1),
     ("chain", "video", "psnr", 1),
     ("chain's mouth correlation", "video", "mouth_correlation", 2),
-)
-FIGURES = (
-    ("PSNR", "vae", "psnr", 1),
-    ("SSIM", "vae", "ssim", 2),
-    ("face", "vae", "face_psnr", 1),
-    ("mouth", "vae", "mouth_psnr", 1),
-    ("hands", "vae", "hands_psnr", 1),
-)
+]
 
 
 def tables(outs: list[Path]) -> list[str]:

@@ -7,8 +7,10 @@ report is not touched again.
 
 import copy
 import dataclasses
+import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +136,7 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
     """Trains and measures what is not done yet."""
-    todo = [trial for trial in trials if not _is_done(out / "runs" / trial.name, trial)]
+    todo = [trial for trial in trials if not _is_done(out / "runs" / trial.name, trial, dataset)]
     for number, trial in enumerate(todo, 1):
         workdir = out / "runs" / trial.name
         tqdm.write(f"\n{trial.title} ({number} of {len(todo)}): {workdir}")
@@ -142,24 +144,35 @@ def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
         own = trial.data or dataset
         for stage in trial.trains:
             _train(trial.config, own, workdir, stage)
-        if trial.draws:
-            evaluate.evaluate(
-                workdir=workdir, data=own.folder, split="test", out=workdir / "report"
-            )
-        for wanted, name, measure in (
-            (trial.figure_4a, comparison.LOSSES, comparison.blstm_losses),
-            (trial.codes_alone, comparison.FIGURES, comparison.figure_measures),
-        ):
-            if wanted:
-                values = measure(trial.config, own, workdir)
-                write_whole(workdir / name, json.dumps(values, indent=1) + "\n")
+        for mark, measure in _measures(trial, own, workdir).items():
+            if not mark.exists():
+                measure()
 
 
-def _is_done(workdir: Path, trial: Trial) -> bool:
-    marks = [f"report/{report.METRICS}"] if trial.draws else []
-    marks += [comparison.LOSSES] if trial.figure_4a else []
-    marks += [comparison.FIGURES] if trial.codes_alone else []
-    return all((workdir / mark).exists() for mark in marks)
+def _is_done(workdir: Path, trial: Trial, dataset: Dataset) -> bool:
+    return all(mark.exists() for mark in _measures(trial, dataset, workdir))
+
+
+def _measures(trial: Trial, dataset: Dataset, workdir: Path) -> dict[Path, Callable[[], Any]]:
+    """What is measured of a trial, by the file that holds it when it is done."""
+    found: dict[Path, Callable[[], Any]] = {}
+    if trial.draws:
+        out = workdir / "report"
+        found[out / report.METRICS] = lambda: evaluate.evaluate(
+            workdir=workdir, data=dataset.folder, split="test", out=out
+        )
+    for wanted, name, measure in (
+        (trial.figure_4a, comparison.LOSSES, comparison.blstm_losses),
+        (trial.codes_alone, comparison.FIGURES, comparison.figure_measures),
+    ):
+        if wanted:
+            values = functools.partial(measure, trial.config, dataset, workdir)
+            found[workdir / name] = functools.partial(_write, workdir / name, values)
+    return found
+
+
+def _write(path: Path, values: Callable[[], Any]) -> None:
+    write_whole(path, json.dumps(values(), indent=1) + "\n")
 
 
 def _link(workdir: Path, trial: Trial) -> None:
