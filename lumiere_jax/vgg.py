@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pooch
+from jax.typing import DTypeLike
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
 from lumiere_jax.layers import Pictures, conv3x3, max_pool
@@ -197,18 +198,25 @@ def check_layers(params: Params, layers: tuple[str, ...]) -> None:
             )
 
 
-def features(params: Params, images: Pictures, layers: tuple[str, ...]) -> list[Pictures]:
-    """The named layers' features, in the order asked; nothing beyond the deepest is computed."""
+def features(
+    params: Params, images: Pictures, layers: tuple[str, ...], dtype: DTypeLike = jnp.float32
+) -> list[Pictures]:
+    """The named layers' features, in the order asked; nothing beyond the deepest is computed.
+
+    Products run in `dtype`, and features come out in float32.
+    """
     check_layers(params, layers)
     plan = _plan()
     deepest = max((plan.index(layer) for layer in layers), default=-1)
     x = (images - params["mean"].reshape(1, 1, 1, 3)) / params["std"].reshape(1, 1, 1, 3)
+    x = x.astype(dtype)
     found = {}
     for layer in plan[: deepest + 1]:
         if layer.startswith("pool"):
             x = max_pool(x)
         else:
             weights = params[layer.removeprefix("relu")]
-            x = jax.nn.relu(conv3x3(x, weights["kernel"]) + weights["bias"].reshape(1, 1, 1, -1))
+            bias = weights["bias"].astype(dtype).reshape(1, 1, 1, -1)
+            x = jax.nn.relu(conv3x3(x, weights["kernel"]) + bias)
         found[layer] = x
-    return [found[layer] for layer in layers]
+    return [found[layer].astype(jnp.float32) for layer in layers]

@@ -33,22 +33,27 @@ class LSTM(nn.Module):
 
     cells: int
     reverse: bool = False
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, a: Windows) -> Float[AnyArray, "time cells"]:
         # The inputs of all steps are one product; only the recurrent half has to wait.
-        gates = nn.Dense(4 * self.cells, bias_init=_forget_one, name="inputs")(a)
+        gates = nn.Dense(4 * self.cells, bias_init=_forget_one, dtype=self.dtype, name="inputs")(a)
         recurrent = self.param(
             "recurrent", nn.initializers.orthogonal(), (self.cells, 4 * self.cells)
         )
 
+        recurrent = recurrent.astype(self.dtype)
+
         def step(carry, gates):
             h, c = carry
-            i, f, g, o = jnp.split(gates + h @ recurrent, 4, axis=-1)
+            gates += jnp.matmul(h.astype(self.dtype), recurrent, preferred_element_type=jnp.float32)
+            i, f, g, o = jnp.split(gates, 4, axis=-1)
             c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
             return (nn.sigmoid(o) * jnp.tanh(c), c), None
 
-        start = jnp.zeros((a.shape[0], self.cells), gates.dtype)
+        gates = gates.astype(jnp.float32)
+        start = jnp.zeros((a.shape[0], self.cells), jnp.float32)
         (h, _), _ = lax.scan(step, (start, start), jnp.swapaxes(gates, 0, 1), reverse=self.reverse)
         return h
 
@@ -62,9 +67,11 @@ class BLSTM(nn.Module):
 
     cells: int = 256
     code: int = 128
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, a: Windows) -> Code:
-        forward = LSTM(self.cells, name="forward")(a)
-        backward = LSTM(self.cells, reverse=True, name="backward")(a)
-        return nn.Dense(self.code, name="code")(jnp.concatenate([forward, backward], axis=-1))
+        forward = LSTM(self.cells, dtype=self.dtype, name="forward")(a)
+        backward = LSTM(self.cells, reverse=True, dtype=self.dtype, name="backward")(a)
+        z = nn.Dense(self.code, dtype=self.dtype, name="code")
+        return z(jnp.concatenate([forward, backward], axis=-1)).astype(jnp.float32)

@@ -11,15 +11,14 @@ import numpy as np
 
 import lumiere_jax
 from lumiere_jax import losses
-from lumiere_jax.codes.recurrent import BLSTM
-from lumiere_jax.figures.vae import VAE
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs import experiments as page
 from lumiere_jax.outputs import report
 from lumiere_jax.parts import part_mask
 from lumiere_jax.systems.lumierenet import Config, stages
-from lumiere_jax.systems.lumierenet.vae import reconstruct
+from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import evaluate, measures, summaries
 from lumiere_jax.workflows.batches import in_batches
@@ -146,7 +145,7 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
     every = stages(config, dataset.size)
     vae = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
     variables = checkpoint.restore_frozen(workdir, every["blstm"], "blstm")["blstm"]
-    model = BLSTM(config.blstm.cells, config.vae.code)
+    model = blstm_network(config)
     error = jax.jit(lambda a, z: losses.mse(model.apply(variables, a), z))
 
     def missed(rows: np.ndarray, steps: np.ndarray, z: np.ndarray) -> jax.Array:
@@ -170,7 +169,7 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
 def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float | None]:
     """How near a trained VAE's figures are to the true ones of the test split, by measure."""
     vae = checkpoint.restore_frozen(workdir, stages(config, dataset.size)["vae"], "vae")["vae"]
-    model = VAE(dataset.size, config.vae.code)
+    model = vae_network(config, dataset.size)
     again = jax.jit(lambda w: reconstruct(model, vae, w))
     records, values = dataset.records("test"), []
     for first in range(0, len(records), BATCH):

@@ -18,9 +18,10 @@ from lumiere_jax.inputs.face_measures import Find
 from lumiere_jax.inputs.lectures import Segment
 from lumiere_jax.parts import part_mask
 from lumiere_jax.systems.lumierenet import synthesise
-from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
-from lumiere_jax.systems.lumierenet.vae import encode, reconstruct
+from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.workdir import Run
 
@@ -148,9 +149,9 @@ def follow(
     """
     c = run.config
     models = (
-        BLSTM(c.blstm.cells, c.vae.code),
-        VAE(run.size, c.vae.code),
-        UNet(run.size, c.seqpix2pix.width),
+        blstm_network(c),
+        vae_network(c, run.size),
+        generator(c, run.size),
     )
     spoken = synthesise(c, run.size, variables, [rows])
     windows = stream_windows([rows], c.blstm.window, c.blstm.delay)

@@ -10,15 +10,14 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE, normalise
-from lumiere_jax.codes.recurrent import BLSTM, window_steps
-from lumiere_jax.figures.vae import VAE
-from lumiere_jax.frames.generators import UNet
+from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs.video import draw_label, write_video
 from lumiere_jax.systems.lumierenet import Config
-from lumiere_jax.systems.lumierenet.seqpix2pix import render
-from lumiere_jax.systems.lumierenet.vae import reconstruct
+from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.pictures import to_uint8
 from lumiere_jax.training.log import Clip
 from lumiere_jax.training.loop import Preview
@@ -95,12 +94,12 @@ def _maker(
     name: str, config: Config, size: int, vae: Callable[[], Any]
 ) -> Callable[[Any, Any], jax.Array]:
     """A stage's network variables and inputs to uint8 pictures."""
-    w_of_z = VAE(size, config.vae.code)
+    w_of_z = vae_network(config, size)
     if name == "vae":
         return jax.jit(functools.partial(reconstruct, w_of_z))
     if name == "seqpix2pix":
-        return jax.jit(functools.partial(render, UNet(size, config.seqpix2pix.width)))
-    z_of_a = BLSTM(config.blstm.cells, config.vae.code)
+        return jax.jit(functools.partial(render, generator(config, size)))
+    z_of_a = blstm_network(config)
 
     @jax.jit
     def figures_of(frozen: Any, variables: Any, a: Any) -> jax.Array:

@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
-from lumiere_jax.figures.vae import VAE
 from lumiere_jax.inputs import archive, pipeline
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
-from lumiere_jax.systems.lumierenet.vae import encode
+from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import previews
@@ -151,7 +150,7 @@ def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
 
 def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.ndarray:
     """The VAE encoder's means (frames, code) of a split's figures, in order."""
-    model = VAE(dataset.size, config.vae.code)
+    model = vae_network(config, dataset.size)
     means = jax.jit(lambda w: encode(model, variables, w))
     records = dataset.records(split)
     rows = []

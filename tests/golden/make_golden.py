@@ -15,7 +15,10 @@ Pictures are stored as NHWC, parameters' gradients in PyTorch's layout, under Py
 """
 
 import json
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import hashed
 import librosa

@@ -14,10 +14,15 @@ from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 
+def blstm_network(config: Config) -> BLSTM:
+    """a → z, as the config has it."""
+    return BLSTM(config.blstm.cells, config.vae.code, config.blstm.dtype)
+
+
 def blstm_stage(config: Config) -> Stage:
     """L2 between codes and the VAE encoder's means of the same frames (section 4.4)."""
     c = config.blstm
-    model = BLSTM(c.cells, config.vae.code)
+    model = blstm_network(config)
     optimiser = optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
 
     def init(key: jax.Array) -> State:

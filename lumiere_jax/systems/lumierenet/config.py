@@ -1,6 +1,8 @@
 """What a run of LumièreNet can be told; the defaults are the paper's numbers.
 
-A number that the paper gives has its section beside it; what it leaves open is in the README.
+A number that the paper gives has its section beside it; what it leaves open is in the README. A
+stage's `dtype`, float32 or bfloat16, is that of its products; parameters, statistics and losses
+stay float32.
 """
 
 import math
@@ -8,6 +10,8 @@ from dataclasses import dataclass, field
 
 from lumiere_jax import vgg
 from lumiere_jax.errors import UserError
+
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(kw_only=True)
@@ -29,6 +33,7 @@ class VAEConfig(PixelLoss):
     steps: int = 100_000
     batch: int = 32
     learning_rate: float = 2.5e-4  # 4.4
+    dtype: str = "float32"
     kl: float = 0.02
     perceptual: float = 1.0
     # Steps over which the rate rises to `learning_rate`.
@@ -47,6 +52,7 @@ class BLSTMConfig:
     steps: int = 1_000_000
     batch: int = 128
     learning_rate: float = 1e-6  # 4.4
+    dtype: str = "float32"
 
 
 @dataclass(kw_only=True)
@@ -61,6 +67,7 @@ class SeqPix2PixConfig(PixelLoss):
     steps: int = 2_880_000
     batch: int = 1
     learning_rate: float = 2e-4  # 4.4
+    dtype: str = "float32"
     beta1: float = 0.5  # 4.4
     beta2: float = 0.999  # 4.4
     lambda0: float = 0.05  # 4.4
@@ -101,7 +108,11 @@ def check_config(config: Config) -> None:
         part = getattr(config, name)
         positive = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
         for key, value in vars(part).items():
-            if not math.isfinite(value) or value < 0 or (key in positive and not value):
+            if key == "dtype":
+                if value not in DTYPES:
+                    choice = " or ".join(DTYPES)
+                    raise UserError(f"--config.{name}.dtype={value}: choose {choice}.")
+            elif not math.isfinite(value) or value < 0 or (key in positive and not value):
                 wanted = "more than 0" if key in positive else "0 or more"
                 raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")
     for name, key in (

@@ -9,11 +9,10 @@ import numpy as np
 import optax
 
 from lumiere_jax import losses, metrics, vgg
-from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet, stack_frames
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.vae import reconstruct, through_means
+from lumiere_jax.systems.lumierenet.vae import reconstruct, through_means, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
@@ -26,13 +25,18 @@ def _triplets(pictures: jax.Array) -> jax.Array:
 TRIPLET = 3
 
 
+def generator(config: Config, size: int) -> UNet:
+    """w → y, as the config has it; P is another of its kind."""
+    c = config.seqpix2pix
+    return UNet(size, c.width).clone(dtype=c.dtype)
+
+
 def seqpix2pix_stage(config: Config, size: int) -> Stage:
     """Eq. 10 to 13 with least squares: G, the temporal predictor P and the discriminator D."""
     c = config.seqpix2pix
-    g_model = UNet(size, c.width)
-    p_model = UNet(size, c.width)
-    vae_model = VAE(size, config.vae.code)
-    d_model = DCGANDiscriminator(size, c.width)
+    g_model = p_model = generator(config, size)
+    vae_model = vae_network(config, size)
+    d_model = DCGANDiscriminator(size, c.width, c.dtype)
     uses_p = c.lambda1 > 0 or c.lambda2 > 0
 
     def rate(step: Any) -> Any:
@@ -110,7 +114,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         g = fakes.reshape(y.shape)
         if frozen["vgg"] and c.lambda0:
             phi = lambda x: vgg.features(  # noqa: E731
-                frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers)
+                frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers), c.dtype
             )
             terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
             total += c.lambda0 * terms["structural"]

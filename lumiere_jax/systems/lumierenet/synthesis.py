@@ -13,7 +13,10 @@ from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.seqpix2pix import generator
+from lumiere_jax.systems.lumierenet.vae import vae_network
 from lumiere_jax.systems.pictures import to_uint8
 
 CHUNK = 8
@@ -73,9 +76,9 @@ def synthesise(
     cutting the rows elsewhere changes nothing. A piece is computed while the last is consumed.
     """
     models = (
-        BLSTM(config.blstm.cells, config.vae.code),
-        VAE(size, config.vae.code),
-        UNet(size, config.seqpix2pix.width),
+        blstm_network(config),
+        vae_network(config, size),
+        generator(config, size),
     )
 
     def results() -> Iterator[tuple[int, tuple[jax.Array, jax.Array]]]:

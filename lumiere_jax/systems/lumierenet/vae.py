@@ -15,10 +15,15 @@ from lumiere_jax.systems.pictures import sheet, to_uint8, unit
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 
+def vae_network(config: Config, size: int) -> VAE:
+    """z ↔ w, as the config has it."""
+    return VAE(size, config.vae.code, config.vae.dtype)
+
+
 def vae_stage(config: Config, size: int) -> Stage:
     """Perceptual loss on VGG-19's layers (footnote 4), KL, and the optional pixel loss."""
     c = config.vae
-    model = VAE(size, c.code)
+    model = vae_network(config, size)
 
     def rate(step: Any) -> Any:
         # RMSProp's first steps are its largest, and the many inputs of `logvar` add them up.
@@ -45,7 +50,7 @@ def vae_stage(config: Config, size: int) -> Stage:
             terms["pixel"] = losses.weighted_mse(decoded, w, weights).mean()
             total += c.pixel * terms["pixel"]
         if frozen["vgg"] and c.perceptual:
-            phi = lambda x: vgg.features(frozen["vgg"], x, tuple(config.vgg_layers))  # noqa: E731
+            phi = lambda x: vgg.features(frozen["vgg"], x, tuple(config.vgg_layers), c.dtype)  # noqa: E731
             terms["perceptual"] = losses.perceptual(phi(w), phi(decoded)).mean()
             total += c.perceptual * terms["perceptual"]
         return total, {"loss": total, **terms}

@@ -1,4 +1,5 @@
-"""The reference: the networks as the papers have them, of PyTorch's own layers."""
+"""The networks as the papers have them, of PyTorch's own layers: the golden tests' reference, and
+what `compare.py` measures against."""
 
 import torch
 from torch import nn
@@ -8,10 +9,11 @@ LAYERS = ("relu1_1", "pool1", "pool2", "pool3")
 
 
 class UNet(nn.Module):
-    """pix2pix's U-Net (Isola et al. 2017, 6.1.1) without dropout."""
+    """pix2pix's U-Net (Isola et al. 2017, 6.1.1)."""
 
-    def __init__(self, size: int, width: int, channels: int):
+    def __init__(self, size: int, width: int, channels: int, dropout: float = 0.0):
         super().__init__()
+        self.dropout = dropout
         self.depth = size.bit_length() - 1
         downs = [width * min(2**i, 8) for i in range(self.depth)]
         ups = [*downs[-2::-1], 3]
@@ -37,7 +39,10 @@ class UNet(nn.Module):
             skips.append(self.layer(f"down{i}", F.leaky_relu(skips[-1], 0.2)))
         x = skips.pop()
         for i in range(self.depth - 1):
-            x = torch.cat([self.layer(f"up{i}", F.relu(x)), skips.pop()], 1)
+            x = self.layer(f"up{i}", F.relu(x))
+            if i < 3:
+                x = F.dropout(x, self.dropout, self.training)
+            x = torch.cat([x, skips.pop()], 1)
         return torch.tanh(self.layer(f"up{self.depth - 1}", F.relu(x)))
 
 
@@ -76,6 +81,13 @@ class VAE(nn.Module):
             w = F.max_pool2d(F.relu(self.encoder[f"conv{i}"](w)), 2)
         return self.encoder["mu"](w.flatten(1)), self.encoder["logvar"](w.flatten(1))
 
+    def forward(
+        self, w: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        mu, logvar = self.encode(w)
+        noise = torch.randn_like(mu) if noise is None else noise
+        return self.decode(mu + torch.exp(0.5 * logvar) * noise), mu, logvar
+
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         x = self.decoder["dense"](z).unflatten(1, (256, self.start, self.start))
         for i in range(4):
@@ -86,10 +98,10 @@ class VAE(nn.Module):
 class BLSTM(nn.Module):
     """The forward state at the last step and the backward state at the first, then a layer."""
 
-    def __init__(self):
+    def __init__(self, cells: int = 256):
         super().__init__()
-        self.lstm = nn.LSTM(40, 256, batch_first=True, bidirectional=True)
-        self.code = nn.Linear(512, 128)
+        self.lstm = nn.LSTM(40, cells, batch_first=True, bidirectional=True)
+        self.code = nn.Linear(2 * cells, 128)
 
     def forward(self, a: torch.Tensor) -> torch.Tensor:
         _, (h, _) = self.lstm(a)
@@ -120,7 +132,8 @@ class VGG(nn.Module):
 
 def imagenet(rgb: torch.Tensor) -> torch.Tensor:
     """torchvision's input, of RGB in [0, 1]."""
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    mean = torch.tensor([0.485, 0.456, 0.406], device=rgb.device)
+    std = torch.tensor([0.229, 0.224, 0.225], device=rgb.device)
     return (rgb - mean[:, None, None]) / std[:, None, None]
 
 

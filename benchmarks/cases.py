@@ -1,0 +1,68 @@
+"""What is measured, and the numbers that both sides get."""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+TOTAL = 1e9  # steps, so that no schedule ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`batch` counts figures (vae), windows (blstm), and triplets in training or frames
+    (seqpix2pix); `size` is 0 where there are no pictures."""
+
+    name: str
+    kind: str
+    dtype: str
+    size: int
+    batch: int
+    width: int = 64
+    cells: int = 256
+    dropout: float = 0.5
+
+
+def small(case: Case) -> Case:
+    """The same computation at a size at which two results can be compared in seconds, without
+    what is drawn at random."""
+    return dataclasses.replace(case, size=64, batch=2, width=16, cells=32, dropout=0.0)
+
+
+def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
+    """Every network, forward and training; the BLSTM, which has no size, with its batch of 128."""
+    pictures = [
+        Case(name=name, kind=kind, dtype=dtype, size=size, batch=batch)
+        for size in sizes
+        for name in ("vae", "seqpix2pix")
+        for kind in ("forward", "train")
+        for batch in batches
+        for dtype in dtypes
+    ]
+    sound = [
+        Case(name="blstm", kind=kind, dtype=dtype, size=0, batch=batch)
+        for kind in ("forward", "train")
+        for batch in (*batches, 128)
+        for dtype in dtypes
+    ]
+    return sound + pictures
+
+
+def arrays(case: Case) -> dict[str, np.ndarray]:
+    """A batch in the form in which the pipeline gives it, uint8 pictures, and the VAE's noise."""
+    random = np.random.default_rng(0)
+    b, size = case.batch, case.size
+    pictures = lambda *lead: random.integers(0, 256, (*lead, size, size, 3), np.uint8)  # noqa: E731
+    return {
+        "features": random.standard_normal((b, 15, 40), np.float32),
+        "codes": random.standard_normal((b, 128), np.float32),
+        "noise": random.standard_normal((b, 128), np.float32),
+        "figure": pictures(b),
+        "figures": pictures(b, 3),
+        "frames": pictures(b, 3),
+        "keypoints": np.zeros((b, 137, 3), np.float32),
+    }

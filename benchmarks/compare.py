@@ -1,0 +1,176 @@
+"""The networks here and in PyTorch, in turn on the same machine: medians and ratios.
+
+  python benchmarks/compare.py --out=benchmarks/results.json
+
+Each side is a process of its own. Rounds go A B A B ...; one in which other work took more than a
+tenth of the processors is thrown away and done again, since it slows PyTorch more than JAX. Before
+that, both sides take the same step on the same numbers and must agree.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from cases import Case, grid
+from tqdm import tqdm
+
+HERE = Path(__file__).resolve().parent
+ROUNDS, TRIES, FOREIGN = 5, 15, 0.1
+# Sums in another order, and bfloat16's eight bits: what two right computations may differ by.
+AGREE = {"float32": 1e-3, "bfloat16": 3e-2}
+
+
+class Side:
+    """A process that has built one case, and runs rounds of it when asked."""
+
+    def __init__(self, *arguments: str):
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        )
+        self.start = self.answer()
+
+    def answer(self) -> dict[str, float]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
+        return json.loads(line)
+
+    def round(self) -> dict[str, float]:
+        """A round's times, and the share of the processors that others had in it."""
+        assert self.process.stdin is not None
+        began = busy_seconds()
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        answer = self.answer()
+        others = busy_seconds() - began - answer["own_s"]
+        return {**answer, "foreign": others / (answer["wall_s"] * (os.cpu_count() or 1))}
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def busy_seconds() -> float:
+    """What all processors together have worked since the start, and what the host took away."""
+    user, nice, system, _, _, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def check(case: Case, baseline: str) -> float:
+    """The largest deviation between both sides; RuntimeError where it is too large."""
+    text = json.dumps(asdict(case))
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, HERE / "ours.py", text, folder], check=True)
+        command = [sys.executable, HERE / "twin.py", text, baseline, folder]
+        found = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    if not found <= AGREE[case.dtype]:
+        raise RuntimeError(f"{case}: {baseline} PyTorch deviates by {found:.1e}")
+    return found
+
+
+def compare(case: Case, baselines: list[str], foreign: float) -> Iterator[dict]:
+    """A result for each baseline; medians of the rounds that nothing disturbed."""
+    text = json.dumps(asdict(case))
+    with contextlib.ExitStack() as stack:
+        sides = {"ours": Side(str(HERE / "ours.py"), text)}
+        stack.callback(sides["ours"].close)
+        for baseline in baselines:
+            sides[baseline] = Side(str(HERE / "twin.py"), text, baseline)
+            stack.callback(sides[baseline].close)
+        good: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(TRIES):
+            rounds = {name: side.round() for name, side in sides.items()}
+            if max(r["foreign"] for r in rounds.values()) > foreign:
+                time.sleep(2)
+                continue
+            for name, r in rounds.items():
+                good[name].append(r["ms"])
+            if len(good["ours"]) == ROUNDS:
+                break
+        if len(good["ours"]) < 3:
+            tqdm.write(f"{case}: other work disturbed the rounds; run again on a free machine")
+            return
+        ours = statistics.median(good["ours"])
+        for baseline in baselines:
+            theirs = statistics.median(good[baseline])
+            yield {
+                "name": case.name,
+                "pass": case.kind,
+                "baseline": baseline,
+                "device": device(),
+                "dtype": case.dtype,
+                "size": case.size or None,
+                "batch": case.batch,
+                "ours_ms": round(ours, 3),
+                "torch_ms": round(theirs, 3),
+                "ratio": round(theirs / ours, 3),
+            }
+
+
+def device() -> str:
+    """The processor's name, or the accelerator's."""
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+    model = names[0].split(":")[1].strip() if names else platform.processor()
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=HERE / "results.json")
+    parser.add_argument("--names", default="blstm,vae,seqpix2pix")
+    parser.add_argument("--passes", default="forward,train")
+    parser.add_argument("--sizes", default="128,256")
+    parser.add_argument("--batches", default="1,4")
+    parser.add_argument("--dtypes", default="float32,bfloat16")
+    parser.add_argument("--baselines", default="eager,compiled")
+    parser.add_argument("--foreign", type=float, default=FOREIGN, help="share of others' work")
+    arguments = parser.parse_args()
+    split = lambda text: text.split(",")  # noqa: E731
+    cases = [
+        case
+        for case in grid(
+            [int(s) for s in split(arguments.sizes)],
+            [int(b) for b in split(arguments.batches)],
+            split(arguments.dtypes),
+        )
+        if case.name in split(arguments.names) and case.kind in split(arguments.passes)
+    ]
+    baselines, results = split(arguments.baselines), []
+    kinds = {(c.name, c.kind, c.dtype): c for c in cases}
+    with tqdm(total=len(kinds) + len(cases), unit="case") as bar:
+        for case in kinds.values():
+            found = check(case, "eager")
+            tqdm.write(f"{case.name} {case.kind} {case.dtype}: both agree to {found:.0e}")
+            bar.update()
+        for case in cases:
+            for result in compare(case, baselines, arguments.foreign):
+                results.append(result)
+                tqdm.write(json.dumps(result))
+            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+            bar.update()
+
+
+if __name__ == "__main__":
+    main()
