@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--dtypes", default="float32,bfloat16")
     parser.add_argument("--baselines", default="eager,compiled")
     parser.add_argument("--foreign", type=float, default=FOREIGN, help="share of others' work")
+    parser.add_argument("--check", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
     split = lambda text: text.split(",")  # noqa: E731
     cases = [
@@ -160,7 +161,7 @@ def main() -> None:
     baselines, results = split(arguments.baselines), []
     kinds = {(c.name, c.kind, c.dtype): c for c in cases}
     with tqdm(total=len(kinds) + len(cases), unit="case") as bar:
-        for case in kinds.values():
+        for case in kinds.values() if arguments.check else ():
             found = check(case, "eager")
             tqdm.write(f"{case.name} {case.kind} {case.dtype}: both agree to {found:.0e}")
             bar.update()

@@ -39,11 +39,11 @@ class UNet(nn.Module):
             skips.append(self.layer(f"down{i}", F.leaky_relu(skips[-1], 0.2)))
         x = skips.pop()
         for i in range(self.depth - 1):
-            x = self.layer(f"up{i}", F.relu(x))
+            x = self.layer(f"up{i}", F.relu(x, inplace=True))
             if i < 3:
                 x = F.dropout(x, self.dropout, self.training)
             x = torch.cat([x, skips.pop()], 1)
-        return torch.tanh(self.layer(f"up{self.depth - 1}", F.relu(x)))
+        return torch.tanh(self.layer(f"up{self.depth - 1}", F.relu(x, inplace=True)))
 
 
 class DCGAN(nn.Sequential):
@@ -56,7 +56,7 @@ class DCGAN(nn.Sequential):
             self.add_module(f"down{i}", nn.Conv2d(channels, c, 4, 2, 1, bias=i == 0))
             if i:
                 self.add_module(f"down{i}_norm", nn.BatchNorm2d(c))
-            self.add_module(f"down{i}_leak", nn.LeakyReLU(0.2))
+            self.add_module(f"down{i}_leak", nn.LeakyReLU(0.2, inplace=True))
             channels = c
         self.add_module("logit", nn.Conv2d(channels, 1, 4))
 
@@ -78,7 +78,7 @@ class VAE(nn.Module):
 
     def encode(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         for i in range(3):
-            w = F.max_pool2d(F.relu(self.encoder[f"conv{i}"](w)), 2)
+            w = F.max_pool2d(F.relu(self.encoder[f"conv{i}"](w), inplace=True), 2)
         return self.encoder["mu"](w.flatten(1)), self.encoder["logvar"](w.flatten(1))
 
     def forward(
@@ -91,7 +91,7 @@ class VAE(nn.Module):
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         x = self.decoder["dense"](z).unflatten(1, (256, self.start, self.start))
         for i in range(4):
-            x = self.decoder[f"conv{i}"](F.interpolate(F.relu(x), scale_factor=2))
+            x = self.decoder[f"conv{i}"](F.interpolate(F.relu(x, inplace=True), scale_factor=2))
         return torch.sigmoid(x)
 
 
@@ -118,7 +118,7 @@ class VGG(nn.Module):
             if step == "M":
                 layers.append(nn.MaxPool2d(2, 2))
             else:
-                layers += [nn.Conv2d(c, step, 3, padding=1), nn.ReLU()]
+                layers += [nn.Conv2d(c, step, 3, padding=1), nn.ReLU(inplace=True)]
                 c = step
         self.features = nn.Sequential(*layers)
 

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Twin:
 
     def train(self) -> Callable[[], Metrics]:
         self.run = {name: self.compile(net.train()) for name, net in self.nets.items()}
-        self.phi = self.compile(lambda x: [self.vgg(imagenet(x))[layer] for layer in LAYERS])
+        self.phi = self.compile(lambda x: itemgetter(*LAYERS)(self.vgg(imagenet(x))))
         rms = lambda net: torch.optim.RMSprop(net.parameters(), 1e-4, alpha=0.9, eps=1e-7)  # noqa: E731
         adam = lambda net: torch.optim.Adam(net.parameters(), 1e-4, (0.5, 0.999), fused=True)  # noqa: E731
         kind = adam if self.case.name == "seqpix2pix" else rms

@@ -16,7 +16,7 @@ import pooch
 from jax.typing import DTypeLike
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
-from lumiere_jax.layers import Pictures, conv3x3, max_pool
+from lumiere_jax.layers import Pictures, conv3x3, max_pool, unfused
 from lumiere_jax.weights import read_arrays
 
 Params = dict[str, Any]
@@ -217,6 +217,6 @@ def features(
         else:
             weights = params[layer.removeprefix("relu")]
             bias = weights["bias"].astype(dtype).reshape(1, 1, 1, -1)
-            x = jax.nn.relu(conv3x3(x, weights["kernel"]) + bias)
+            x = jax.nn.relu(unfused(conv3x3(x, weights["kernel"])) + bias)
         found[layer] = x
     return [found[layer].astype(jnp.float32) for layer in layers]
