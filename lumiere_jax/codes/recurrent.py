@@ -28,6 +28,49 @@ def _forget_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.flo
     return jnp.zeros(shape, dtype).at[cells : 2 * cells].set(1)
 
 
+def _scan(gates: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The last state, and the states before each step, from the inputs' part of the gates."""
+
+    def step(carry, gates):
+        h, c = carry
+        heard = jnp.matmul(h.astype(recurrent.dtype), recurrent, preferred_element_type=jnp.float32)
+        i, f, g, o = jnp.split(gates + heard, 4, axis=-1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        return (nn.sigmoid(o) * jnp.tanh(c), c), h
+
+    start = jnp.zeros((gates.shape[1], recurrent.shape[0]), jnp.float32)
+    (h, _), before = lax.scan(step, (start, start), gates, unroll=True)
+    return h, before
+
+
+@jax.custom_vjp
+def _recur(gates: jax.Array, recurrent: jax.Array) -> jax.Array:
+    """The last state (b, cells) from gates (width, b, 4 cells)."""
+    return _scan(gates, recurrent)[0]
+
+
+def _recur_forward(gates, recurrent):
+    h, pullback, before = jax.vjp(lambda gates: _scan(gates, recurrent), gates, has_aux=True)
+    return h, (pullback, before, recurrent)
+
+
+def _recur_backward(residuals, dh):
+    """The weights' gradient is one product over all steps, where scan's would add up one of each."""
+    pullback, before, recurrent = residuals
+    (dgates,) = pullback(dh)
+    dtype = recurrent.dtype
+    drecurrent = jnp.einsum(
+        "tbc,tbg->cg",
+        before.astype(dtype),
+        dgates.astype(dtype),
+        preferred_element_type=jnp.float32,
+    )
+    return dgates, drecurrent.astype(dtype)
+
+
+_recur.defvjp(_recur_forward, _recur_backward)
+
+
 class LSTM(nn.Module):
     """The last state (b, cells) over (b, width, features); `reverse` reads from the end."""
 
@@ -37,25 +80,13 @@ class LSTM(nn.Module):
 
     @nn.compact
     def __call__(self, a: Windows) -> Float[AnyArray, "time cells"]:
+        a = jnp.swapaxes(a[:, ::-1] if self.reverse else a, 0, 1)
         # The inputs of all steps are one product; only the recurrent half has to wait.
         gates = nn.Dense(4 * self.cells, bias_init=_forget_one, dtype=self.dtype, name="inputs")(a)
         recurrent = self.param(
             "recurrent", nn.initializers.orthogonal(), (self.cells, 4 * self.cells)
         )
-
-        recurrent = recurrent.astype(self.dtype)
-
-        def step(carry, gates):
-            h, c = carry
-            gates += jnp.matmul(h.astype(self.dtype), recurrent, preferred_element_type=jnp.float32)
-            i, f, g, o = jnp.split(gates, 4, axis=-1)
-            c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-            return (nn.sigmoid(o) * jnp.tanh(c), c), None
-
-        gates = gates.astype(jnp.float32)
-        start = jnp.zeros((a.shape[0], self.cells), jnp.float32)
-        (h, _), _ = lax.scan(step, (start, start), jnp.swapaxes(gates, 0, 1), reverse=self.reverse)
-        return h
+        return _recur(gates.astype(jnp.float32), recurrent.astype(self.dtype))
 
 
 class BLSTM(nn.Module):
