@@ -4,33 +4,40 @@ Example i of a run is item `i mod n` of epoch `i div n`, shuffled by a keyed per
 run resumed at step k gets batch k at once, and each host reads only its slice of it.
 """
 
+import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
 from lumiere_jax.inputs.lectures import Dataset
 
-Fetch = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+Load = Callable[[Any], dict[str, Any]]
+"""TensorFlow's side: the arrays of a batch, by name, from its items' indices."""
+
 MEMORY = 2
+POINTS = 137
 FOREVER = np.iinfo(np.int64).max
 # Seeds near zero permute hardly at all: the cipher wants bits in its key.
 KEY = (2654435769, 1013904223, 1779033703)
 
 
-def _batches(
-    fetch: Fetch,
-    names: list[str],
-    types: list,
-    batch: int,
-    items: int,
-    seed: int,
-    first: int,
-    last: int,
-):
-    """The shared pipeline: indices, a fetch in NumPy, names; decoding is mapped on top."""
+@functools.cache
+def host_tensorflow() -> Any:
+    """TensorFlow on the CPU alone: it would take all of an accelerator's memory from JAX."""
     import tensorflow as tf
 
+    for kind in ("GPU", "TPU"):
+        tf.config.set_visible_devices([], kind)
+    return tf
+
+
+def _batches(
+    load: Load, batch: int, items: int, seed: int, first: int, last: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """The shared pipeline: this host's indices of each step, and what `load` makes of them."""
+    tf = host_tensorflow()
     if items < 1:
         raise ValueError("no items to make batches of")
     host, hosts = jax.process_index(), jax.process_count()
@@ -45,62 +52,55 @@ def _batches(
             index=positions % items, seed=seeds, max_index=np.int64(items - 1), rounds=8
         )
 
+    return _run(tf.data.Dataset.range(first, last).map(indices), load)
+
+
+def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
+    """`load` on as many cores as keep up, in order."""
+    tf = host_tensorflow()
+    batches = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+def _reader(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> Load:
+    """Reads a split's examples: `pictures` (n, size, size, 3) uint8, and keypoints.
+
+    Python hands over bytes alone. They are parsed and decoded by TensorFlow, outside the GIL.
+    """
+    tf = host_tensorflow()
+    # One by one: the source's own reading of several starts threads for every call.
+    source = dataset.records(split).data_source
+    names = {
+        **{name: tf.io.FixedLenFeature([], tf.string) for name in pictures},
+        "keypoints": tf.io.FixedLenFeature([POINTS, 3], tf.float32),
+    }
+
+    def fetch(index):
+        return np.array([source[i] for i in index.tolist()], object)
+
+    def decode(data):
+        picture = tf.io.decode_image(data, 3, expand_animations=False)
+        return tf.ensure_shape(picture, [dataset.size, dataset.size, 3])
+
     def load(index):
-        arrays = tf.numpy_function(fetch, [index], types)
-        return dict(zip(names, arrays, strict=True))
-
-    steps = tf.data.Dataset.range(first, last)
-    return steps.map(indices).map(load, num_parallel_calls=2, deterministic=True)
-
-
-def _decode(names: dict[str, tuple[int, ...]], size: int):
-    """Decodes encoded pictures of the given leading shape, (…, size, size, 3) uint8."""
-    import tensorflow as tf
-
-    def decode(batch):
-        for name, lead in names.items():
-            flat = tf.reshape(batch[name], [-1])
-            pictures = tf.map_fn(
-                lambda data: tf.io.decode_image(data, 3, expand_animations=False),
-                flat,
-                fn_output_signature=tf.uint8,
+        records = tf.ensure_shape(tf.numpy_function(fetch, [index], tf.string), index.shape)
+        examples = tf.io.parse_example(records, names)
+        for name in pictures:
+            # Batches are decoded side by side, so that pictures need not be.
+            examples[name] = tf.map_fn(
+                decode, examples[name], parallel_iterations=1, fn_output_signature=tf.uint8
             )
-            batch[name] = tf.reshape(pictures, [-1, *lead, size, size, 3])
-        return batch
+        return examples
 
-    return decode
-
-
-def _run(dataset) -> Iterator[dict[str, np.ndarray]]:
-    import tensorflow as tf
-
-    return dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+    return load
 
 
 def figure_batches(
     dataset: Dataset, split: str, batch: int, seed: int, first: int = 0, last: int = FOREVER
 ) -> Iterator[dict[str, np.ndarray]]:
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
-    source = dataset.records(split)
-
-    def fetch(index):
-        records = source.__getitems__(index.tolist())
-        return (
-            np.array([r["figure"] for r in records], object),
-            np.stack([r["keypoints"] for r in records]),
-        )
-
-    batches = _batches(
-        fetch,
-        ["figure", "keypoints"],
-        ["string", "float32"],
-        batch,
-        dataset.frames(split),
-        seed,
-        first,
-        last,
-    )
-    return _run(batches.map(_decode({"figure": ()}, dataset.size), num_parallel_calls=2))
+    load = _reader(dataset, split, ("figure",))
+    return _batches(load, batch, dataset.frames(split), seed, first, last)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
@@ -127,33 +127,20 @@ def triplet_batches(
     last: int = FOREVER,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
-    source = dataset.records(split)
+    tf = host_tensorflow()
+    load = _reader(dataset, split, ("frame", "figure"))
     targets = triplet_targets(dataset, split, stride)
 
-    def fetch(index):
-        times = (targets[index][:, None] + np.arange(-MEMORY, 1)[None]).ravel()
-        records = source.__getitems__(times.tolist())
-        shape = (len(index), MEMORY + 1)
-        return (
-            np.array([r["frame"] for r in records], object).reshape(shape),
-            np.array([r["figure"] for r in records], object).reshape(shape),
-            np.stack([r["keypoints"] for r in records]).reshape(*shape, 137, 3),
-        )
+    def triplets(index):
+        times = tf.gather(targets, index)[:, None] + tf.range(-MEMORY, 1, dtype=tf.int64)[None]
+        examples = load(tf.reshape(times, [-1]))
+        names = {"frames": "frame", "figures": "figure", "keypoints": "keypoints"}
+        return {
+            name: tf.reshape(examples[own], [-1, MEMORY + 1, *examples[own].shape[1:]])
+            for name, own in names.items()
+        }
 
-    batches = _batches(
-        fetch,
-        ["frames", "figures", "keypoints"],
-        ["string", "string", "float32"],
-        batch,
-        len(targets),
-        seed,
-        first,
-        last,
-    )
-    lead = (MEMORY + 1,)
-    return _run(
-        batches.map(_decode({"frames": lead, "figures": lead}, dataset.size), num_parallel_calls=2)
-    )
+    return _batches(triplets, batch, len(targets), seed, first, last)
 
 
 def window_batches(
@@ -170,18 +157,13 @@ def window_batches(
     `steps` (frames, width) says which of the feature rows (frames, 40) make a frame's window.
     """
 
+    tf = host_tensorflow()
+
     def fetch(index):
         return rows[steps[index]], codes[index]
 
-    return _run(
-        _batches(
-            fetch,
-            ["features", "codes"],
-            ["float32", "float32"],
-            batch,
-            len(codes),
-            seed,
-            first,
-            last,
-        )
-    )
+    def load(index):
+        features, targets = tf.numpy_function(fetch, [index], [tf.float32, tf.float32])
+        return {"features": features, "codes": targets}
+
+    return _batches(load, batch, len(codes), seed, first, last)

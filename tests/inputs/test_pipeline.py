@@ -1,10 +1,15 @@
 import itertools
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import chex
+import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs import pipeline
+from lumiere_jax.inputs import archive, pipeline
+from lumiere_jax.inputs.lectures import Dataset
 
 
 def stamps(batch):
@@ -29,6 +34,63 @@ def test_batches_are_a_function_of_seed_and_step(noise):
     assert again == whole[4:]
     assert take(pipeline.figure_batches(noise, "train", 7, seed=6), 12) != whole
     assert len(list(pipeline.figure_batches(noise, "train", 7, 5, first=2, last=5))) == 3
+
+
+def test_the_order_is_the_one_that_older_runs_were_trained_in(noise):
+    """A run that is resumed goes on with the batches it would have had."""
+    assert take(pipeline.figure_batches(noise, "train", 4, 5, first=100), 2) == [
+        [(1, 9), (0, 28), (0, 22), (1, 0)],
+        [(0, 24), (0, 5), (1, 2), (0, 8)],
+    ]
+    triplets = pipeline.triplet_batches(noise, "train", 3, 0, 4, first=1000)
+    last = [[tuple(map(int, w[2, 0, 0, :2])) for w in next(triplets)["figures"]] for _ in range(2)]
+    assert last == [[(0, 6), (0, 18), (1, 22)], [(0, 26), (1, 26), (0, 14)]]
+
+
+def test_pictures_are_tensorflows_bit_for_bit(noise, monkeypatch):
+    """Other decoders give other levels, and another training."""
+    tf = pipeline.host_tensorflow()
+    texture = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3)).astype(np.uint8)
+    frames = [archive.encode_jpeg(cv2.GaussianBlur(x, (5, 5), 2)) for x in texture]
+    figures = [archive.encode_png(x) for x in texture]
+
+    def example(frame, figure):
+        def bytes_of(data):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))
+
+        points = tf.train.Feature(float_list=tf.train.FloatList(value=np.zeros(411)))
+        known = {"frame": bytes_of(frame), "figure": bytes_of(figure), "keypoints": points}
+        return tf.train.Example(features=tf.train.Features(feature=known)).SerializeToString()
+
+    records = SimpleNamespace(data_source=list(map(example, frames, figures)))
+    monkeypatch.setattr(Dataset, "records", lambda self, split: records)
+    decoded = {bytes(data): tf.io.decode_image(data, 3).numpy() for data in frames}
+    mine = {w.tobytes(): bytes(data) for w, data in zip(texture, frames, strict=True)}
+    (batch,) = pipeline.triplet_batches(noise, "train", 16, 0, 1, last=1)
+    for w, y in zip(*(batch[k].reshape(-1, 64, 64, 3) for k in ("figures", "frames")), strict=True):
+        np.testing.assert_array_equal(y, decoded[mine[w.tobytes()]])
+
+
+def test_tensorflow_sees_no_accelerator(monkeypatch):
+    import tensorflow as tf
+
+    asked = []
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *what: asked.append(what))
+    pipeline.host_tensorflow.__wrapped__()
+    assert asked == [([], "GPU"), ([], "TPU")]
+
+
+def test_tensorflow_takes_no_device_before_it_is_told_which(noise):
+    """Reading records must not start it; once started, it would not let itself be told."""
+    program = f"""
+import pathlib, sys
+from lumiere_jax.inputs import lectures
+dataset = lectures.open_dataset(pathlib.Path({str(noise.folder)!r}))
+dataset.features("val"), dataset.records("train")[0]
+import tensorflow as tf
+tf.config.set_visible_devices([], "CPU")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_batch_may_be_larger_than_the_split(noise):
