@@ -95,6 +95,23 @@ def _reader(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> Load:
     return load
 
 
+def in_order(
+    dataset: Dataset, split: str, pictures: tuple[str, ...], chunk: int = 16
+) -> Iterator[dict[str, np.ndarray]]:
+    """A split's examples once, in order, up to `chunk` of them at a time."""
+    tf = host_tensorflow()
+    load = _reader(dataset, split, pictures)
+    return _run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load)
+
+
+def index_batches(
+    items: int, batch: int, seed: int, first: int = 0, last: int = FOREVER
+) -> Iterator[dict[str, np.ndarray]]:
+    """Which items the batches are made of: their `index` (batch,) int32."""
+    tf = host_tensorflow()
+    return _batches(lambda i: {"index": tf.cast(i, tf.int32)}, batch, items, seed, first, last)
+
+
 def figure_batches(
     dataset: Dataset, split: str, batch: int, seed: int, first: int = 0, last: int = FOREVER
 ) -> Iterator[dict[str, np.ndarray]]:

@@ -1,5 +1,6 @@
 """A dataset to a workdir of trained stages, each from its last checkpoint on."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -10,14 +11,15 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, pipeline
+from lumiere_jax.inputs import archive, pipeline, resident
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.training import checkpoint, loop
-from lumiere_jax.training.stage import Stage
+from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.framing import small_face
@@ -49,6 +51,8 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
         check_continues(workdir, run, [name for name in every if taken[name]])
         for name in chosen:
             _check_needs(workdir, every, taken, chosen, name)
+            if config.resident and taken[name] < every[name].steps:
+                resident.check_fits(name, _resident_bytes(name, config, dataset))
         frozen = {"vgg": load_vgg(config)}
         write_run(workdir, run)
         if small := small_face(dataset):
@@ -58,14 +62,18 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             )
         for name in chosen:
             batches, held_out = _batches(name, config, dataset, workdir, every)
+            fed, kept = every[name], {}
+            if config.resident and taken[name] < fed.steps:
+                fed, batches, kept = _kept(fed, config, dataset, workdir, every)
             needs = {
                 needed: checkpoint.latest_step(workdir / needed) for needed in every[name].needs
             }
             loop.train(
-                every[name],
+                fed,
                 batches,
                 held_out,
                 frozen
+                | kept
                 | ({"vae": _frozen_vae(workdir, every)} if name == "seqpix2pix" and needs else {}),
                 workdir,
                 seed=config.seed,
@@ -114,12 +122,7 @@ def _batches(
         return pipeline.triplet_batches(dataset, split, size, seed, stride, first, last)
 
     if name == "blstm":
-
-        @functools.cache
-        def tables(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            variables = _frozen_vae(workdir, every)
-            steps = heard_rows(config, dataset, split)
-            return dataset.features(split), steps, codes(config, dataset, split, variables)
+        tables = functools.cache(functools.partial(_heard, config, dataset, workdir, every))
 
         def heard(split: str, first: int, last: int, size: int, seed: int) -> Iterator[Any]:
             return pipeline.window_batches(*tables(split), size, seed, first, last)
@@ -132,6 +135,46 @@ def _batches(
         lambda first: make("train", first, steps, batch, seed),
         lambda: list(make("val", 0, VALIDATION_BATCHES, size, VALIDATION_SEED)),
     )
+
+
+def _kept(
+    stage: Stage, config: Config, dataset: Dataset, workdir: Path, every: dict[str, Stage]
+) -> tuple[Stage, loop.Batches, dict[str, resident.Resident]]:
+    """The stage on data in device memory, the indices that are its batches, and the data."""
+    if stage.name == "blstm":
+        data = resident.windows(*_heard(config, dataset, workdir, every, "train"))
+    elif stage.name == "vae":
+        data = resident.figures(dataset, "train")
+    else:
+        data = resident.triplets(dataset, "train", config.seqpix2pix.stride)
+    tqdm.write(
+        f"{stage.name}: {dataset.frames('train'):,} frames kept in device memory "
+        f"({resident.shown(data.size)})"
+    )
+
+    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+        return stage.step(state, frozen, resident.gather(frozen["data"], batch["index"]))
+
+    def batches(first: int) -> Iterator[Any]:
+        return pipeline.index_batches(data.items, stage.batch, config.seed, first, stage.steps)
+
+    return dataclasses.replace(stage, step=step), batches, {"data": data}
+
+
+def _resident_bytes(name: str, config: Config, dataset: Dataset) -> int:
+    """What a stage's training data takes in device memory."""
+    if name == "blstm":
+        numbers = FILTERS + config.vae.code + config.blstm.window
+        return 4 * numbers * dataset.frames("train")
+    return resident.picture_bytes(dataset, "train", 1 if name == "vae" else 2)
+
+
+def _heard(
+    config: Config, dataset: Dataset, workdir: Path, every: dict[str, Stage], split: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A split's features, which of their rows each frame hears, and its codes."""
+    rows = dataset.features(split), heard_rows(config, dataset, split)
+    return *rows, codes(config, dataset, split, _frozen_vae(workdir, every))
 
 
 def _frozen_vae(workdir: Path, every: dict[str, Stage]) -> Any:

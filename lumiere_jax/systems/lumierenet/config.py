@@ -93,6 +93,8 @@ class Config:
     vgg: str = "download"
     vgg_layers: tuple[str, ...] = ("pool1", "pool2", "pool3")  # footnotes 4 and 6
     checkpoint_seconds: float = 300.0
+    # Keeps the training split, decoded, in device memory; the batches are the same.
+    resident: bool = False
     vae: VAEConfig = field(default_factory=VAEConfig)
     blstm: BLSTMConfig = field(default_factory=BLSTMConfig)
     seqpix2pix: SeqPix2PixConfig = field(default_factory=SeqPix2PixConfig)

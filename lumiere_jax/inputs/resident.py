@@ -1,0 +1,121 @@
+"""Data that stays in device memory: batches are indices, and are gathered inside the step."""
+
+import os
+from typing import Any
+
+import flax.struct
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import pipeline
+from lumiere_jax.inputs.lectures import Dataset
+
+# Networks, optimisers and activations want the rest.
+SHARE = 0.5
+
+
+@flax.struct.dataclass
+class Resident:
+    """Tables, and which rows of them make each item, (items,) or (items, rows), by name.
+
+    A picture's row is (size, 3 · size): a TPU would pad an axis of three to 128.
+    """
+
+    tables: dict[str, Any]
+    rows: dict[str, Any]
+
+    @property
+    def items(self) -> int:
+        """How many items batches are made of."""
+        return min(len(rows) for rows in self.rows.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(array.nbytes for array in jax.tree.leaves((self.tables, self.rows)))
+
+
+def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
+    """The batch of these items, as the pipeline gives it."""
+    batch = {}
+    for name, rows in data.rows.items():
+        wanted = rows.at[index].get(mode="promise_in_bounds")
+        values = data.tables[name].at[wanted].get(mode="promise_in_bounds")
+        if values.dtype == np.uint8:
+            values = values.reshape(*wanted.shape, values.shape[-2], -1, 3)
+        batch[name] = values
+    # What follows is compiled as if the batch had come from the host: the same bits.
+    return jax.lax.optimization_barrier(batch)
+
+
+def figures(dataset: Dataset, split: str) -> Resident:
+    """What `figure_batches` draws from."""
+    tables = _decoded(dataset, split, ("figure",))
+    order = np.arange(dataset.frames(split), dtype=np.int32)
+    return Resident(tables, {name: order for name in tables})
+
+
+def triplets(dataset: Dataset, split: str, stride: int) -> Resident:
+    """What `triplet_batches` draws from."""
+    tables = _decoded(dataset, split, ("frame", "figure"))
+    targets = pipeline.triplet_targets(dataset, split, stride)
+    times = (targets[:, None] + np.arange(-pipeline.MEMORY, 1)[None]).astype(np.int32)
+    names = {"frame": "frames", "figure": "figures", "keypoints": "keypoints"}
+    tables = {names[own]: table for own, table in tables.items()}
+    return Resident(tables, {name: times for name in tables})
+
+
+def windows(rows: np.ndarray, steps: np.ndarray, codes: np.ndarray) -> Resident:
+    """What `window_batches` draws from."""
+    order = np.arange(len(codes), dtype=np.int32)
+    tables = {"features": rows, "codes": codes}
+    return Resident(tables, {"features": steps.astype(np.int32), "codes": order})
+
+
+def picture_bytes(dataset: Dataset, split: str, pictures: int) -> int:
+    """What a split takes with so many pictures of each frame."""
+    return dataset.frames(split) * (3 * dataset.size**2 * pictures + 4 * 3 * pipeline.POINTS)
+
+
+def check_fits(stage: str, needed: int) -> None:
+    """Raises a UserError where so many bytes would not leave enough memory for the training."""
+    if needed > SHARE * (memory := device_memory()):
+        raise UserError(
+            f"--config.resident: the data of '{stage}' takes {shown(needed)}, more than half of "
+            f"the {shown(memory)} of memory that a device has: leave it out, or prepare the "
+            "footage with a smaller --size."
+        )
+
+
+def device_memory() -> int:
+    """Bytes that a device has; the host, through which data goes, counts where it has less."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    devices = jax.local_devices()
+    limit = (devices[0].memory_stats() or {}).get("bytes_limit")
+    # A CPU's devices and the host share one memory.
+    return host // (len(devices) + 1) if limit is None else min(limit, host)
+
+
+def shown(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _decoded(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """A split's pictures, as rows of a table each, and its keypoints."""
+    frames, size = dataset.frames(split), dataset.size
+    tables: dict[str, np.ndarray] = {
+        **{name: np.empty((frames, size, 3 * size), np.uint8) for name in pictures},
+        "keypoints": np.empty((frames, pipeline.POINTS, 3), np.float32),
+    }
+    done = 0
+    with tqdm(total=frames, desc=f"frames of {split}", unit="frame") as bar:
+        for chunk in pipeline.in_order(dataset, split, pictures):
+            count = len(chunk["keypoints"])
+            for name, table in tables.items():
+                table[done : done + count] = chunk[name].reshape(count, *table.shape[1:])
+            done += count
+            bar.update(count)
+    return tables
