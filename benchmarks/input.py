@@ -1,0 +1,124 @@
+"""What the input pipeline delivers, beside what the training step eats on the same machine.
+
+  python benchmarks/input.py [--size=256] [--json=PATH]
+
+Footage is drawn into a temporary folder; the steps have the paper's widths and random VGG-19
+features. Examples are figures of the VAE and triplets of SeqPix2Pix.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from configs.lumierenet import paper
+from lumiere_jax.inputs import pipeline
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
+from lumiere_jax.training.stage import Stage
+from lumiere_jax.workflows import prepare
+
+BATCHES = {"vae": 4, "seqpix2pix": 1}
+ROUNDS, SECONDS, STEPS = 3, 2.0, 3
+DRAWN = 4 * 16_000
+
+
+def measure(size: int) -> list[dict[str, Any]]:
+    """Examples per second of the pipeline and of the step, and their ratio, for each stage."""
+    config = paper()
+    config.vgg, config.seqpix2pix.stride = "random", 1
+    for name, batch in BATCHES.items():
+        getattr(config, name).batch = batch
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = _draw(Path(folder) / "data", size)
+        return [_measure(name, config, dataset) for name in BATCHES]
+
+
+def _draw(folder: Path, size: int) -> Dataset:
+    """Four seconds to train on: the narrations are cut, because the drawing takes its time."""
+    whole = prepare.read_narration
+    with mock.patch.object(prepare, "read_narration", lambda path: whole(path)[:DRAWN]):
+        return prepare.prepare_synthetic(out=folder, size=size)
+
+
+def _measure(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
+    batch = BATCHES[name]
+    make = pipeline.figure_batches if name == "vae" else pipeline.triplet_batches
+    options = {} if name == "vae" else {"stride": 1}
+    batches = make(dataset, "train", batch, 0, **options)
+    next(batches)
+    delivered = batch * statistics.median(_rate(lambda: next(batches)) for _ in range(ROUNDS))
+    one = next(batches)
+    del batches  # and with it the threads that read ahead
+    print(f"{name}: the pipeline gives {delivered:.0f} a second", file=sys.stderr)
+    eaten = batch / _step_seconds(stages(config, dataset.size)[name], load_vgg(config), one)
+    print(f"{name}: the step eats {eaten:.2f} a second", file=sys.stderr)
+    return {
+        "name": name,
+        "size": dataset.size,
+        "batch": batch,
+        "pipeline_per_s": delivered,
+        "step_per_s": eaten,
+        "ratio": delivered / eaten,
+    }
+
+
+def _rate(once: Callable[[], Any]) -> float:
+    """How many times a second."""
+    start = time.perf_counter()
+    for count in itertools.count(1):
+        once()
+        if (passed := time.perf_counter() - start) > SECONDS:
+            return count / passed
+    raise AssertionError
+
+
+def _step_seconds(stage: Stage, vgg: Any, batch: dict[str, np.ndarray]) -> float:
+    """The median of some steps, after the one that is compiled, on a batch that is there."""
+    state = jax.jit(stage.init)(jax.random.key(0))
+    step = jax.jit(stage.step, donate_argnums=0)
+    frozen, batch = jax.device_put(({"vgg": vgg, "vae": {}}, batch))
+    seconds = []
+    for _ in range(STEPS + 1):
+        start = time.perf_counter()
+        state, metrics = step(state, frozen, batch)
+        jax.block_until_ready((state, metrics))
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| stage | size | batch | pipeline, a second | step, a second | ratio |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        yield (
+            f"| {row['name']} | {row['size']} px | {row['batch']} | {row['pipeline_per_s']:.0f} | "
+            f"{row['step_per_s']:.2f} | {row['ratio']:.0f} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--json", type=Path, help="where to write the numbers as well")
+    flags = parser.parse_args()
+    rows = measure(flags.size)
+    print(*_lines(rows), sep="\n")
+    if flags.json:
+        flags.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
