@@ -19,12 +19,20 @@ from lumiere_jax.workflows import cli
 CONFIG = config_flags.DEFINE_config_file("config", None, "A config file and preset, FILE:PRESET.")
 DATA = flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Checkpoints and logs go here.")
+MULTIHOST = flags.DEFINE_bool(
+    "multihost",
+    None,
+    "This is one of several processes of a run. Under srun and mpirun it goes without saying.",
+)
 STAGE = flags.DEFINE_string("stage", "all", "One of all, vae, blstm, seqpix2pix.")
 
 
 def main() -> None:
     if CONFIG.value is None or DATA.value is None or WORKDIR.value is None:
         raise UserError("name --config, --data and --workdir (see --help).")
+    from lumiere_jax.training import hosts
+
+    hosts.start(MULTIHOST.value)
     from lumiere_jax.workflows.train import train
 
     train(
@@ -33,7 +41,7 @@ def main() -> None:
         workdir=Path(WORKDIR.value),
         stage=STAGE.value,
     )
-    print(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")
+    hosts.say(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def _recur_forward(gates, recurrent):
 
 
 def _recur_backward(residuals, dh):
-    """The weights' gradient is one product over all steps, where scan's would add up one of each."""
+    """The weights' gradient as one product over all steps; scan's would add up one of each."""
     pullback, before, recurrent = residuals
     (dgates,) = pullback(dh)
     dtype = recurrent.dtype

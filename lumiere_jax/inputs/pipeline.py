@@ -1,14 +1,14 @@
 """Batches for training and measuring: tf.data over indices, a pure function of seed and step.
 
 Example i of a run is item `i mod n` of epoch `i div n`, shuffled by a keyed permutation, so a
-run resumed at step k gets batch k at once, and each host reads only its slice of it.
+run resumed at step k gets batch k at once. `part` (i, n) reads only the i-th of n equal slices of
+every batch, as each of n hosts does.
 """
 
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
 from lumiere_jax.inputs.lectures import Dataset
@@ -34,17 +34,23 @@ def host_tensorflow() -> Any:
 
 
 def _batches(
-    load: Load, batch: int, items: int, seed: int, first: int, last: int
+    load: Load,
+    batch: int,
+    items: int,
+    seed: int,
+    first: int,
+    last: int,
+    part: tuple[int, int],
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The shared pipeline: this host's indices of each step, and what `load` makes of them."""
+    """The shared pipeline: a part's indices of each step, and what `load` makes of them."""
     tf = host_tensorflow()
     if items < 1:
         raise ValueError("no items to make batches of")
-    host, hosts = jax.process_index(), jax.process_count()
-    share = batch // hosts
+    own, parts = part
+    share = batch // parts
 
     def indices(step):
-        positions = step * batch + host * share + tf.range(share, dtype=tf.int64)
+        positions = step * batch + own * share + tf.range(share, dtype=tf.int64)
         epochs = positions // items
         seeds = tf.stack([epochs + KEY[0], epochs * 0 + (seed + KEY[1]), epochs * 0 + KEY[2]], 1)
         # The raw op: the public one takes a single seed for all indices.
@@ -105,19 +111,31 @@ def in_order(
 
 
 def index_batches(
-    items: int, batch: int, seed: int, first: int = 0, last: int = FOREVER
+    items: int,
+    batch: int,
+    seed: int,
+    first: int = 0,
+    last: int = FOREVER,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Which items the batches are made of: their `index` (batch,) int32."""
     tf = host_tensorflow()
-    return _batches(lambda i: {"index": tf.cast(i, tf.int32)}, batch, items, seed, first, last)
+    load = lambda i: {"index": tf.cast(i, tf.int32)}  # noqa: E731
+    return _batches(load, batch, items, seed, first, last, part)
 
 
 def figure_batches(
-    dataset: Dataset, split: str, batch: int, seed: int, first: int = 0, last: int = FOREVER
+    dataset: Dataset,
+    split: str,
+    batch: int,
+    seed: int,
+    first: int = 0,
+    last: int = FOREVER,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     load = _reader(dataset, split, ("figure",))
-    return _batches(load, batch, dataset.frames(split), seed, first, last)
+    return _batches(load, batch, dataset.frames(split), seed, first, last, part)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
@@ -142,6 +160,7 @@ def triplet_batches(
     stride: int = 30,
     first: int = 0,
     last: int = FOREVER,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
     tf = host_tensorflow()
@@ -157,7 +176,7 @@ def triplet_batches(
             for name, own in names.items()
         }
 
-    return _batches(triplets, batch, len(targets), seed, first, last)
+    return _batches(triplets, batch, len(targets), seed, first, last, part)
 
 
 def window_batches(
@@ -168,6 +187,7 @@ def window_batches(
     seed: int,
     first: int = 0,
     last: int = FOREVER,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Audio windows (batch, width, 40) and the codes (batch, code) of their frames.
 
@@ -183,4 +203,4 @@ def window_batches(
         features, targets = tf.numpy_function(fetch, [index], [tf.float32, tf.float32])
         return {"features": features, "codes": targets}
 
-    return _batches(load, batch, len(codes), seed, first, last)
+    return _batches(load, batch, len(codes), seed, first, last, part)

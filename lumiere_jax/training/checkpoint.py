@@ -15,16 +15,36 @@ CHECKPOINTS = "checkpoints"
 
 
 @contextlib.contextmanager
-def open_checkpoints(folder: Path, keep: int = 2) -> Iterator[ocp.CheckpointManager]:
-    """A manager of a stage's folder that waits for its writes and closes in the end."""
+def open_checkpoints(
+    folder: Path, keep: int = 2, alone: bool = False
+) -> Iterator[ocp.CheckpointManager]:
+    """A manager of a stage's folder that waits for its writes and closes in the end.
+
+    On several hosts all have to open it, save and restore, but `alone`, which is to read.
+    """
     options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    with ocp.CheckpointManager(
+    several = jax.distributed.is_initialized()
+    if alone and several:
+        own = jax.process_index()
+        options = ocp.CheckpointManagerOptions(
+            create=False,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"host{own}"
+            ),
+        )
+    manager = ocp.CheckpointManager(
         (folder / CHECKPOINTS).absolute(), options=options, item_names=("state", "metadata")
-    ) as manager:
-        try:
-            yield manager
-        finally:
-            manager.wait_until_finished()
+    )
+    interrupted = False
+    try:
+        yield manager
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        # What is being written may wait for hosts that were stopped before it began.
+        if not (interrupted and several):
+            manager.close()
 
 
 def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any]) -> None:
@@ -42,13 +62,13 @@ def latest_step(folder: Path) -> int | None:
     """The newest whole step in a stage's folder, or None."""
     if not (folder / CHECKPOINTS).is_dir():
         return None
-    with open_checkpoints(folder) as manager:
+    with open_checkpoints(folder, alone=True) as manager:
         return manager.latest_step()
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
     """What was saved beside the newest whole state of a stage."""
-    with open_checkpoints(folder) as manager:
+    with open_checkpoints(folder, alone=True) as manager:
         step = manager.latest_step()
         assert step is not None
         with _readable(manager, step):
@@ -113,7 +133,7 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
         restore_args=ocp.checkpoint_utils.construct_restore_args(item),
         partial_restore=True,
     )
-    with open_checkpoints(workdir / stage.name) as manager:
+    with open_checkpoints(workdir / stage.name, alone=True) as manager:
         with _readable(manager, step):
             state = manager.restore(step, args=ocp.args.Composite(state=part))["state"]
     return {

@@ -89,7 +89,9 @@ class Stage:
     `init(key)` gives the first state; `step(state, frozen, batch)` is pure and gives
     `(state, metrics)`, scalars by name; `evaluate(state, frozen, batch)` gives metrics of a
     held-out batch; `pictures(state, frozen, batch)` an RGB sheet to look at. `frozen` holds,
-    by name, the variables of the stages in `needs` and of pretrained networks.
+    by name, the variables of the stages in `needs` and of pretrained networks. `accumulate` is
+    the number of parts that `step` takes a batch in, and `dispatch` that of the steps that one
+    call takes, which pays where a step is short.
     """
 
     name: str
@@ -100,3 +102,5 @@ class Stage:
     step: Callable[[State, Any, Batch], tuple[State, Metrics]]
     evaluate: Callable[[State, Any, Batch], Metrics]
     pictures: Callable[[State, Any, Batch], np.ndarray] | None = None
+    accumulate: int = 1
+    dispatch: int = 1

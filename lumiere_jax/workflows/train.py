@@ -18,7 +18,8 @@ from lumiere_jax.inputs import archive, pipeline, resident
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
-from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.training import checkpoint, hosts, loop
+from lumiere_jax.training.parallel import stage_mesh
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.batches import in_batches
@@ -30,62 +31,74 @@ VALIDATION_SEED = 1
 
 
 def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> None:
-    """Trains one stage, or all in order.
+    """Trains one stage, or all in order; on several hosts, all of them call this.
 
     Raises:
       UserError: anything about the config, the data, the workdir or the order of stages.
     """
-    config = checked(config)
-    dataset = open_dataset(data)
-    every = stages(config, dataset.size)
-    if stage != "all" and stage not in every:
-        raise UserError(f"--stage={stage}: choose all, {', '.join(every)}.")
-    chosen = list(every) if stage == "all" else [stage]
-    run = run_of(config, dataset)
-    for name in every:
-        loop.data_mesh(every[name].batch)
-    if (workdir / DESCRIPTION).exists():
-        raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
+    with hosts.together():
+        config = checked(config)
+        dataset = open_dataset(data)
+        every = stages(config, dataset.size)
+        if stage != "all" and stage not in every:
+            raise UserError(f"--stage={stage}: choose all, {', '.join(every)}.")
+        chosen = list(every) if stage == "all" else [stage]
+        run = run_of(config, dataset)
+        for name in every:
+            stage_mesh(every[name])
+        if (workdir / DESCRIPTION).exists():
+            raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
     with loop.lock(workdir):
-        taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
-        check_continues(workdir, run, [name for name in every if taken[name]])
-        for name in chosen:
-            _check_needs(workdir, every, taken, chosen, name)
-            if config.resident and taken[name] < every[name].steps:
-                resident.check_fits(name, _resident_bytes(name, config, dataset))
-        frozen = {"vgg": load_vgg(config)}
-        write_run(workdir, run)
+        with hosts.together():
+            taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
+            check_continues(workdir, run, [name for name in every if taken[name]])
+            for name in chosen:
+                _check_needs(workdir, every, taken, chosen, name)
+                if config.resident and taken[name] < every[name].steps:
+                    resident.check_fits(name, _resident_bytes(name, config, dataset))
+            frozen = {"vgg": load_vgg(config)}
+        if hosts.is_first():
+            write_run(workdir, run)
         if small := small_face(dataset):
-            tqdm.write(
+            hosts.say(
                 f"warning: {data}: {small}: prepare the footage anew with a closer --crop, or a "
                 "larger --size."
             )
         for name in chosen:
-            batches, held_out = _batches(name, config, dataset, workdir, every)
-            fed, kept = every[name], {}
-            if config.resident and taken[name] < fed.steps:
-                fed, batches, kept = _kept(fed, config, dataset, workdir, every)
-            needs = {
-                needed: checkpoint.latest_step(workdir / needed) for needed in every[name].needs
-            }
-            loop.train(
-                fed,
-                batches,
-                held_out,
-                frozen
-                | kept
-                | ({"vae": _frozen_vae(workdir, every)} if name == "seqpix2pix" and needs else {}),
-                workdir,
-                seed=config.seed,
-                metadata={"config": asdict(config), "stage": name, "needs": needs},
-                checkpoint_seconds=config.checkpoint_seconds,
-                checks=health.checks(name, config),
-                preview=previews.make_preview(
-                    name, config, dataset, workdir / name, lambda: _frozen_vae(workdir, every)
-                )
-                if every[name].steps >= previews.SHORTEST
-                else None,
-            )
+            _train_stage(name, config, dataset, workdir, every, frozen)
+
+
+def _train_stage(
+    name: str,
+    config: Config,
+    dataset: Dataset,
+    workdir: Path,
+    every: dict[str, Stage],
+    frozen: dict[str, Any],
+) -> None:
+    stage = every[name]
+    batches, held_out = _batches(name, config, dataset, workdir, every)
+    if config.resident and (checkpoint.latest_step(workdir / name) or 0) < stage.steps:
+        stage, batches, kept = _kept(stage, config, dataset, workdir, every)
+        frozen = frozen | kept
+    needs = {needed: checkpoint.latest_step(workdir / needed) for needed in stage.needs}
+    if name == "seqpix2pix" and needs:
+        frozen = frozen | {"vae": _frozen_vae(workdir, every)}
+    preview = previews.make_preview(
+        name, config, dataset, workdir / name, lambda: _frozen_vae(workdir, every)
+    )
+    loop.train(
+        stage,
+        batches,
+        held_out,
+        frozen,
+        workdir,
+        seed=config.seed,
+        metadata={"config": asdict(config), "stage": name, "needs": needs},
+        checkpoint_seconds=config.checkpoint_seconds,
+        checks=health.checks(name, config),
+        preview=preview if stage.steps >= previews.SHORTEST else None,
+    )
 
 
 def _check_needs(
@@ -114,27 +127,29 @@ def _batches(
     """What makes a stage's batches from a step on, and its held-out ones; nothing is read yet."""
     seed, batch, steps = config.seed, every[name].batch, every[name].steps
 
-    def figures(split: str, first: int, last: int, size: int, seed: int) -> Iterator[Any]:
-        return pipeline.figure_batches(dataset, split, size, seed, first, last)
+    def figures(split: str, *rest: Any) -> Iterator[Any]:
+        return pipeline.figure_batches(dataset, split, *rest)
 
-    def triplets(split: str, first: int, last: int, size: int, seed: int) -> Iterator[Any]:
+    def triplets(split: str, size: int, seed: int, *rest: Any) -> Iterator[Any]:
         stride = config.seqpix2pix.stride if split == "train" else 1
-        return pipeline.triplet_batches(dataset, split, size, seed, stride, first, last)
+        return pipeline.triplet_batches(dataset, split, size, seed, stride, *rest)
 
-    if name == "blstm":
-        tables = functools.cache(functools.partial(_heard, config, dataset, workdir, every))
+    tables = functools.cache(functools.partial(_heard, config, dataset, workdir, every))
 
-        def heard(split: str, first: int, last: int, size: int, seed: int) -> Iterator[Any]:
-            return pipeline.window_batches(*tables(split), size, seed, first, last)
+    def heard(split: str, *rest: Any) -> Iterator[Any]:
+        return pipeline.window_batches(*tables(split), *rest)
 
-        make = heard
-    else:
-        make = figures if name == "vae" else triplets
+    make = {"vae": figures, "blstm": heard, "seqpix2pix": triplets}[name]
     size = min(64 if name == "blstm" else 8, max(1, dataset.frames("val") - pipeline.MEMORY))
     return (
-        lambda first: make("train", first, steps, batch, seed),
-        lambda: list(make("val", 0, VALIDATION_BATCHES, size, VALIDATION_SEED)),
+        lambda first: make("train", batch, seed, first, steps, _own_part()),
+        lambda: list(make("val", size, VALIDATION_SEED, 0, VALIDATION_BATCHES)),
     )
+
+
+def _own_part() -> tuple[int, int]:
+    """This host's slice of every batch."""
+    return jax.process_index(), jax.process_count()
 
 
 def _kept(
@@ -156,7 +171,8 @@ def _kept(
         return stage.step(state, frozen, resident.gather(frozen["data"], batch["index"]))
 
     def batches(first: int) -> Iterator[Any]:
-        return pipeline.index_batches(data.items, stage.batch, config.seed, first, stage.steps)
+        rest = first, stage.steps, _own_part()
+        return pipeline.index_batches(data.items, stage.batch, config.seed, *rest)
 
     return dataclasses.replace(stage, step=step), batches, {"data": data}
 
@@ -197,7 +213,8 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
     means = jax.jit(lambda w: encode(model, variables, w))
     records = dataset.records(split)
     rows = []
-    with tqdm(total=len(records), desc=f"codes of {split}", unit="frame") as bar:
+    hidden = not hosts.is_first()
+    with tqdm(total=len(records), desc=f"codes of {split}", unit="frame", disable=hidden) as bar:
         for first in range(0, len(records), 16):
             w = np.stack(
                 [

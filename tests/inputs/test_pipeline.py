@@ -91,6 +91,12 @@ import tensorflow as tf
 tf.config.set_visible_devices([], "CPU")
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+def test_the_hosts_slices_are_the_batch_in_order(noise):
+    whole = take(pipeline.figure_batches(noise, "train", 6, seed=5), 4)
+    parts = [
+        take(pipeline.figure_batches(noise, "train", 6, seed=5, part=(i, 3)), 4) for i in range(3)
+    ]
+    assert [sum(slices, []) for slices in zip(*parts, strict=True)] == whole
 
 
 def test_a_batch_may_be_larger_than_the_split(noise):

@@ -14,7 +14,7 @@ from lumiere_jax.systems.lumierenet import Config, check_config, stages, synthes
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
-from lumiere_jax.training import loop
+from lumiere_jax.training import parallel
 from lumiere_jax.training.stage import TrainState
 
 SIZE = 64
@@ -165,9 +165,9 @@ def test_the_step_over_a_mesh_is_the_pmapped_step(monkeypatch):
     stage = every["seqpix2pix"]
     frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
     state = jax.jit(stage.init)(jax.random.key(0))
-    batch, mesh = triplets(devices, size), loop.data_mesh(devices)
+    batch, mesh = triplets(devices, size), parallel.data_mesh(devices)
     copy = jax.tree.map(jnp.copy, state)
-    expected, _ = loop.compile_step(stage, mesh)(copy, frozen, loop.place(batch, mesh))
+    expected, _ = parallel.compile_step(stage, mesh)(copy, frozen, parallel.place(batch, mesh))
 
     update, bernoulli = TrainState.update, jax.random.bernoulli
 

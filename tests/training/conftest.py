@@ -11,7 +11,7 @@ from lumiere_jax.training.stage import Stage, State, TrainState
 BATCH = 8
 
 
-def line(steps, batch=BATCH, nan_at=None, nan_gradient_at=None):
+def line(steps, batch=BATCH, nan_at=None, nan_gradient_at=None, dispatch=1):
     optimiser = optax.adam(0.1)
 
     def init(key):
@@ -39,7 +39,14 @@ def line(steps, batch=BATCH, nan_at=None, nan_gradient_at=None):
         return {"loss": loss(state.networks["line"].params, batch, state.key)}
 
     return Stage(
-        name="line", needs=(), batch=batch, steps=steps, init=init, step=step, evaluate=evaluate
+        name="line",
+        needs=(),
+        batch=batch,
+        steps=steps,
+        init=init,
+        step=step,
+        evaluate=evaluate,
+        dispatch=dispatch,
     )
 
 

@@ -3,14 +3,14 @@ import json
 from fractions import Fraction
 
 import chex
-import jax
 import numpy as np
 import pytest
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.training import checkpoint, loop, reports
 from lumiere_jax.training.log import Clip
+from lumiere_jax.training.reports import Due
 
 
 def run(stage, batches, folder, **options):
@@ -19,18 +19,53 @@ def run(stage, batches, folder, **options):
     )
 
 
+@pytest.fixture
+def seldom(monkeypatch):
+    """Options of a run whose log has its first and its last step alone, so that calls are long."""
+    monkeypatch.setattr(reports, "LINES", 1)
+    return {"reports": 1, "clips": 1}
+
+
 def test_a_line_is_learned(make_line, batches, tmp_path):
     state = run(make_line(300), batches, tmp_path)
     np.testing.assert_allclose(state.networks["line"].params["a"], [1, -2, 3], atol=0.1)
     np.testing.assert_allclose(state.networks["line"].params["b"], 0.5, atol=0.1)
 
 
-def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(make_line, batches, tmp_path):
-    whole = run(make_line(9), batches, tmp_path / "whole")
-    run(make_line(4), batches, tmp_path / "parts")
-    parts = run(make_line(9), batches, tmp_path / "parts")
+@pytest.mark.parametrize("dispatch", [1, 3])
+def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(
+    make_line, batches, tmp_path, seldom, dispatch
+):
+    """With three steps in a call, the checkpoint lies within what is one call without it."""
+    whole = run(make_line(9, dispatch=dispatch), batches, tmp_path / "whole", **seldom)
+    run(make_line(6, dispatch=dispatch), batches, tmp_path / "parts", **seldom)
+    parts = run(make_line(9, dispatch=dispatch), batches, tmp_path / "parts", **seldom)
     chex.assert_trees_all_equal(whole.networks, parts.networks)
     assert int(parts.step) == 9 and (parts.key == whole.key).all()
+
+
+def test_steps_in_one_call_are_the_steps_one_by_one(make_line, batches, tmp_path, seldom):
+    states = {}
+    for dispatch in (1, 4, 100):
+        folder = tmp_path / str(dispatch)
+        states[dispatch] = run(make_line(10, dispatch=dispatch), batches, folder, **seldom)
+        chex.assert_trees_all_close(states[1].networks, states[dispatch].networks, rtol=1e-5)
+        for one, other in zip(
+            *(read_log(d / "line") for d in (tmp_path / "1", folder)), strict=True
+        ):
+            assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_a_call_ends_where_something_is_due(make_line):
+    due = lambda step: Due(step in (1, 6, 12), step == 9, step == 10)  # noqa: E731
+    calls = [list(steps) for steps in loop._calls(0, make_line(12, dispatch=3), due)]
+    assert calls == [[1], [2, 3, 4], [5, 6], [7, 8, 9], [10], [11, 12]]
+    assert [list(s) for s in loop._calls(10, make_line(12, dispatch=3), due)] == [[11, 12]]
+
+
+def test_nan_within_a_call_is_named_by_its_own_step(make_line, batches, tmp_path, seldom):
+    with pytest.raises(UserError, match="line: loss is not finite at step 7"):
+        run(make_line(20, nan_at=6, dispatch=5), batches, tmp_path, **seldom)
 
 
 def test_a_run_starts_where_the_last_ended_and_ends_where_it_should(make_line, batches, tmp_path):
@@ -91,25 +126,6 @@ def test_log_lines_of_lost_steps_are_dropped_on_resuming(make_line, batches, tmp
     assert list((tmp_path / "line" / "events").glob("events.*"))
 
 
-def test_eight_devices_take_the_step_of_one(make_line, batches):
-    stage, batch = make_line(5), next(batches(0))
-    states = []
-    for mesh in (loop.data_mesh(8), loop.data_mesh(1)):
-        state = jax.jit(stage.init)(jax.random.key(0))
-        for _ in range(3):
-            state, metrics = loop.compile_step(stage, mesh)(state, {}, loop.place(batch, mesh))
-        states.append((state, metrics))
-    assert (loop.data_mesh(8).size, loop.data_mesh(1).size) == (8, 1)
-    chex.assert_trees_all_close(*(s.networks for s, _ in states), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "batch, devices", [(1, 1), (2, 2), (6, 6), (7, 7), (9, 3), (12, 6), (13, 1), (32, 8)]
-)
-def test_the_mesh_is_the_largest_that_divides_the_batch(batch, devices):
-    assert loop.data_mesh(batch).size == devices
-
-
 def test_a_workdir_is_for_one_run_at_a_time(tmp_path):
     with loop.lock(tmp_path / "run"):
         with (
@@ -138,7 +154,7 @@ def test_a_line_has_the_means_since_the_line_before(make_line, batches, tmp_path
     each = read_log(tmp_path / "each" / "line")
     assert [line["step"] for line in each] == list(range(1, 41))
     assert [line["step"] for line in each if "val_loss" in line] == [1, *range(2, 41, 2)]
-    monkeypatch.setattr(loop, "LINES", 4)
+    monkeypatch.setattr(reports, "LINES", 4)
     run(make_line(40), batches, tmp_path / "means", reports=4)
     means = read_log(tmp_path / "means" / "line")
     assert [line["step"] for line in means] == [1, 10, 20, 30, 40]

@@ -1,0 +1,124 @@
+"""A step over many devices: parameters on all of them, a batch split by examples."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.training.stage import Batch, Metrics, Stage, State
+
+Take = Callable[[State, Any, Sequence[Batch]], tuple[State, Metrics]]
+"""Steps in one call, one for each batch; metrics have a value for each, or are scalars."""
+
+
+def data_mesh(batch: int) -> Mesh:
+    """A one-axis mesh over the largest number of devices that divides the batch of a pass.
+
+    On several hosts that is all devices, or a UserError: a host without one could not take part.
+    """
+    devices = jax.devices()
+    if jax.process_count() == 1:
+        count = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+        devices = devices[:count]
+    elif not jax.distributed.is_initialized():
+        raise UserError(
+            f"this is one of {jax.process_count()} hosts that do not know each other: "
+            "give --multihost to train.py on all of them."
+        )
+    elif batch % len(devices):
+        raise UserError(
+            f"a global batch of {batch} cannot be split over {len(devices)} devices on "
+            f"{jax.process_count()} hosts: choose a multiple of {len(devices)}."
+        )
+    return jax.make_mesh(
+        (len(devices),), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices
+    )
+
+
+def stage_mesh(stage: Stage) -> Mesh:
+    """The mesh of a stage, whose step takes `stage.accumulate` parts of its batch in turn."""
+    return data_mesh(stage.batch // stage.accumulate)
+
+
+def whole(mesh: Mesh) -> NamedSharding:
+    """All of an array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def compile_step(stage: Stage, mesh: Mesh) -> Callable[[State, Any, Batch], tuple[State, Any]]:
+    """The stage's step over the mesh: state replicated and donated, batch split by examples."""
+    return jax.jit(
+        stage.step,
+        in_shardings=(whole(mesh), whole(mesh), NamedSharding(mesh, PartitionSpec("data"))),
+        out_shardings=(whole(mesh), whole(mesh)),
+        donate_argnums=0,
+    )
+
+
+def compile_steps(stage: Stage, mesh: Mesh) -> Take:
+    """`stage.dispatch` steps of the stage in one call, or fewer.
+
+    The loop on the device counts to a number that it is given, so that a step is compiled once
+    and has the same bits however many come before it in its call.
+    """
+    if stage.dispatch == 1:
+        once = compile_step(stage, mesh)
+        return lambda state, frozen, batches: once(state, frozen, place(batches[0], mesh))
+
+    def steps(state: State, frozen: Any, batches: Batch, count: Any) -> tuple[State, Metrics]:
+        def body(i: Any, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+            state, metrics = stage.step(carry[0], frozen, {k: x[i] for k, x in batches.items()})
+            return state, {name: carry[1][name].at[i].set(x) for name, x in metrics.items()}
+
+        first = {name: x[0] for name, x in batches.items()}
+        _, one = jax.eval_shape(stage.step, state, frozen, first)
+        blank = {name: jnp.zeros((stage.dispatch,), x.dtype) for name, x in one.items()}
+        return jax.lax.fori_loop(0, count, body, (state, blank))
+
+    split = NamedSharding(mesh, PartitionSpec(None, "data"))
+    compiled = jax.jit(
+        steps,
+        in_shardings=(whole(mesh), whole(mesh), split, None),
+        out_shardings=(whole(mesh), whole(mesh)),
+        donate_argnums=0,
+    )
+
+    def take(state: State, frozen: Any, batches: Sequence[Batch]) -> tuple[State, Metrics]:
+        full = [*batches, *[batches[-1]] * (stage.dispatch - len(batches))]
+        stacked = {name: np.stack([batch[name] for batch in full]) for name in full[0]}
+        return compiled(state, frozen, _placed(stacked, split), np.int32(len(batches)))
+
+    return take
+
+
+def place(batch: Batch, mesh: Mesh) -> Batch:
+    """This host's slice of a batch as global arrays on the mesh."""
+    return _placed(batch, NamedSharding(mesh, PartitionSpec("data")))
+
+
+def _placed(batch: Batch, sharding: NamedSharding) -> Batch:
+    return {
+        name: jax.make_array_from_process_local_data(sharding, np.asarray(array))
+        for name, array in batch.items()
+    }
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Arrays that every host has, on all devices of the mesh."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, whole(mesh))
+    # `device_put` would first send them around, to see whether they are the same.
+    put = lambda x: jax.make_array_from_process_local_data(whole(mesh), np.asarray(x))  # noqa: E731
+    return jax.tree.map(put, tree)
+
+
+def local(tree: Any) -> Any:
+    """Replicated arrays as this process's first device holds them, without a copy.
+
+    What is computed with them is this process's own matter, and waits for no other.
+    """
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)

@@ -1,0 +1,92 @@
+"""What is measured, drawn and written during a training, by the first host alone."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lumiere_jax.training import hosts
+from lumiere_jax.training.log import Check, Clip, Log
+from lumiere_jax.training.parallel import local
+from lumiere_jax.training.stage import Batch, Stage, State
+
+Preview = Callable[[int, State], Clip | None]
+"""A clip of what the stage makes at a step, or None where that did not work."""
+
+# Lines of a log: about so many in a run, and never more than so many steps apart.
+LINES, LONGEST = 100, 500
+CLIP_STEPS = 5_000
+
+
+class Due(NamedTuple):
+    """Whether a step ends with a line of the log, a report (with its line) and a clip."""
+
+    line: bool
+    report: bool
+    clip: bool
+
+
+Report = Callable[[int, State, list[dict[str, float]], Due], None]
+"""Writes what is due at a step, from the state and the metrics since the line before."""
+
+
+def due_at(steps: int, reports: int, clips: int) -> Callable[[int], Due]:
+    """What is due at each step of a run."""
+    often, every = max(1, min(steps // LINES, LONGEST)), max(1, steps // reports)
+    between = max(1, min(steps // clips, CLIP_STEPS))
+
+    def due(step: int) -> Due:
+        report = step % every == 0 or step in (1, steps)
+        return Due(report or step % often == 0, report, step % between == 0 or step == steps)
+
+    return due
+
+
+@contextlib.contextmanager
+def reporting(
+    stage: Stage,
+    folder: Path,
+    step: int,
+    frozen: Any,
+    held_out: Callable[[], list[Batch]],
+    checks: Mapping[str, Check],
+    preview: Preview | None,
+) -> Iterator[Report]:
+    """Opens the log in `folder`, to go on from `step`, and gives what writes it.
+
+    State and `frozen` are replicated over hosts; what is made of them is not, and only the first
+    host does it.
+    """
+    if not hosts.is_first():
+        yield lambda *_: None
+        return
+    evaluate, validation, frozen = jax.jit(stage.evaluate), held_out(), local(frozen)
+    with contextlib.closing(Log(folder, step)) as log:
+
+        def report(step: int, state: State, recent: list[dict[str, float]], due: Due) -> None:
+            state = local(state)
+            if due.line:
+                values = means(recent)
+                if due.report:
+                    measured = [evaluate(state, frozen, dict(b)) for b in validation]
+                    values |= {f"val_{k}": v for k, v in means(measured).items()}
+                log.scalars(step, values)
+            if due.report:
+                if stage.pictures and validation:
+                    log.picture(step, stage.pictures(state, frozen, validation[0]))
+                for kind, check in checks.items():
+                    if sentence := check(log.lines):
+                        log.warn(step, kind, sentence)
+            if due.clip and preview and (made := preview(step, state)):
+                log.clip(step, made)
+
+        yield report
+
+
+def means(metrics: list[Any]) -> dict[str, float]:
+    """The mean of each metric."""
+    names = metrics[0] if metrics else ()
+    return {name: float(np.mean([m[name] for m in metrics])) for name in names}
