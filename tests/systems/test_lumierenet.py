@@ -1,5 +1,6 @@
 import functools
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,8 @@ from jax import lax
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
-from lumiere_jax.systems.lumierenet import Config, check_config, stages, synthesise
+from lumiere_jax.frames.generators import UNet
+from lumiere_jax.systems.lumierenet import Config, check_config, seqpix2pix, stages, synthesise
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
@@ -158,42 +160,128 @@ def test_reconstructed_figures_are_what_the_vae_makes_of_them():
         check_config(tiny(reconstructed=1.5))
 
 
-def test_the_step_over_a_mesh_is_the_pmapped_step(monkeypatch):
+def batches_of(count, size):
+    """A batch of each stage."""
+    random = np.random.default_rng(0)
+    both = triplets(count, size)
+    figures = {"figure": both["figures"][:, 0], "keypoints": both["keypoints"][:, 0]}
+    windows = {
+        "features": random.normal(size=(count, 15, 40)).astype(np.float32),
+        "codes": random.normal(size=(count, 8)).astype(np.float32),
+    }
+    return {"vae": figures, "blstm": windows, "seqpix2pix": both}
+
+
+def gradients_of(network):
+    """Optimisers' first moments are the gradients up to a factor; RMSProp keeps their squares.
+
+    What the optimisers make of them would be their signs.
+    """
+    moments = network.optimiser[0]
+    return moments.mu if hasattr(moments, "mu") else moments.nu
+
+
+@pytest.mark.parametrize("name", ["vae", "blstm", "seqpix2pix"])
+def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeypatch, name):
     """Each device's own step: averaged gradients, synchronised BatchNorm, a slice of the noise."""
     size, devices, axis = 32, 8, "data"
-    every = stages(tiny(batch=devices, pixel=1.0, hands=4.0, reconstructed=0.5), size)
-    stage = every["seqpix2pix"]
+    config = tiny(batch=devices, pixel=1.0, hands=4.0, reconstructed=0.5)
+    config.vae.batch = config.blstm.batch = devices
+    every = stages(config, size)
+    stage, batch = every[name], batches_of(devices, size)[name]
     frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
     state = jax.jit(stage.init)(jax.random.key(0))
-    batch, mesh = triplets(devices, size), parallel.data_mesh(devices)
-    copy = jax.tree.map(jnp.copy, state)
-    expected, _ = parallel.compile_step(stage, mesh)(copy, frozen, parallel.place(batch, mesh))
+    meshes = [parallel.data_mesh(count) for count in (devices, 1)]
+    expected, single = (
+        parallel.compile_step(stage, mesh)(
+            jax.tree.map(jnp.copy, state), frozen, parallel.place(batch, mesh)
+        )[0]
+        for mesh in meshes
+    )
 
-    update, bernoulli = TrainState.update, jax.random.bernoulli
+    update, bernoulli, normal = TrainState.update, jax.random.bernoulli, jax.random.normal
 
     def averaged(self, optimiser, gradients, *rest):
         return update(self, optimiser, lax.pmean(gradients, axis), *rest)
 
-    def own_slice(key, p, shape):
-        whole = bernoulli(key, p, (devices * shape[0], *shape[1:]))
+    def own_slice(draw, shape):
+        whole = draw((devices * shape[0], *shape[1:]))
         return lax.dynamic_slice_in_dim(whole, lax.axis_index(axis) * shape[0], shape[0])
 
     monkeypatch.setattr(TrainState, "update", averaged)
-    monkeypatch.setattr(jax.random, "bernoulli", own_slice)
+    drawn = {
+        "bernoulli": lambda key, p, shape: own_slice(functools.partial(bernoulli, key, p), shape),
+        "normal": lambda key, shape, dtype: own_slice(functools.partial(normal, key), shape),
+    }
+    for draw, sliced in drawn.items():
+        monkeypatch.setattr(jax.random, draw, sliced)
     monkeypatch.setattr(nn, "BatchNorm", functools.partial(nn.BatchNorm, axis_name=axis))
     split = {name: array[:, None] for name, array in batch.items()}
     step = jax.pmap(stage.step, axis_name=axis, in_axes=(None, None, 0))
-    pmapped, _ = step(state, frozen, split)
+    pmapped = jax.tree.map(lambda x: x[0], step(state, frozen, split)[0].networks)
 
     for name, network in expected.networks.items():
-        # Adam's first moments are the gradients up to a factor; its steps would be their signs.
-        for a, b in (
-            (network.optimiser[0].mu, pmapped.networks[name].optimiser[0].mu),
-            (network.statistics, pmapped.networks[name].statistics),
-        ):
-            a = np.concatenate([np.ravel(x) for x in jax.tree.leaves(a)])
-            b = np.concatenate([np.ravel(x[0]) for x in jax.tree.leaves(b)])
-            assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(a), name
+        for other in (single.networks[name], pmapped[name]):
+            for a, b in (
+                (gradients_of(network), gradients_of(other)),
+                (network.statistics, other.statistics),
+            ):
+                a, b = (np.concatenate([[0.0], *map(np.ravel, jax.tree.leaves(x))]) for x in (a, b))
+                assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(a), name
+
+
+@pytest.mark.parametrize("name", ["vae", "blstm"])
+def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
+    """Of stages without BatchNorm, whose noise is left out: each part draws its own."""
+    size, count, states = 32, 8, []
+    monkeypatch.setattr(jax.random, "normal", lambda key, shape, *_: jnp.zeros(shape))
+    for parts in (1, 4):
+        config = tiny()
+        getattr(config, name).accumulate, getattr(config, name).batch = parts, count
+        stage = stages(config, size)[name]
+        state = stage.init(jax.random.key(0))
+        batch = batches_of(count, size)[name]
+        states.append(jax.jit(stage.step)(state, {"vgg": {}}, batch))
+        assert (stage.batch, stage.accumulate) == (count, parts)
+    (whole, terms), (taken, same_terms) = states
+    assert terms == pytest.approx(same_terms, rel=1e-4)
+    a, b = (
+        np.concatenate([np.ravel(x) for x in jax.tree.leaves(gradients_of(s.networks[name]))])
+        for s in (whole, taken)
+    )
+    assert 0 < np.linalg.norm(a) and np.linalg.norm(a - b) < 1e-4 * np.linalg.norm(a)
+
+
+def test_a_gans_parts_have_fakes_and_batchnorm_of_their_own(monkeypatch):
+    """Gradients and running averages are the means of those of each part alone."""
+    monkeypatch.setattr(seqpix2pix, "UNet", functools.partial(UNet, dropout=0.0))
+    size, plain = 32, {"lambda1": 0.0, "lambda2": 0.0, "pixel": 1.0}
+    both, alone = (
+        stages(tiny(batch=count, accumulate=count, **plain), size)["seqpix2pix"] for count in (2, 1)
+    )
+    state, batch = jax.jit(both.init)(jax.random.key(0)), triplets(2, size)
+    new, terms = jax.jit(both.step)(state, {"vgg": {}}, batch)
+    step = jax.jit(alone.step)
+    parts = [step(state, {"vgg": {}}, {k: x[i : i + 1] for k, x in batch.items()}) for i in (0, 1)]
+
+    def made(state):
+        return {name: (gradients_of(n), n.statistics) for name, n in state.networks.items()}
+
+    mean = jax.tree.map(lambda a, b: (a + b) / 2.0, *(made(part) for part, _ in parts))
+    chex.assert_trees_all_close(made(new), mean, rtol=1e-3, atol=1e-6)
+    assert int(new.step) == 1
+    pixel = np.mean([terms["pixel"] for _, terms in parts])
+    np.testing.assert_allclose(terms["pixel"], pixel, rtol=1e-4)
+
+
+def test_a_batch_that_does_not_part_is_refused():
+    config = tiny()
+    config.vae.accumulate = 3
+    with pytest.raises(UserError, match="vae.accumulate=3: a batch of 2 cannot be taken in so man"):
+        check_config(config)
+    config.vae.accumulate = 0
+    with pytest.raises(UserError, match="vae.accumulate=0: use a number that is more than 0"):
+        check_config(config)
 
 
 def test_the_conditional_discriminator_sees_the_figure_too():

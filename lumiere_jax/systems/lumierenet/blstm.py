@@ -11,6 +11,7 @@ from lumiere_jax import losses
 from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 
@@ -36,7 +37,8 @@ def blstm_stage(config: Config) -> Stage:
 
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
         network = state.networks["blstm"]
-        value, gradients = jax.value_and_grad(loss)(network.params, batch)
+        gradient = lambda part, _: jax.value_and_grad(loss)(network.params, part)  # noqa: E731
+        value, gradients = accumulate(gradient, c.accumulate, batch, state.key)
         network = network.update(optimiser, gradients)
         watched = {
             "learning_rate": jnp.float32(c.learning_rate),
@@ -60,4 +62,6 @@ def blstm_stage(config: Config) -> Stage:
         init=init,
         step=step,
         evaluate=evaluate,
+        accumulate=c.accumulate,
+        dispatch=c.dispatch,
     )

@@ -1,8 +1,9 @@
 """What a run of LumièreNet can be told; the defaults are the paper's numbers.
 
-A number that the paper gives has its section beside it; what it leaves open is in the README. A
-stage's `dtype`, float32 or bfloat16, is that of its products; parameters, statistics and losses
-stay float32.
+A number that the paper gives has its section beside it; what it leaves open is in the README. Of
+each stage, `dtype`, float32 or bfloat16, is that of its products (parameters, statistics and losses
+stay float32), and `accumulate` the number of parts that a batch is taken in, for memory, before the
+optimiser's step.
 """
 
 import math
@@ -32,6 +33,7 @@ class VAEConfig(PixelLoss):
     code: int = 128  # 3.1
     steps: int = 100_000
     batch: int = 32
+    accumulate: int = 1
     learning_rate: float = 2.5e-4  # 4.4
     dtype: str = "float32"
     kl: float = 0.02
@@ -51,6 +53,9 @@ class BLSTMConfig:
     delay: int = 0
     steps: int = 1_000_000
     batch: int = 128
+    accumulate: int = 1
+    # Steps in one call to the device.
+    dispatch: int = 1
     learning_rate: float = 1e-6  # 4.4
     dtype: str = "float32"
 
@@ -66,6 +71,7 @@ class SeqPix2PixConfig(PixelLoss):
     width: int = 64  # 4.3: pix2pix's
     steps: int = 2_880_000
     batch: int = 1
+    accumulate: int = 1
     learning_rate: float = 2e-4  # 4.4
     dtype: str = "float32"
     beta1: float = 0.5  # 4.4
@@ -109,6 +115,7 @@ def check_config(config: Config) -> None:
     for name in ("vae", "blstm", "seqpix2pix"):
         part = getattr(config, name)
         positive = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
+        positive += ("accumulate", "dispatch")
         for key, value in vars(part).items():
             if key == "dtype":
                 if value not in DTYPES:
@@ -117,6 +124,11 @@ def check_config(config: Config) -> None:
             elif not math.isfinite(value) or value < 0 or (key in positive and not value):
                 wanted = "more than 0" if key in positive else "0 or more"
                 raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")
+        if part.batch % part.accumulate:
+            raise UserError(
+                f"--config.{name}.accumulate={part.accumulate}: a batch of {part.batch} cannot be "
+                "taken in so many equal parts."
+            )
     for name, key in (
         ("vae", "average"),
         ("seqpix2pix", "beta1"),

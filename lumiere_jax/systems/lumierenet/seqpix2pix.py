@@ -1,6 +1,7 @@
 """Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4)."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from lumiere_jax.frames.generators import UNet, stack_frames
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.vae import reconstruct, through_means, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
+from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 
@@ -152,9 +154,10 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         chosen = jax.random.bernoulli(key, c.reconstructed, (w.shape[0],))
         return jnp.where(chosen.reshape(-1, 1, 1, 1, 1), (decoded * 2.0 - 1.0).reshape(w.shape), w)
 
-    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+    def gradients_of(state: State, frozen: Any, batch: Batch, key: jax.Array):
+        """Of every network, with its running averages and the terms; D sees the same fakes."""
         y = signed(batch["frames"])
-        key, mix_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        key, mix_key = jax.random.split(key)
         w = mix_reconstructions(frozen, signed(batch["figures"]), mix_key)
         d = state.networks["D"]
         params = {name: state.networks[name].params for name in state.networks if name != "D"}
@@ -165,11 +168,17 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             discriminator_loss, has_aux=True
         )(d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes))
         statistics["D"] = d_statistics
+        terms |= {"discriminator": d_loss, "discriminator_accuracy": accuracy}
+        return gradients, statistics, terms
+
+    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        part_of = functools.partial(gradients_of, state, frozen)
+        gradients, statistics, terms = accumulate(part_of, c.accumulate, batch, key)
         networks = {
             name: network.update(optimiser, gradients[name], statistics[name])
             for name, network in state.networks.items()
         }
-        terms |= {"discriminator": d_loss, "discriminator_accuracy": accuracy}
         norms = {f"gradient_norm_{name}": optax.tree.norm(gradients[name]) for name in networks}
         watched = {"learning_rate": rate(state.step.astype(jnp.float32)), **norms}
         state = dataclasses.replace(state, networks=networks, step=state.step + 1)
@@ -200,6 +209,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         step=step,
         evaluate=evaluate,
         pictures=pictures,
+        accumulate=c.accumulate,
     )
 
 

@@ -1,6 +1,7 @@
 """Stage `vae`: z ↔ w, learned from pose figures (section 3.2)."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from lumiere_jax import losses, metrics, vgg
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.pictures import sheet, to_uint8, unit
+from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 
@@ -58,7 +60,8 @@ def vae_stage(config: Config, size: int) -> Stage:
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
         network = state.networks["vae"]
-        gradients, terms = jax.grad(loss, has_aux=True)(network.params, frozen, batch, key)
+        gradient = functools.partial(jax.grad(loss, has_aux=True), network.params, frozen)
+        gradients, terms = accumulate(gradient, c.accumulate, batch, key)
         network = network.update(optimiser, gradients, None, c.average, state.step)
         watched = {
             "learning_rate": rate(state.step.astype(jnp.float32)),
@@ -87,6 +90,7 @@ def vae_stage(config: Config, size: int) -> Stage:
         step=step,
         evaluate=evaluate,
         pictures=pictures,
+        accumulate=c.accumulate,
     )
 
 
