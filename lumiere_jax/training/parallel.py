@@ -31,8 +31,9 @@ def data_mesh(batch: int) -> Mesh:
         )
     elif batch % len(devices):
         raise UserError(
-            f"a global batch of {batch} cannot be split over {len(devices)} devices on "
-            f"{jax.process_count()} hosts: choose a multiple of {len(devices)}."
+            f"a global batch (or a part, where it is accumulated) of {batch} cannot be split over "
+            f"{len(devices)} devices on {jax.process_count()} hosts: "
+            f"choose a multiple of {len(devices)}."
         )
     return jax.make_mesh(
         (len(devices),), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices

@@ -35,7 +35,7 @@ def test_hosts_that_cannot_share_a_batch_are_told_what_can(monkeypatch):
     monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
     assert parallel.data_mesh(16).size == 8
     with pytest.raises(
-        UserError, match="batch of 12 .* over 8 devices on 2 hosts: .*multiple of 8"
+        UserError, match="batch .* of 12 .* over 8 devices on 2 hosts: .*multiple of 8"
     ):
         parallel.data_mesh(12)
 
