@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What tests compile, with the flags below, is not for the user's cache.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 
 # Half of a test's time is compilation, and nothing here runs long enough to repay it.
 os.environ.setdefault(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
+from lumiere_jax.workflows.compiled import keep_compiled
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
@@ -38,7 +39,12 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     sys.unraisablehook = _unraisable
     logging.use_absl_handler()
     logging.set_verbosity(logging.ERROR)
-    app.run(lambda _: _guarded(main, interrupted), flags_parser=parse)
+
+    def start(_: list[str]) -> None:
+        keep_compiled()
+        _guarded(main, interrupted)
+
+    app.run(start, flags_parser=parse)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -1,0 +1,86 @@
+"""Compiled programs, kept for the next start in a folder that is the user's alone.
+
+They are executables: who can write there, or had it before, can run code as the user.
+"""
+
+import hashlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+import pooch
+
+from lumiere_jax.errors import reason
+
+FOLDER = "JAX_COMPILATION_CACHE_DIR"
+# What takes less to compile is hardly longer in compiling than in being read.
+LIMITS = {
+    "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**30),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+}
+ENTRY, USED = "-cache", "-atime"
+
+
+def keep_compiled() -> None:
+    """Tells JAX where to keep what it compiles; to be called before JAX is imported.
+
+    The folder is in the system's for caches, or in that of the environment variable
+    LUMIERE_JAX_CACHE. JAX's own variables stay where they are set. Where no folder is the user's
+    alone, a line on standard error says so, and nothing is kept.
+    """
+    if FOLDER in os.environ:
+        return
+    root = Path(os.environ.get("LUMIERE_JAX_CACHE") or pooch.os_cache("lumiere_jax"))
+    folder = root.expanduser().absolute() / "compiled"
+    try:
+        place = _private(folder) / _machine()
+        place.mkdir(exist_ok=True)
+        _sweep(place)
+    except OSError as error:
+        print(
+            f"warning: {folder}: {reason(error)}; compiled programs are not kept, every start "
+            "compiles anew (LUMIERE_JAX_CACHE can name another folder).",
+            file=sys.stderr,
+        )
+        return
+    for name, value in {FOLDER: str(place), **LIMITS}.items():
+        os.environ.setdefault(name, value)
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made, with mode 0700; what others could have put there is gone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = folder.stat()
+    if state.st_uid != os.geteuid():
+        raise PermissionError(0, "belongs to another user")
+    if state.st_mode & 0o077:
+        folder.chmod(0o700)
+        for path in folder.glob(f"*/*{ENTRY}") if state.st_mode & 0o022 else ():
+            path.unlink(missing_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(0, "cannot be written")
+    return folder
+
+
+def _sweep(place: Path) -> None:
+    """Removes what a killed run left half-written: JAX would stumble over it at every start."""
+    for path in place.glob(f"*{ENTRY}"):
+        if not path.with_name(path.name.removesuffix(ENTRY) + USED).exists():
+            path.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """A name for this processor and the number of its cores.
+
+    Programs are compiled for both, and JAX's keys do not tell the number of cores apart.
+    """
+    try:
+        known = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        kind = [line for line in known if line.startswith(("flags", "Features", "model name"))]
+    except OSError:
+        kind = [platform.processor()]
+    digest = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:8]
+    available = getattr(os, "sched_getaffinity", None)
+    cores = len(available(0)) if available else os.cpu_count()
+    return f"{platform.machine()}-{digest}-{cores}"
