@@ -1,6 +1,5 @@
-"""The dataset at rest: a TFDS builder on array_record, and what stands beside it."""
+"""The dataset at rest: what stands beside its records, and how they are cut and read."""
 
-import contextlib
 import functools
 import itertools
 import json
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import tensorflow_datasets as tfds
 from jaxtyping import Float
 
 from lumiere_jax.audio.features import CLIP, FILTERS, RATE, extract, frame_start, normalise
@@ -68,10 +66,11 @@ class Dataset:
         Raises:
           UserError: they are not there, or not whole.
         """
-        skip = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
+        # TFDS is a second to import, and synthesis reads no records.
+        from lumiere_jax.inputs.builder import data_source
+
         try:
-            builder: Any = Lectures(data_dir=str(self.folder))
-            source = builder.as_data_source(split=split, decoders=skip)
+            source = data_source(self.folder, split)
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]
@@ -127,62 +126,6 @@ def place_segments(parts: dict[str, list[tuple[str, int, int]]]) -> list[Segment
                 segments.append(Segment(split, clip, first, frames, offset))
                 offset += frames
     return segments
-
-
-class Lectures(tfds.core.GeneratorBasedBuilder):
-    """Frames, figures, keypoints and audio features of prepared clips, in time order.
-
-    `archives` is the folder of the clips' archives; without it an existing dataset is read.
-    """
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(
-        self,
-        *,
-        archives: Path | None = None,
-        segments: tuple[Segment, ...] = (),
-        fps: Fraction = Fraction(30),
-        **kwargs: Any,
-    ):
-        self._archives, self._segments, self._fps = archives, segments, fps
-        super().__init__(file_format="array_record", **kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "frame": tfds.features.Image(encoding_format="jpeg"),
-                    "figure": tfds.features.Image(encoding_format="png"),
-                    "keypoints": tfds.features.Tensor(shape=(137, 3), dtype=np.float32),
-                    "features": tfds.features.Tensor(shape=(FILTERS,), dtype=np.float32),
-                    "aperture": np.float32,
-                }
-            ),
-            # The order is time: neighbours must stay neighbours.
-            disable_shuffling=True,
-        )
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        present = {s.split for s in self._segments}
-        return {
-            split: self._generate_examples([s for s in self._segments if s.split == split])
-            for split in SPLITS
-            if split in present
-        }
-
-    def _generate_examples(self, segments: list[Segment]) -> Any:
-        assert self._archives is not None
-        read = functools.partial(read_segment, self._archives, fps=self._fps)
-        return itertools.chain.from_iterable(map(read, segments))
-
-
-def build(folder: Path, archives: Path, segments: tuple[Segment, ...], fps: Fraction) -> None:
-    """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place."""
-    tfds.disable_progress_bar()
-    builder = Lectures(data_dir=str(folder), archives=archives, segments=segments, fps=fps)
-    with contextlib.redirect_stdout(None):  # it speaks of downloads
-        builder.download_and_prepare()
 
 
 def read_segment(archives: Path, segment: Segment, fps: Fraction) -> Iterator[tuple[int, dict]]:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE, frames_within
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, lectures, media, synthetic
+from lumiere_jax.inputs import archive, builder, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import Dataset, Segment
@@ -264,7 +264,7 @@ def _finish(
     """From archives to the dataset and what stands beside it."""
     archives = folder / "clips"
     mean, std = lectures.statistics(archives, segments, fps)
-    lectures.build(folder, archives, tuple(segments), fps)
+    builder.build(folder, archives, tuple(segments), fps)
     (folder / "audio").mkdir()
     for s in segments:
         with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:

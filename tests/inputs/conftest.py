@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lumiere_jax.audio.features import frame_start
-from lumiere_jax.inputs import archive, lectures
+from lumiere_jax.inputs import archive, builder, lectures
 from lumiere_jax.inputs.archive import Example
 
 FPS, FRAMES = Fraction(30), 40
@@ -34,7 +34,7 @@ def make(folder: Path, change=lambda clip, sound: sound, clips=2):
         archive.write_clip(archives / f"c{clip}", examples(clip), [sound])
     segments = tuple(lectures.segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
     mean, std = lectures.statistics(archives, list(segments), FPS)
-    lectures.build(folder, archives, segments, FPS)
+    builder.build(folder, archives, segments, FPS)
     dataset = lectures.Dataset(
         folder=folder,
         size=64,
