@@ -1,5 +1,6 @@
 """Pictures and sound as one MP4 that says it is synthetic."""
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -85,7 +86,7 @@ def write_video(
     is resampled to the next rate above, or mixed down to stereo.
 
     preset is x264's: "medium" takes 6 ms of processor time for a picture of 256 pixels and comes
-    1.5 dB closer to it than "veryfast" (4 ms); the networks take far longer either way.
+    1.5 dB closer to it than "veryfast" (4 ms); on a CPU the networks take far longer either way.
 
     Raises:
         UserError: as `check_writable`.
@@ -93,6 +94,10 @@ def write_video(
     """
     path = check_writable(path)
     unfinished = _unfinished(path)
+    pictures = iter(map(draw_label, frames) if label and record is not None else frames)
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError("a video needs at least one picture")
     try:
         # Moving the index to the front copies the file in pieces: browsers start at once, and
         # memory stays flat.
@@ -101,8 +106,12 @@ def write_video(
         ) as container:
             if record is not None:
                 container.metadata["comment"] = json.dumps({**record, "synthetic": True})
-            marked = map(draw_label, frames) if label and record is not None else frames
-            count = _encode(container, iter(marked), fps, iter(sound), sound_rate, channels, preset)
+            streams = (
+                _add_picture(container, first, fps, preset),
+                _add_sound(container, sound_rate, channels),
+            )
+            whole = itertools.chain([first], pictures)
+            count = _encode(container, *streams, whole, fps, iter(sound), sound_rate)
         os.replace(unfinished, path)
     except OSError as error:  # FFmpeg's errors of writing are OSErrors too
         if is_disk_full(error):
@@ -119,33 +128,17 @@ def _unfinished(path: Path) -> Path:
 
 def _encode(
     container: OutputContainer,
+    picture_stream: av.VideoStream,
+    sound_stream: av.AudioStream,
     frames: Iterator[Picture],
     fps: Fraction,
     sound: Iterator[np.ndarray],
     sound_rate: int,
-    channels: int,
-    preset: str,
 ) -> int:
-    first = next(frames, None)
-    if first is None:
-        raise ValueError("a video needs at least one picture")
-    shape = rows, cols, _ = first.shape
-    if rows % 2 or cols % 2:
-        raise ValueError(f"H.264 needs even sides, not {cols}x{rows}")
-    picture_stream = container.add_stream(
-        "libx264", rate=fps, options={"preset": preset, "crf": "18"}
-    )
     context = picture_stream.codec_context
-    context.width, context.height, context.pix_fmt = cols, rows, "yuv420p"
-    context.time_base = 1 / fps
-    # Said in the stream, BT.709 holds at any size; unsaid, players guess by the size.
-    context.colorspace = context.color_primaries = context.color_trc = BT709
-    context.color_range = ColorRange.MPEG
-    sound_stream = _add_sound(container, sound_rate, channels)
-
+    shape = (context.height, context.width, 3)
     count = heard = 0
-    picture: Picture | None = first
-    while picture is not None:
+    for picture in frames:
         if picture.shape != shape:
             raise ValueError(f"picture {count} is {picture.shape}, the first {shape}")
         container.mux(context.encode(_yuv(picture, count)))
@@ -153,7 +146,6 @@ def _encode(
         while heard * fps < count * sound_rate and (block := next(sound, None)) is not None:
             container.mux(_encode_sound(sound_stream, block, heard, sound_rate))
             heard += len(block)
-        picture = next(frames, None)
     for block in sound:
         container.mux(_encode_sound(sound_stream, block, heard, sound_rate))
         heard += len(block)
@@ -172,6 +164,22 @@ def _yuv(picture: Picture, index: int) -> av.VideoFrame:
     )
     frame.pts = index
     return frame
+
+
+def _add_picture(
+    container: OutputContainer, first: Picture, fps: Fraction, preset: str
+) -> av.VideoStream:
+    rows, cols, _ = first.shape
+    if rows % 2 or cols % 2:
+        raise ValueError(f"H.264 needs even sides, not {cols}x{rows}")
+    stream = container.add_stream("libx264", rate=fps, options={"preset": preset, "crf": "18"})
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = cols, rows, "yuv420p"
+    context.time_base = 1 / fps
+    # Said in the stream, BT.709 holds at any size; unsaid, players guess by the size.
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = ColorRange.MPEG
+    return stream
 
 
 def _add_sound(container: OutputContainer, rate: int, channels: int) -> av.AudioStream:

@@ -1,8 +1,11 @@
-"""A narration to a labelled lecture video, streamed: memory does not grow with its length."""
+"""Narrations to labelled lecture videos, streamed: memory does not grow with their length."""
 
+import contextlib
+import dataclasses
+import glob
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +26,14 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.lumierenet import stages, synthesise
-from lumiere_jax.systems.lumierenet.synthesis import Synthesised
+from lumiere_jax.systems.lumierenet import stages, synthesise_frames
 from lumiere_jax.training import checkpoint
+from lumiere_jax.workflows.ahead import made_ahead
+from lumiere_jax.workflows.devices import spread
 from lumiere_jax.workflows.workdir import Run, check_follows, origin, read_run
+
+# Frames that may wait for the encoder: a chunk of an accelerator's.
+WAITING = 32
 
 
 @dataclass(frozen=True)
@@ -73,44 +80,84 @@ def load_model(workdir: Path) -> Model:
     return Model(run, variables, steps)
 
 
-def speak(model: Model, sound: Sound, gain: float) -> Iterator[Synthesised]:
-    """Figures and frames of a narration, as many as cover its last sample."""
-    run = model.run
-    frames = frames_covering(sound.samples, run.fps, sound.rate)
-    rows = stream_log_mel(to_mono(read_sound(sound.path), sound.rate), run.fps, frames, gain)
-    normal = (normalise(piece, run.mean, run.std) for piece in rows)
-    return synthesise(run.config, run.size, model.variables, normal)
-
-
-def infer(*, workdir: Path, audio: Path, out: Path) -> int:
-    """Writes the video and returns its number of frames.
+def narrations(audio: str | Path, out: Path) -> list[tuple[Sound, Path]]:
+    """The narrations that a file's name or a pattern names, and the videos they become: `out`, or
+    one for each in the folder `out`. Everything about them is checked.
 
     Raises:
-      UserError: anything about the workdir, the narration or the output's name.
+      UserError: there are none, one cannot be read, or a video cannot be written.
     """
+    # A name may hold brackets, which a pattern would read as a choice.
+    found = [] if Path(audio).exists() else sorted(map(Path, glob.glob(str(audio))))
+    paths = found or [Path(audio)]
+    if out.suffix.lower() == ".mp4" or (out.suffix and len(paths) == 1 and not out.is_dir()):
+        if len(paths) > 1:
+            raise UserError(
+                f"--out={out} is one video, and --audio={audio} names {len(paths)} narrations: "
+                "name a folder for their videos."
+            )
+        videos = [out]
+    else:
+        stems = [path.stem for path in paths]
+        if twin := next((stem for stem in stems if stems.count(stem) > 1), None):
+            raise UserError(
+                f"--audio={audio}: two narrations are named '{twin}'; rename one of them."
+            )
+        videos = [out / f"{stem}.mp4" for stem in stems]
+    return [(_checked(path, video), video) for path, video in zip(paths, videos, strict=True)]
+
+
+def _checked(audio: Path, out: Path) -> Sound:
     check_writable(out)
     sound = probe_audio(audio)
     if out.exists() and out.samefile(audio):
         raise UserError(f"--out={out} is the narration itself: give the video another name.")
     if sound.truncated:
         tqdm.write(f"{audio} is cut off: the {sound.seconds:.1f} s that are whole are spoken.")
-    model = load_model(workdir)
-    level = loudness(to_mono(read_sound(audio), sound.rate))
+    return sound
+
+
+def speak(model: Model, sound: Sound) -> Iterator[Picture]:
+    """The frames of a narration, as many as cover its last sample."""
+    level = loudness(to_mono(read_sound(sound.path), sound.rate))
     if level == -float("inf"):
-        tqdm.write(f"warning: {audio} is silent, so the lecturer keeps still.")
-    fps = model.run.fps
-    total = frames_covering(sound.samples, fps, sound.rate)
+        tqdm.write(f"warning: {sound.path} is silent, so the lecturer keeps still.")
+    run, gain = model.run, gain_to_loudness(level)
+    frames = frames_covering(sound.samples, run.fps, sound.rate)
+    rows = stream_log_mel(to_mono(read_sound(sound.path), sound.rate), run.fps, frames, gain)
+    normal = (normalise(piece, run.mean, run.std) for piece in rows)
+    return synthesise_frames(run.config, run.size, model.variables, normal)
 
-    def frames() -> Iterator[Picture]:
-        made = (result.frame for result in speak(model, sound, gain_to_loudness(level)))
-        yield from tqdm(made, "synthesis", total, unit="frame", dynamic_ncols=True)
 
-    return write_video(
-        out,
-        frames(),
-        fps,
-        read_sound(audio),
-        sound.rate,
-        sound.channels,
-        model.record,
-    )
+def infer(*, workdir: Path, audio: str | Path, out: Path, preset: str = "medium") -> int:
+    """Writes a narration's video, or those of all that a pattern names into the folder `out`,
+    and returns their number of frames. Narrations are spread over the local devices.
+
+    Raises:
+      UserError: anything about the workdir, the narrations or the output's name.
+    """
+    tasks = narrations(audio, out)
+    model = load_model(workdir)
+    record, fps = model.record, model.run.fps
+    total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
+
+    def work(variables: Any, task: tuple[Sound, Path], tick: Callable[[], None]) -> None:
+        sound, video = task
+        own = dataclasses.replace(model, variables=variables)
+        # The networks in a thread of their own, the encoder here.
+        with contextlib.closing(made_ahead(speak(own, sound), WAITING)) as made:
+            frames = _ticked(made, tick)
+            heard = read_sound(sound.path)
+            write_video(
+                video, frames, fps, heard, sound.rate, sound.channels, record, preset=preset
+            )
+
+    with tqdm(total=total, desc="synthesis", unit="frame", dynamic_ncols=True) as bar:
+        spread(work, tasks, model.variables, bar.update)
+    return total
+
+
+def _ticked(frames: Iterator[Picture], tick: Callable[[], Any]) -> Iterator[Picture]:
+    for frame in frames:
+        tick()
+        yield frame

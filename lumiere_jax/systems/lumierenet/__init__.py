@@ -11,11 +11,19 @@ from lumiere_jax import vgg
 from lumiere_jax.systems.lumierenet.blstm import blstm_stage
 from lumiere_jax.systems.lumierenet.config import Config, check_config
 from lumiere_jax.systems.lumierenet.seqpix2pix import seqpix2pix_stage
-from lumiere_jax.systems.lumierenet.synthesis import synthesise
+from lumiere_jax.systems.lumierenet.synthesis import painter, synthesise, synthesise_frames
 from lumiere_jax.systems.lumierenet.vae import vae_stage
 from lumiere_jax.training.stage import Stage
 
-__all__ = ["Config", "check_config", "load_vgg", "stages", "synthesise"]
+__all__ = [
+    "Config",
+    "check_config",
+    "load_vgg",
+    "painter",
+    "stages",
+    "synthesise",
+    "synthesise_frames",
+]
 
 
 def stages(config: Config, size: int) -> dict[str, Stage]:

@@ -1,0 +1,47 @@
+"""Two things at once: what comes next is made while the last is used."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def made_ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """The same items, made in a thread of their own while the ones before are used.
+
+    At most `count` wait. What `items` raises is raised here, after the items before it. Close
+    this iterator (`contextlib.closing`): the thread then ends with the item that it is making,
+    and a program waits for that before it exits.
+    """
+    made: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    room, closed = threading.Semaphore(count - 1), threading.Event()
+    end = StopIteration()
+
+    def make() -> None:
+        source = iter(items)
+        try:
+            while not closed.is_set() and (item := next(source, end)) is not end:
+                made.put((item, None))
+                room.acquire()
+            made.put((None, end))
+        except BaseException as error:
+            made.put((None, error))
+        finally:
+            if closing := getattr(source, "close", None):
+                closing()
+
+    threading.Thread(target=make, name="made ahead").start()
+    try:
+        while True:
+            item, error = made.get()
+            if error is end:
+                return
+            if error is not None:
+                raise error
+            room.release()
+            yield item
+    finally:
+        closed.set()
+        room.release()

@@ -1,0 +1,81 @@
+"""Tasks spread over the local devices, a thread for each."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from typing import Any, TypeVar
+
+import jax
+
+Task = TypeVar("Task")
+Tick = Callable[[], Any]
+
+# What threads get to put away what they have begun when a run is stopped.
+LAST_SECONDS = 2.0
+
+
+class _Stopped(Exception):
+    """Raised in the threads of the tasks that another's failure, or Ctrl-C, ends."""
+
+
+def spread(
+    work: Callable[[Any, Task, Tick], None], tasks: Sequence[Task], variables: Any, tick: Tick
+) -> None:
+    """Runs `work(variables, task, tick)` for each task, with `variables` on the task's device.
+
+    `work` calls `tick` for each step of a task; the first failure ends all of them at their next.
+    A single task, or tasks for a single device, run here, one after the other.
+    """
+    devices = jax.local_devices()[: len(tasks)]
+    if len(devices) < 2:
+        for task in tasks:
+            work(variables, task, tick)
+        return
+    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
+    stopped, lock = threading.Event(), threading.Lock()
+
+    def counted() -> None:
+        if stopped.is_set():
+            raise _Stopped
+        with lock:
+            tick()
+
+    def serve(device: jax.Device) -> None:
+        own = jax.device_put(variables, device)
+        while not stopped.is_set():
+            try:
+                task = waiting.get_nowait()
+            except queue.Empty:
+                return
+            work(own, task, counted)
+
+    running = [_started(serve, device) for device in devices]
+    try:
+        for done in wait(running, return_when=FIRST_EXCEPTION).done:
+            done.result()
+    except KeyboardInterrupt:
+        stopped.set()
+        wait(running, LAST_SECONDS)
+        raise
+    except BaseException:
+        stopped.set()
+        wait(running)
+        raise
+
+
+def _started(serve: Callable[[Any], None], device: Any) -> Future[None]:
+    """What `serve` will have done, in a thread that a stopped program does not wait for."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            serve(device)
+            future.set_result(None)
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=f"device {device}").start()
+    return future
