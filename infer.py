@@ -1,12 +1,27 @@
-"""Turn a narration into a lecture video of the trained lecturer.
+"""Turn narrations into lecture videos of the trained lecturer.
 
   python infer.py --workdir=runs/ada --audio=narration.wav --out=lecture.mp4
+  python infer.py --workdir=runs/ada --audio='talks/*.wav' --out=lectures
 
-Any sound that PyAV reads, of any length. The video says that it is synthetic, in a corner of the
-picture and in the file's metadata. An older video of that name is replaced when the new one is
-whole.
+Any sound that PyAV reads, of any length. A quoted pattern makes a video of each narration in a
+folder, spread over the GPUs or TPUs that there are. A video says that it is synthetic, in a corner
+of the picture and in the file's metadata. An older one of that name is replaced when the new one
+is whole.
+
+--live speaks while it hears, a frame at a time, until the sound ends or Ctrl-C. --audio=- is raw
+sound on standard input, 16-bit, mono, 16 kHz; --out=- (or a named pipe) is raw rgb24 pictures:
+
+  ffmpeg -f pulse -i default -f s16le -ar 16000 -ac 1 - |
+    python infer.py --workdir=runs/ada --audio=- --live --out=- |
+    ffplay -f rawvideo -pixel_format rgb24 -video_size 128x128 -framerate 30 -
+
+Give the size and the frame rate of the workdir; "listening" on standard error names them, and what
+came before it is left out. --audio=alsa:default hears a device that PyAV can open, --out=talk.mp4
+keeps picture and sound. Loudness follows the last minute. Frames whose sound is more than 0.1 s old
+show the last picture again. At the end it prints how long pictures took from their sound on.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -14,19 +29,45 @@ from absl import flags
 from lumiere_jax.errors import UserError
 from lumiere_jax.workflows import cli
 
+PRESETS = "ultrafast superfast veryfast faster fast medium slow slower veryslow".split()
+
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "A workdir in which train.py has trained all stages."
 )
-AUDIO = flags.DEFINE_string("audio", None, "The narration.")
-OUT = flags.DEFINE_string("out", None, "The video, an .mp4 file.")
+AUDIO = flags.DEFINE_string("audio", None, "The narration, or a quoted pattern; --live: - or ....")
+OUT = flags.DEFINE_string("out", None, "The video, an .mp4 file, or a folder for several.")
+PRESET = flags.DEFINE_enum(
+    "preset", "medium", PRESETS, "x264's: faster ones make larger or less exact videos."
+)
+LIVE = flags.DEFINE_bool("live", False, "Speak while listening, without delay.")
 
 
 def main() -> None:
     if WORKDIR.value is None or AUDIO.value is None or OUT.value is None:
         raise UserError("name --workdir, --audio and --out (see --help).")
+    if LIVE.value:
+        from lumiere_jax.workflows.live import live
+
+        print(
+            live(
+                workdir=Path(WORKDIR.value),
+                audio=AUDIO.value,
+                out=OUT.value,
+                preset=PRESET.value,
+            ),
+            file=sys.stderr,
+        )
+        return
+    if "-" in (AUDIO.value, OUT.value):
+        raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
     from lumiere_jax.workflows.infer import infer
 
-    frames = infer(workdir=Path(WORKDIR.value), audio=Path(AUDIO.value), out=Path(OUT.value))
+    frames = infer(
+        workdir=Path(WORKDIR.value),
+        audio=AUDIO.value,
+        out=Path(OUT.value),
+        preset=PRESET.value,
+    )
     print(f"{OUT.value}: {frames} frames, marked as synthetic.")
 
 

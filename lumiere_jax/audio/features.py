@@ -110,8 +110,12 @@ def loudness(chunks: Iterable[Chunk]) -> float:
         rest = rest[whole:]
     if len(rest):
         powers.append(float(np.mean(rest**2)))
-    power = np.array(powers)
-    power = power[power > 10**-7.0]
+    return gated_level(powers)
+
+
+def gated_level(powers: Iterable[float]) -> float:
+    """Level in dBFS of the mean powers of blocks, with the gates of `loudness`."""
+    power = np.array([power for power in powers if power > 10**-7.0])
     if not len(power):
         return -np.inf
     power = power[power > np.mean(power) / 10]

@@ -43,6 +43,8 @@ def test_help_says_what_to_type_and_exits_with_0(name):
         (["experiments.py", "--data=x", "--out=y", "--plain=z"], "--plain goes with --which=abl"),
         (["train.py"], "name --config, --data and --workdir"),
         (["infer.py", "narration.wav"], "'narration.wav' is not a flag"),
+        (["infer.py", "--workdir=x", "--audio=-", "--out=y.mp4"], "--audio=- and --out=- go with"),
+        (["infer.py", "--preset=quick"], "--preset=quick: value should be one of <ultrafast|"),
         (["train.py", "--config=configs/none.py:tiny"], "configs/none.py:tiny: there is no such"),
     ],
 )

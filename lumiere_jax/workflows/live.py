@@ -1,0 +1,261 @@
+"""A voice to pictures while it speaks: a frame at a time, each as soon as its sound is there.
+
+Frame t hears up to the end of its window, 44 ms from its own start, and nothing later. Its latency
+is the time from the arrival of that window's last sample to the end of the picture's writing.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from lumiere_jax.audio.features import (
+    BLOCK,
+    FILTERS,
+    RATE,
+    WINDOW,
+    frame_start,
+    gain_to_loudness,
+    gated_level,
+    log_mel,
+    normalise,
+)
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.ear import Ear, Heard, listen
+from lumiere_jax.outputs.label import draw_label
+from lumiere_jax.outputs.video import check_writable, write_video
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.lumierenet import painter
+from lumiere_jax.systems.lumierenet.synthesis import Painter, stream_windows
+from lumiere_jax.workflows.infer import Model, load_model
+
+STDOUT = "-"
+# A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
+LATE = 0.1
+# The loudness of the voice is that of its last minute.
+MINUTE = 60 * RATE // BLOCK
+
+
+@dataclass
+class Level:
+    """The gain to -26 dBFS from what has been heard so far: the whole narration is never there."""
+
+    powers: deque[float] = field(default_factory=lambda: deque(maxlen=MINUTE))
+    rest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    gain: float = 1.0
+
+    def hear(self, samples: np.ndarray) -> float:
+        """The gain with these samples heard too; blocks and gates are those of `loudness`."""
+        self.rest = np.concatenate([self.rest, samples])
+        whole = len(self.rest) // BLOCK * BLOCK
+        if whole:
+            blocks = self.rest[:whole].reshape(-1, BLOCK)
+            self.powers.extend(np.mean(blocks**2, axis=1).tolist())
+            self.rest = self.rest[whole:]
+            self.gain = gain_to_loudness(gated_level(self.powers))
+        return self.gain
+
+
+@dataclass
+class Timing:
+    """Latencies of computed frames in seconds, and how many frames are another's again."""
+
+    latencies: list[float] = field(default_factory=list)
+    repeated: int = 0
+
+    @property
+    def frames(self) -> int:
+        return len(self.latencies) + self.repeated
+
+    def __str__(self) -> str:
+        median, late = np.percentile(1000 * np.array(self.latencies or [0.0]), [50, 95])
+        again = f", {self.repeated} repeated because computing fell behind" if self.repeated else ""
+        return (
+            f"{self.frames} frames{again}; from sound to picture: median {median:.0f} ms, "
+            f"95th percentile {late:.0f} ms."
+        )
+
+
+def rows_as_heard(
+    blocks: Iterator[Heard],
+    fps: Fraction,
+    gain: Callable[[np.ndarray], float],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Each frame's log-mel row (1, 40), and when the last sample of its window had come.
+
+    As in `stream_log_mel`, as many rows as cover the last sample, and silence past it.
+    `gain` is asked with each block, before any row that hears it.
+    """
+    held, before = np.zeros(1, np.float32), 0  # begins a sample before frame `before`'s first
+    arrived, factor, more = clock(), 1.0, True
+    for t in itertools.count():
+        skip = frame_start(t, fps) - before
+        while more and len(held) < skip + 1 + WINDOW:
+            block = next(blocks, None)
+            more = block is not None
+            if block is None:
+                arrived = clock()
+            else:
+                arrived, samples = block
+                factor = gain(samples)
+                held = np.concatenate([held, samples])
+        held, before = held[skip:], before + skip
+        if len(held) < 2:
+            return
+        window = np.pad(held[: WINDOW + 1], (0, max(0, WINDOW + 1 - len(held))))
+        yield arrived, np.asarray(log_mel(window * np.float32(factor), np.zeros(1, np.int32)))
+
+
+def pictures(
+    rows: Iterable[tuple[float, np.ndarray]],
+    paint: Painter,
+    width: int,
+    delay: int,
+    timing: Timing,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Picture]:
+    """A picture for each normalised row; asked for the next, the last one counts as written."""
+    arrived, shown = 0.0, None
+
+    def singles() -> Iterator[np.ndarray]:
+        nonlocal arrived
+        for moment, row in rows:
+            arrived = moment
+            yield row
+
+    for window in stream_windows(singles(), width, delay):
+        if shown is not None and clock() - arrived > LATE:
+            timing.repeated += 1
+            yield shown
+            continue
+        _, frames = paint(window[None])
+        shown = np.asarray(frames)[0]
+        yield shown
+        timing.latencies.append(clock() - arrived)
+
+
+def live(*, workdir: Path, audio: str, out: str, preset: str = "medium") -> Timing:
+    """Speaks what it hears until the sound ends, or the first Ctrl-C.
+
+    `out` is `-` or a named pipe, for raw rgb24 pictures, or an .mp4 file with the sound. Nothing
+    but pictures goes to standard output.
+
+    Raises:
+      UserError: anything about the workdir, the sound or the output.
+    """
+    timing = Timing()
+    with _opened(out) as target, contextlib.redirect_stdout(sys.stderr):
+        ear = listen(audio)
+        model = load_model(workdir)
+        paint = warmed_up(model)
+        _announce(model, ear)
+        with _stopped_by_signals(ear):
+            ear.open.set()
+            spoken = speak_live(model, paint, ear.heard(), target, preset, timing)
+    if not spoken:
+        raise UserError(
+            f"--audio={audio}: the sound ended before it was listened to; pipe it at the speed at "
+            "which it is spoken, or leave --live out and name its file."
+        )
+    return timing
+
+
+def speak_live(
+    model: Model,
+    paint: Painter,
+    blocks: Iterator[Heard],
+    target: BinaryIO | Path,
+    preset: str,
+    timing: Timing,
+) -> bool:
+    """Writes a picture for each frame that `blocks` give, raw or into a video with the sound;
+    False where there is no frame."""
+    run, level = model.run, Level()
+    own, sound = itertools.tee(blocks) if isinstance(target, Path) else (blocks, iter(()))
+    heard = (
+        (arrived, normalise(row, run.mean, run.std))
+        for arrived, row in rows_as_heard(own, run.fps, level.hear)
+    )
+    heard_by = run.config.blstm
+    made = pictures(heard, paint, heard_by.window, heard_by.delay, timing)
+    first = next(made, None)
+    if first is None:
+        return False
+    made = itertools.chain([first], made)
+    if isinstance(target, Path):
+        samples = (block[:, None] for _, block in sound)
+        write_video(target, made, run.fps, samples, RATE, 1, model.record, preset=preset)
+        return True
+    try:
+        for picture in map(draw_label, made):
+            target.write(picture.tobytes())
+            target.flush()
+    except BrokenPipeError:
+        # Who watched has gone, which is an end like another; Python would flush again at its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), target.fileno())
+    return True
+
+
+def warmed_up(model: Model) -> Painter:
+    """The model's painter, compiled for a single frame, as are its features."""
+    run = model.run
+    paint = painter(run.config, run.size, model.variables)
+    log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
+    window = np.zeros((1, run.config.blstm.window, FILTERS), np.float32)
+    draw_label(np.asarray(paint(window)[1])[0])
+    return paint
+
+
+@contextlib.contextmanager
+def _opened(out: str) -> Iterator[BinaryIO | Path]:
+    """Where raw pictures go, or the video to be made."""
+    if out == STDOUT:
+        if sys.stdout.isatty():
+            raise UserError("--out=-: pictures are not for a terminal; pipe them, see --help.")
+        yield sys.stdout.buffer
+    elif (path := Path(out)).is_fifo():
+        with path.open("wb") as pipe:
+            yield pipe
+    else:
+        yield check_writable(path)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(ear: Ear) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the sound, and so leaves a whole video; the next stops."""
+
+    def stop(*_: Any) -> None:
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
+        ear.stop()
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _announce(model: Model, ear: Ear) -> None:
+    size, fps, delay = model.run.size, model.run.fps, model.run.config.blstm.delay
+    late = f" The model hears {delay} frames ahead, and is as much later." if delay else ""
+    missed = f" {ear.missed / RATE:.1f} s that came before are left out." if ear.missed else ""
+    print(
+        f"listening; pictures of {size}x{size}, rgb24, {fps} a second.{missed}{late}",
+        file=sys.stderr,
+        flush=True,
+    )
