@@ -1,6 +1,8 @@
 """Media files as PyAV opens them: one track at a time, damage noted instead of raised."""
 
 import contextlib
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +20,11 @@ from lumiere_jax.errors import UserError
 NOT_MEDIA = {"concat", "concatf", "dash", "hls", "imf", "rtsp", "sap", "sdp", "tty"}
 # Formats whose header says how long the file should be; elsewhere lengths are estimates.
 DECLARING = {"aiff", "avi", "flac", "matroska", "mov", "w64", "wav"}
+# Formats that hold an index of their key frames and honest time stamps, so that reading can begin
+# in the middle.
+ENTERED = {"matroska", "mov"}
+# Pictures that are coded before a key frame and shown before it may lack what they refer to.
+EARLIER = Fraction(1)
 BUFFER = 1 << 18
 NAMES = {"video": "picture", "audio": "sound"}
 
@@ -154,6 +161,20 @@ def decoded(track: Track) -> Iterator[Any]:
     for packet in packets(track):
         yield from decode(track, packet)
     yield from decode(track, None)
+
+
+def decoded_from(track: Track, time: Fraction) -> Iterator[Any] | None:
+    """The frames of a track from a key frame before the one that is shown at `time`; None where
+    there is no such place."""
+    early = (time - EARLIER) / Fraction(track.stream.time_base)
+    try:
+        track.container.seek(math.floor(early), stream=track.stream)
+    except av.error.FFmpegError:
+        return None
+    frames = decoded(track)
+    head = next(frames, None)
+    shown = head and track.shown_at(head)
+    return itertools.chain([head], frames) if shown is not None and shown <= time else None
 
 
 def decode(track: Track, packet: av.Packet | None) -> list:

@@ -5,19 +5,29 @@ the other is padded in front (its first picture repeated, silence). It ends with
 ends first. Everything is streamed, so memory does not grow with the length of a clip.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from av import VideoFrame
+from jaxtyping import Float, Int
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.containers import Track, decode, decoded, open_track, packets
-from lumiere_jax.inputs.pictures import Crop, pixel_aspect, square, upright
+from lumiere_jax.inputs.containers import (
+    ENTERED,
+    Track,
+    decode,
+    decoded,
+    decoded_from,
+    open_track,
+    packets,
+)
+from lumiere_jax.inputs.pictures import Crop, pixel_aspect, squares, upright
 from lumiere_jax.inputs.sound import (
     RATE,
     SHORTFALL,
@@ -39,7 +49,9 @@ __all__ = [
     "probe_audio",
     "read_audio",
     "read_frames",
+    "read_sizes",
     "read_sound",
+    "read_sources",
     "to_mono",
 ]
 
@@ -59,6 +71,7 @@ class Clip:
 
     rows and cols are those of the upright picture (rotation applied, pixels made square);
     seconds is how long the common time axis is, and start its zero on the file's own clock.
+    Decoding can begin at every `entry` seconds or sooner (inf: at the start alone).
     """
 
     path: Path
@@ -69,6 +82,7 @@ class Clip:
     channels: int
     truncated: bool = False
     start: float = 0.0
+    entry: float = math.inf
 
     def frames(self, fps: Fraction) -> int:
         """Exactly how many frames `read_frames` yields."""
@@ -90,7 +104,7 @@ def probe(path: str | Path) -> Clip:
 @functools.lru_cache(maxsize=256)
 def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
     with open_track(path, "video") as track:
-        rows, cols, start, end = _survey(track)
+        rows, cols, start, end, entry = _survey(track)
         promised = track.declared_end()
         damaged = track.damaged or (promised is not None and end + SHORTFALL < promised)
     sound = sound_extent(path)
@@ -107,11 +121,13 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
         channels=sound.channels,
         truncated=damaged,
         start=float(zero),
+        entry=math.inf if damaged else float(entry),
     )
 
 
-def _survey(track: Track) -> tuple[int, int, Fraction, Fraction]:
-    """Upright size, time of the first decodable picture, end of the last one's time."""
+def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | float]:
+    """Upright size, time of the first decodable picture, end of the last one's time, and the most
+    seconds between key frames."""
     path, context = track.path, track.stream.codec_context
     if max(context.width, context.height) > LARGEST:
         raise UserError(
@@ -120,7 +136,8 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction]:
         )
     first = last = None
     stamps = duration = 0
-    earliest = None
+    earliest = key = None
+    apart = 0
     for packet in packets(track):
         if first is None:
             first = next(iter(decode(track, packet)), None)
@@ -128,6 +145,8 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction]:
         if stamp is None or packet.is_discard:
             continue
         stamps += 1
+        if packet.is_keyframe:
+            apart, key = max(apart, stamp - (stamp if key is None else key)), stamp
         earliest = stamp if earliest is None else min(earliest, stamp)
         if last is None or stamp >= last:
             last, duration = stamp, packet.duration or 0
@@ -150,15 +169,12 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction]:
         )
     start = track.time(first.pts) or Fraction(0)
     if last is None:
-        return rows, cols, start, start
+        return rows, cols, start, start, math.inf
     if not duration:
         duration = (last - earliest) / (stamps - 1) if stamps > 1 else 0
-    return (
-        rows,
-        cols,
-        start,
-        track.time(last) + Fraction(duration) * Fraction(track.stream.time_base),
-    )
+    end = track.time(last) + Fraction(duration) * Fraction(track.stream.time_base)
+    entered = key is not None and ENTERED & set(track.container.format.name.split(","))
+    return rows, cols, start, end, track.time(max(apart, last - key)) if entered else math.inf
 
 
 def read_frames(
@@ -174,15 +190,46 @@ def read_frames(
     Raises:
         UserError: as `probe`, a crop outside the picture, a clip shorter than a frame.
     """
+    frames = read_sizes(path, fps, (size,), crop)
+    return ((index, pictures[0]) for index, pictures in frames)
+
+
+def read_sizes(
+    path: str | Path,
+    fps: Fraction,
+    sizes: Sequence[int],
+    crop: Crop | None = None,
+    first: int = 0,
+    stop: int | None = None,
+) -> Iterator[tuple[int, list[Picture]]]:
+    """As `read_frames`, each picture at several sizes, for frames `first` to `stop` - 1.
+
+    Decoding begins at a key frame shortly before the first where the file allows it; the index
+    counts the source pictures from there.
+    """
     clip = probe(path)
     if crop is not None:
         check_crop(clip, crop)
+    return _scaled(
+        _shown(clip, fps, first, _count(clip, fps) if stop is None else stop), sizes, crop
+    )
+
+
+def read_sources(path: str | Path, fps: Fraction) -> Int[np.ndarray, "frames"]:
+    """The index of the source picture of every frame."""
+    clip = probe(path)
+    shown = _shown(clip, fps, 0, _count(clip, fps))
+    return np.fromiter((index for index, _, _ in shown), np.int64)
+
+
+def _count(clip: Clip, fps: Fraction) -> int:
     count = clip.frames(fps)
     if not count:
         raise UserError(
-            f"{path}: the clip is shorter than one frame ({clip.seconds:.3f} s); use a longer one."
+            f"{clip.path}: the clip is shorter than one frame ({clip.seconds:.3f} s); "
+            "use a longer one."
         )
-    return _resampled(clip, fps, size, crop, count)
+    return count
 
 
 def check_crop(clip: Clip, crop: Crop) -> None:
@@ -199,30 +246,51 @@ def check_crop(clip: Clip, crop: Crop) -> None:
         )
 
 
-def _resampled(
-    clip: Clip, fps: Fraction, size: int, crop: Crop | None, count: int
-) -> Iterator[tuple[int, Picture]]:
-    zero, t = Fraction(clip.start), 0
-    with open_track(clip.path, "video") as track:
-        track.stream.thread_type = "AUTO"
+def _scaled(
+    shown: Iterable[tuple[int, VideoFrame, Fraction]], sizes: Sequence[int], crop: Crop | None
+) -> Iterator[tuple[int, list[Picture]]]:
+    before, pictures = None, []
+    for index, frame, aspect in shown:
+        if index != before:
+            before, pictures = index, squares(frame, aspect, sizes, crop)
+        yield index, [picture.copy() for picture in pictures]
+
+
+def _shown(
+    clip: Clip, fps: Fraction, first: int, stop: int
+) -> Iterator[tuple[int, VideoFrame, Fraction]]:
+    """Index, picture and pixels' aspect of what is on the screen at frames first to stop - 1."""
+    zero, t = Fraction(clip.start), first
+    with _opened(clip, zero + (first + SAMPLED_AT) / fps if first else None) as (track, frames):
         aspect = pixel_aspect(track)
-        shown, index, picture = None, -1, None
-        for frame in decoded(track):
+        shown, index = None, -1
+        for frame in frames:
             time = track.shown_at(frame)
             while shown is not None and time is not None and zero + (t + SAMPLED_AT) / fps < time:
-                if picture is None:
-                    picture = square(shown, aspect, size, crop)
-                yield index, picture.copy()
+                yield index, shown, aspect
                 t += 1
-                if t == count:
+                if t == stop:
                     return
-            shown, index, picture = frame, index + 1, None
+            shown, index = frame, index + 1
         if shown is None:
             raise UserError(f"{clip.path}: its picture cannot be decoded; export it again.")
-        picture = square(shown, aspect, size, crop)
-        while t < count:
-            yield index, picture.copy()
+        while t < stop:
+            yield index, shown, aspect
             t += 1
+
+
+@contextlib.contextmanager
+def _opened(clip: Clip, time: Fraction | None) -> Iterator[tuple[Track, Iterator[VideoFrame]]]:
+    """The picture's track and its frames, from before `time` on where that is possible."""
+    if time is not None and clip.entry < math.inf:
+        with open_track(clip.path, "video") as track:
+            track.stream.thread_type = "AUTO"
+            if (frames := decoded_from(track, time)) is not None:
+                yield track, frames
+                return
+    with open_track(clip.path, "video") as track:
+        track.stream.thread_type = "AUTO"
+        yield track, decoded(track)
 
 
 def read_audio(path: str | Path, rate: int = RATE) -> Iterator[Float[np.ndarray, " samples"]]:

@@ -1,5 +1,6 @@
 """One decoded picture: its colours, its way up, its square."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,16 +23,22 @@ class Crop:
     side: int
 
 
-def square(frame: av.VideoFrame, aspect: Fraction, size: int, crop: Crop | None) -> Picture:
-    """The crop of an upright picture, by default the centre square, at `size` x `size`."""
+def squares(
+    frame: av.VideoFrame, aspect: Fraction, sizes: Sequence[int], crop: Crop | None
+) -> list[Picture]:
+    """The crop of an upright picture, by default the centre square, at each size."""
     picture = upright(frame, aspect)
     rows, cols = picture.shape[:2]
     if crop is None:
         side = min(rows, cols)
         crop = Crop((cols - side) // 2, (rows - side) // 2, side)
     region = picture[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
-    shrinking = cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(region), (size, size), interpolation=shrinking)
+    region = np.ascontiguousarray(region)
+    ways = [cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC for size in sizes]
+    return [
+        cv2.resize(region, (size, size), interpolation=way)
+        for size, way in zip(sizes, ways, strict=True)
+    ]
 
 
 def pixel_aspect(track: Track) -> Fraction:

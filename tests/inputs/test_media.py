@@ -17,7 +17,9 @@ from lumiere_jax.inputs.media import (
     probe_audio,
     read_audio,
     read_frames,
+    read_sizes,
     read_sound,
+    read_sources,
     to_mono,
 )
 
@@ -50,6 +52,7 @@ def make(
     sound_at=Fraction(0),
     gap=None,
     options=None,
+    coding=None,
     picture=True,
     audio=True,
     aspect=None,
@@ -65,7 +68,7 @@ def make(
                 if codec == "libx264"
                 else {}
             )
-            v = container.add_stream(codec, rate=fps, options=fine)
+            v = container.add_stream(codec, rate=fps, options=fine | (coding or {}))
             pictures = list(pictures)
             v.height, v.width = pictures[0].shape[:2]
             v.pix_fmt = pix_fmt
@@ -144,6 +147,47 @@ def test_variable_rate_to_any_rate(tmp_path, fps):
     frames = list(read_frames(path, Fraction(fps), 64))
     assert [i for i, _ in frames] == expected(times, Fraction(fps), len(frames))
     assert levels(frames) == [i % LEVELS for i, _ in frames]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "coding", "middle"),
+    [
+        ("a.mp4", "libx264", {"g": "25", "bf": "3"}, True),
+        ("b.mp4", "libx264", {"g": "25", "bf": "3", "x264-params": "open-gop=1"}, True),
+        ("c.mp4", "libx264", {"g": "500"}, False),
+        ("a.mov", "mpeg4", {"g": "12"}, True),
+        ("a.mkv", "libx264", {"g": "25", "bf": "3"}, True),
+        ("a.webm", "libvpx-vp9", {"g": "25"}, True),
+        ("a.ts", "libx264", {"g": "25"}, False),
+        ("a.avi", "libx264", {"g": "25"}, False),
+    ],
+)
+def test_reading_from_the_middle_gives_the_same_pictures(tmp_path, name, codec, coding, middle):
+    """Exactly, where decoding begins at a key frame, and where it must begin at the start."""
+    noise = np.random.default_rng(0).integers(0, 12, (300, 64, 96, 3), np.uint8)
+    sound = {"acodec": "libopus", "rate": 48000, "sample_fmt": "flt"} if "webm" in name else {}
+    pictures = [grey(i) + noise[i] for i in range(300)]
+    path = make(tmp_path / name, pictures, seconds=12, codec=codec, coding=coding, **sound)
+    assert (probe(path).entry < 3) == middle
+    whole = list(read_frames(path, FPS, 64))
+    np.testing.assert_array_equal(read_sources(path, FPS), [index for index, _ in whole])
+    for first, stop in ((0, 20), (1, 9), (100, 130), (200, 201), (len(whole) - 7, len(whole))):
+        part = [squares for _, squares in read_sizes(path, FPS, (64, 32), None, first, stop)]
+        assert len(part) == stop - first
+        for (picture, small), (_, wanted) in zip(part, whole[first:stop], strict=True):
+            np.testing.assert_array_equal(picture, wanted)
+            assert small.shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("sound_at", [Fraction(-4), Fraction(4)])
+def test_reading_from_the_middle_where_one_track_is_late(tmp_path, sound_at):
+    times = [Fraction(i * i, 2000) for i in range(150)]
+    path = make(tmp_path / "a.mkv", times=times, seconds=11, sound_at=sound_at, coding={"g": "10"})
+    whole = [picture for _, picture in read_frames(path, FPS, 64)]
+    for first in range(1, len(whole) - 5, 37):
+        part = read_sizes(path, FPS, (64,), None, first, first + 5)
+        for (_, (picture,)), wanted in zip(part, whole[first : first + 5], strict=True):
+            np.testing.assert_array_equal(picture, wanted)
 
 
 @pytest.mark.parametrize(
