@@ -25,7 +25,7 @@ POSES = flags.DEFINE_string("poses", None, "Results of DensePose or OpenPose: DI
 CROP = flags.DEFINE_string("crop", None, "A square X,Y,SIDE of the picture; default: the centre.")
 SIZE = flags.DEFINE_integer("size", None, "Pixels a side: 64 to 1024 [256; drawn: 128].")
 FPS = flags.DEFINE_string("fps", "30", "Frames a second of the dataset.")
-WORKERS = flags.DEFINE_integer("workers", 0, "Clips at a time; 0: half the cores.", lower_bound=0)
+WORKERS = flags.DEFINE_integer("workers", 0, "Cores to use; 0: all.", lower_bound=0)
 SYNTHETIC = flags.DEFINE_bool("synthetic", False, "Draw a lecturer instead of reading footage.")
 MINUTES = flags.DEFINE_float("minutes", None, "Minutes of the drawn lecturer to train on.")
 SEED = flags.DEFINE_integer("seed", 0, "Another seed draws another lecturer.")

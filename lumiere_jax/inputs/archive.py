@@ -4,7 +4,9 @@ It is what the dataset's builder reads, so footage is decoded and posed once, wh
 splits. Everything is written and read in order: memory does not grow with a clip's length.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +21,7 @@ JPEG_QUALITY = 95
 # Frames and figures in turn, where each of them ends, keypoints and aperture, 16 kHz mono.
 PICTURES, ENDS, KNOWN, SOUND = "pictures.bin", "ends.i64", "known.f32", "sound.f32"
 NUMBERS = 137 * 3 + 1
+_TRACKS = (PICTURES, ENDS, KNOWN)
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,58 @@ def decode(data: bytes) -> Picture:
 def write_clip(folder: Path, examples: Iterable[Example], sound: Iterable[np.ndarray]) -> None:
     """Writes a clip into a new folder; `sound` is mono, 16 kHz."""
     folder.mkdir()
+    with written(folder) as add:
+        for e in examples:
+            add((encode_jpeg(e.frame), encode_png(e.figure)), np.append(e.keypoints, e.aperture))
+    _write_sound(folder, sound)
+
+
+def join(folder: Path, parts: Iterable[Path], sound: Iterable[np.ndarray]) -> None:
+    """Puts what was `written` into the folders of a clip's parts together, in their order."""
     end = 0
-    with (
-        open(folder / PICTURES, "wb") as pictures,
-        open(folder / ENDS, "wb") as ends,
-        open(folder / KNOWN, "wb") as known,
-    ):
-        for example in examples:
-            for data in (encode_jpeg(example.frame), encode_png(example.figure)):
-                end += pictures.write(data)
-                ends.write(np.int64(end).tobytes())
-            known.write(np.append(example.keypoints, example.aperture).astype("<f4").tobytes())
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(open(folder / name, "wb")) for name in _TRACKS}
+        for part in parts:
+            for name in (PICTURES, KNOWN):
+                with open(part / name, "rb") as source:
+                    shutil.copyfileobj(source, files[name])
+            files[ENDS].write((np.fromfile(part / ENDS, "<i8") + end).tobytes())
+            end = files[PICTURES].tell()
+    _write_sound(folder, sound)
+
+
+def _write_sound(folder: Path, sound: Iterable[np.ndarray]) -> None:
     with open(folder / SOUND, "wb") as track:
         for piece in sound:
             track.write(np.asarray(piece, "<f4").tobytes())
+
+
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[Callable[[Sequence[bytes], np.ndarray], None]]:
+    """A function that adds one frame's encoded pictures and numbers to what the folder holds."""
+    with contextlib.ExitStack() as stack:
+        pictures, ends, known = (stack.enter_context(open(folder / name, "wb")) for name in _TRACKS)
+
+        def add(encoded: Sequence[bytes], numbers: np.ndarray) -> None:
+            for data in encoded:
+                pictures.write(data)
+                ends.write(np.int64(pictures.tell()).tobytes())
+            known.write(numbers.astype("<f4").tobytes())
+
+        yield add
+
+
+def read_pictures(folder: Path, first: int, count: int) -> Iterator[bytes]:
+    """The encoded pictures of a folder, in the order in which they were added."""
+    with open(folder / PICTURES, "rb") as pictures, open(folder / ENDS, "rb") as ends:
+        # The end of the picture before the first, which a clip's own first has not.
+        ends.seek(8 * max(first - 1, 0))
+        end = int.from_bytes(ends.read(8), "little") if first else 0
+        pictures.seek(end)
+        for _ in range(count):
+            stop = int.from_bytes(ends.read(8), "little")
+            yield pictures.read(stop - end)
+            end = stop
 
 
 def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator[np.ndarray]:
@@ -84,23 +125,11 @@ def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator
 
 def read_examples(folder: Path, first: int, frames: int) -> Iterator[dict]:
     """Encoded frame and figure, keypoints and aperture of each frame, by name."""
-    with (
-        open(folder / PICTURES, "rb") as pictures,
-        open(folder / ENDS, "rb") as ends,
-        open(folder / KNOWN, "rb") as known,
-    ):
+    pictures = read_pictures(folder, 2 * first, 2 * frames)
+    with open(folder / KNOWN, "rb") as known:
         known.seek(4 * NUMBERS * first)
-        # The end of the picture before the first, which a clip's own first has not.
-        ends.seek(8 * max(2 * first - 1, 0))
-        end = int.from_bytes(ends.read(8), "little") if first else 0
-        pictures.seek(end)
-        for _ in range(frames):
-            encoded = []
-            for stop in np.frombuffer(ends.read(16), "<i8").tolist():
-                encoded.append(pictures.read(stop - end))
-                end = stop
+        for frame, figure in zip(pictures, pictures, strict=True):
             numbers = np.frombuffer(known.read(4 * NUMBERS), "<f4")
-            frame, figure = encoded
             yield {
                 "frame": frame,
                 "figure": figure,

@@ -4,8 +4,8 @@ import functools
 import glob
 import itertools
 import math
-import multiprocessing
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,12 +22,13 @@ from lumiere_jax.inputs import archive, builder, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import Dataset, Segment
-from lumiere_jax.inputs.poses import Source, read_poses
+from lumiere_jax.inputs.poses import Footage, Source, Tick, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.workflows.clips import WHOLE, account, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.framing import small_face
-from lumiere_jax.workflows.workers import Tick, each
+from lumiere_jax.workflows.workers import cores, side_by_side
 
 SIZES = (64, 128, 256, 512, 1024)
 # Frames of which a twentieth, the share to validate on, are three.
@@ -90,23 +91,27 @@ def prepare_footage(
     clips = _probe_all(footage, square)
     segments = lectures.segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
     _check_lengths(segments, footage, rate)
-    folders = [
-        pose_folder(poses, clip.path, figure, alone=len(clips) == 1) if poses else None
+    footages = [
+        Footage(
+            clip=clip,
+            figure=cast(Source, figure),
+            size=size,
+            fps=rate,
+            crop=square,
+            poses=pose_folder(poses, clip.path, figure, alone=len(clips) == 1) if poses else None,
+            explicit=explicit,
+        )
         for clip in clips
     ]
-    work = functools.partial(
-        _write_footage, figure=figure, explicit=explicit, crop=square, size=size, fps=rate
-    )
     with built_aside(out, lectures.DESCRIPTION) as folder:
-        (folder / "clips").mkdir()
-        tasks = [
-            ((clip, own), folder / "clips" / clip.path.stem)
-            for clip, own in zip(clips, folders, strict=True)
-        ]
-        # Every frame is posed, then written.
-        ticks = 2 * sum(clip.frames(rate) for clip in clips)
-        each(work, tasks, ticks, workers or multiprocessing.cpu_count() // 2)
-        _finish(folder, segments, size, rate, lectures.figure_scheme(figure, explicit), record)
+        kept = out.resolve().with_name(f".{out.resolve().name}.clips")
+        try:
+            _make_archives(kept, footages, workers or len(cores()))
+            scheme = lectures.figure_scheme(figure, explicit)
+            _finish(folder, kept / WHOLE, segments, size, rate, scheme, record)
+            shutil.rmtree(kept)
+        finally:
+            tidy(kept)
     dataset = lectures.open_dataset(out)
     if small := small_face(dataset):
         tqdm.write(
@@ -154,13 +159,15 @@ def prepare_synthetic(
         "purpose": "demonstration and tests",
     }
     with built_aside(out, lectures.DESCRIPTION) as folder:
-        (folder / "clips").mkdir()
-        tasks = [(script, folder / "clips" / script[0]) for script in scripts]
+        archives = folder / "clips"
+        archives.mkdir()
+        tasks = [(script, archives / script[0]) for script in scripts]
         work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps, explicit=explicit)
-        each(work, tasks, sum(s.frames for s in segments), 2)
-        _finish(
-            folder, segments, size, fps, lectures.figure_scheme("drawn", explicit), record, seed
-        )
+        with side_by_side(min(2, len(tasks)), sum(s.frames for s in segments)) as run:
+            run(work, tasks)
+        scheme = lectures.figure_scheme("drawn", explicit)
+        _finish(folder, archives, segments, size, fps, scheme, record, seed)
+        shutil.rmtree(archives)
     return lectures.open_dataset(out)
 
 
@@ -208,27 +215,17 @@ def _check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
             )
 
 
-def _write_footage(
-    item: tuple[media.Clip, Path | None],
-    path: Path,
-    tick: Tick,
-    *,
-    figure: str,
-    explicit: bool,
-    crop: media.Crop | None,
-    size: int,
-    fps: Fraction,
-) -> None:
-    clip, poses = item
-
-    def examples() -> Iterator[Example]:
-        posed = read_poses(cast(Source, figure), clip, fps, size, crop, poses, tick, explicit)
-        frames = media.read_frames(clip.path, fps, size, crop)
-        for pose, (_, frame) in zip(posed, frames, strict=True):
-            tick()
-            yield Example(frame, pose.figure, pose.keypoints)
-
-    archive.write_clip(path, examples(), media.read_audio(clip.path))
+def _make_archives(kept: Path, footages: list[Footage], workers: int) -> None:
+    sweep(kept, footages)
+    todo = missing(kept, footages)
+    if not todo:
+        return
+    if todo[0].figure == "mediapipe":
+        mediapipe.install()
+    begin = time.monotonic()
+    with side_by_side(workers, 2 * sum(footage.frames for footage in todo)) as run:
+        busy = make_archives(kept, todo, run)
+    tqdm.write(account(busy, todo, time.monotonic() - begin, workers))
 
 
 def _write_drawn(
@@ -246,7 +243,7 @@ def _write_drawn(
     def examples() -> Iterator[Example]:
         drawn = synthetic.draw_lecture(waveform, fps, size, seed, take, explicit=explicit)
         for d in itertools.islice(drawn, frames_within(len(waveform), fps)):
-            tick()
+            tick(1)
             yield Example(d.frame, d.figure, d.keypoints, d.aperture)
 
     archive.write_clip(path, examples(), [waveform])
@@ -254,6 +251,7 @@ def _write_drawn(
 
 def _finish(
     folder: Path,
+    archives: Path,
     segments: list[Segment],
     size: int,
     fps: Fraction,
@@ -262,7 +260,6 @@ def _finish(
     drawn_seed: int | None = None,
 ) -> None:
     """From archives to the dataset and what stands beside it."""
-    archives = folder / "clips"
     mean, std = lectures.statistics(archives, segments, fps)
     builder.build(folder, archives, tuple(segments), fps)
     (folder / "audio").mkdir()
@@ -283,7 +280,6 @@ def _finish(
     )
     lectures.write_description(dataset)
     write_preview(folder / "preview.png", archives, segments)
-    shutil.rmtree(archives)
     shutil.rmtree(folder / "downloads", ignore_errors=True)
 
 

@@ -43,10 +43,10 @@ def test_keypoints_come_for_each_piece_of_frames_before_the_next_is_there(tmp_pa
         tmp_path,
         monkeypatch,
         "import struct\nout.write(b'ready\\n'); out.flush()\n"
-        "while data := sys.stdin.buffer.read(512 * 512 * 3):\n"
+        "while data := sys.stdin.buffer.read(2 + 512 * 512 * 3):\n"
         "    hand = struct.pack('<42f', *[data[-1] / 255] * 42)\n"
-        "    out.write(bytes([0, 0, 1, 0]) + bytes(4 * (99 + 956)) + hand + bytes(4 * 42 + 8))\n"
-        "    out.flush()\n",
+        "    out.write(bytes([0, 0, 1, 0]) + bytes(4 * (99 + 956)) + hand)\n"
+        "    out.write(bytes(4 * (42 + 34) + 8)); out.flush()\n",
     )
     with face_measures.open_finder() as find:
         for levels in ([10, 200], [30], [255, 0, 90]):

@@ -1,126 +1,121 @@
-"""Pose figures of footage, from MediaPipe, DensePose or OpenPose, with one neutral result."""
+"""Pose figures of footage, from MediaPipe, DensePose or OpenPose, with one neutral result.
 
+A clip is cut into pieces of about ten seconds, which are posed apart, each by an estimator that
+starts afresh a second earlier; what that second gives is thrown away. Where a clip is cut depends
+on the clip alone, so its figures do not depend on who makes them, or on how many there are:
+
+    pose      a piece    decode, estimate, encode the frames          (pieces.py)
+    settle    a clip     choose the person, fill gaps from both sides (settling.py)
+    draw      a piece    draw and encode the figures                  (drawing.py)
+
+Each leaves a folder that is whole as soon as it is there.
+"""
+
+import math
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.figures.dense import draw_figure
-from lumiere_jax.figures.skeleton import draw_skeleton
 from lumiere_jax.inputs import media
-from lumiere_jax.inputs.poses import densepose, folders, gaps, mediapipe, openpose
-from lumiere_jax.shapes import Picture
 
 Source = Literal["mediapipe", "densepose", "openpose"]
-Tick = Callable[[], object]
+Tick = Callable[[int], Any]
+Piece = tuple[int, int]
+"""The first frame, and the one after the last."""
+Busy = dict[str, float]
+"""Seconds on one core by what they were spent on: decode, estimate, draw, write."""
+
+PIECE_SECONDS, WARM_UP_SECONDS = 10, 1
 
 
-@dataclass(frozen=True)
-class Pose:
-    """One frame's figure (size, size, 3), and the keypoints float32 (137, 3) it was drawn from:
-    zeros where the source has none."""
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """A clip and all that decides what is made of it; `poses` is the folder of its poses, where
+    these do not come from MediaPipe."""
 
-    figure: Picture
-    keypoints: np.ndarray
+    clip: media.Clip
+    figure: Source
+    size: int
+    fps: Fraction
+    crop: media.Crop | None = None
+    poses: Path | None = None
+    explicit: bool = True
 
+    @property
+    def name(self) -> str:
+        """What its archive and its sound are called."""
+        return self.clip.path.stem
 
-def _square(clip: media.Clip, crop: media.Crop | None) -> tuple[int, int, int]:
-    if crop is not None:
-        return crop.x, crop.y, crop.side
-    side = min(clip.rows, clip.cols)
-    return (clip.cols - side) // 2, (clip.rows - side) // 2, side
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return self.clip.frames(self.fps)
 
+    @property
+    def square(self) -> tuple[int, int, int]:
+        """x, y and side of what is seen of the upright picture."""
+        if self.crop is not None:
+            return self.crop.x, self.crop.y, self.crop.side
+        side = min(self.clip.rows, self.clip.cols)
+        return (self.clip.cols - side) // 2, (self.clip.rows - side) // 2, side
 
-def _sources(clip: media.Clip, fps: Fraction, crop: media.Crop | None) -> np.ndarray:
-    """The source frame of every output frame."""
-    frames = media.read_frames(clip.path, fps, 64, crop)
-    return np.fromiter((source for source, _ in frames), np.int64)
+    @property
+    def pieces(self) -> list[Piece]:
+        """Equal pieces of about ten seconds; one where decoding cannot begin in the middle."""
+        count, seconds = self.frames, self.frames / self.fps
+        number = max(1, round(seconds / PIECE_SECONDS))
+        if self.clip.entry > 2 * PIECE_SECONDS:
+            number = 1
+        cuts = [count * i // number for i in range(number + 1)]
+        return list(zip(cuts, cuts[1:], strict=False))
 
-
-def _densepose(clip, fps, size, crop, folder: Path, tick: Tick) -> Iterator[Pose]:
-    found, figure = densepose.open_figures(folder, clip.path, clip.rows, clip.cols)
-    sources = _sources(clip, fps, crop)
-    gaps.check(found[sources], fps, clip.path)
-    for frame in gaps.nearest(found[sources]):
-        tick()
-        picture = figure(int(sources[frame]), _square(clip, crop), size)
-        yield Pose(picture, np.zeros((137, 3), np.float32))
-
-
-def _landmarks(source, clip, fps, size, crop, folder: Path | None) -> Iterator[tuple]:
-    if source == "mediapipe":
-        pictures = media.read_frames(clip.path, fps, mediapipe.SIDE, crop)
-        yield from mediapipe.read_landmarks((picture for _, picture in pictures), size)
-    elif folder is not None:
-        found = openpose.read_keypoints(
-            folder, clip.path, _square(clip, crop), _sources(clip, fps, crop)
-        )
-        yield from ((keypoints, None) for keypoints in found)
-
-
-def _drawn(
-    source, clip, fps, size, crop, folder: Path | None, tick: Tick, explicit: bool
-) -> Iterator[Pose]:
-    """Landmarks go to a file first, since a gap is filled from both sides; figures are drawn as
-    they are read back, and memory does not grow with the clip."""
-    with tempfile.TemporaryDirectory() as temporary:
-        points_path, masks_path = Path(temporary) / "keypoints", Path(temporary) / "silhouettes"
-        with open(points_path, "wb") as points, open(masks_path, "wb") as masks:
-            for keypoints, silhouette in _landmarks(source, clip, fps, size, crop, folder):
-                points.write(keypoints.astype(np.float32).tobytes())
-                if silhouette is not None:
-                    masks.write(np.packbits(silhouette).tobytes())
-                tick()
-        if not points_path.stat().st_size:
-            raise UserError(f"{clip.path} has no frame that can be decoded; export it again.")
-        keypoints = np.memmap(points_path, np.float32, "r+").reshape(-1, 137, 3)
-        found = keypoints[:, :95, 2].max(1) > 0
-        gaps.check(found, fps, clip.path)
-        neighbour = gaps.nearest(found)
-        gaps.fill(keypoints, found, fps)
-        packed = -(-size * size // 8)
-        with open(masks_path, "rb") as masks:
-            for frame, row in enumerate(keypoints):
-                points = np.array(row)
-                if source == "openpose":
-                    yield Pose(draw_skeleton(points, size), points)
-                    continue
-                masks.seek(int(neighbour[frame]) * packed)
-                bits = np.frombuffer(masks.read(packed), np.uint8)
-                silhouette = np.unpackbits(bits, count=size * size).reshape(size, size)
-                yield Pose(draw_figure(points, size, silhouette.astype(bool), explicit), points)
+    def warm_up(self, piece: Piece) -> int:
+        """How many frames before a piece its estimator begins."""
+        return min(piece[0], math.ceil(WARM_UP_SECONDS * self.fps))
 
 
-def read_poses(
-    source: Source,
-    clip: media.Clip,
-    fps: Fraction,
-    size: int,
-    crop: media.Crop | None = None,
-    poses_dir: Path | None = None,
-    tick: Tick = lambda: None,
-    explicit: bool = True,
-) -> Iterator[Pose]:
-    """A pose for every frame that `media.read_frames(clip.path, fps, size, crop)` gives, in order.
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """A new folder that takes its name when the block ends well. Of two that make the same, such as
+    a worker that was given up and the one in its place, the first wins."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+    ) as made:
+        yield Path(made)
+        try:
+            Path(made).rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
 
-    Frames where nobody is found take the pose of their neighbours. Raises UserError where more than
-    10% of the frames, or more than a second on end, have nobody, where the files in `poses_dir` are
-    not one for each source frame, and where MediaPipe's program cannot start. `tick` is
-    called for each frame that is posed, long before the first comes out. `explicit` is MediaPipe's
-    (see `figures.dense.draw_figure`).
-    """
-    folder = None
-    if source != "mediapipe":
-        folder = folders.pose_folder(poses_dir, clip.path, source)
-    elif poses_dir is not None:
-        raise UserError(
-            "--poses is for --figure=densepose or openpose; leave it out for mediapipe."
-        )
-    if source == "densepose" and folder is not None:
-        return _densepose(clip, fps, size, crop, folder, tick)
-    return _drawn(source, clip, fps, size, crop, folder, tick, explicit)
+
+def spend(busy: Busy, part: str, seconds: float) -> None:
+    """Adds to the seconds of a part."""
+    busy[part] = busy.get(part, 0.0) + seconds
+
+
+def timed(items: Iterable, busy: Busy, part: str) -> Iterator[Any]:
+    """The items; the seconds that this thread computes for each are added to a part."""
+    iterator = iter(items)
+    while True:
+        begin = time.thread_time()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            spend(busy, part, time.thread_time() - begin)
+        yield item
+
+
+def write_numbers(path: Path, numbers: np.ndarray) -> None:
+    """Writes an array's bytes; its type and columns are the reader's to know."""
+    path.write_bytes(np.ascontiguousarray(numbers).tobytes())

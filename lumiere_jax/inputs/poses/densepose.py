@@ -160,10 +160,11 @@ def to_figure(
 
 
 def open_figures(
-    folder: Path, clip: Path, rows: int, cols: int
+    folder: Path, clip: Path, rows: int, cols: int, chosen: np.ndarray | None = None
 ) -> tuple[np.ndarray, Callable[[int, tuple[int, int, int], int], Picture]]:
-    """Where the largest person that persists is found, (source frames,), and the function from
-    (source frame, square, size) to that person's figure."""
+    """Which person of each source frame is the largest that persists (-1: missing), which need not
+    be found again where it is given as `chosen`; and the function from (source frame, square, size)
+    to that person's figure."""
     dumps = sorted(path for path in folder.iterdir() if path.suffix in _DUMPS)
     pictures = sorted(folder.glob(f"*{_IUV}"), key=lambda path: folders.natural(path.name))
     if not dumps and not pictures:
@@ -173,10 +174,12 @@ def open_figures(
         )
     opened = _from_dumps(dumps, rows, cols) if dumps else _from_pictures(pictures, rows, cols)
     number, boxes, iuv = opened
-    folders.check_number(number, folder, clip)
-    chosen = folders.follow([boxes(frame) for frame in range(number)])
+    if chosen is None:
+        folders.check_number(number, folder, clip)
+        chosen = folders.follow([boxes(frame) for frame in range(number)])
+    people = chosen
 
     def figure(frame: int, square: tuple[int, int, int], size: int) -> Picture:
-        return to_figure(iuv(frame, int(chosen[frame])), square, size)
+        return to_figure(iuv(frame, int(people[frame])), square, size)
 
-    return chosen >= 0, figure
+    return people, figure

@@ -17,16 +17,23 @@ the wheel, wants NumPy 1; what it would install for nothing is overridden above.
 
     holistic.py SIDE SIZE PARENT
 
-It writes b"ready\\n", then for every SIDE x SIDE RGB picture one record: four bytes that tell what
-was found (body, face, left hand, right hand), float32 landmarks in units of the picture (33 x (x,
-y, visibility), 478 x (x, y), 21 x (x, y), 21 x (x, y); zeros where not found), and the person's
-silhouette at SIZE x SIZE as packed bits. It ends with its input, or with the process PARENT.
+It writes b"ready\\n", then one record for every picture. A picture is two bytes and SIDE x SIDE
+RGB. The first byte is 1 where a new video begins, of which nothing before is remembered; the second
+is the face to follow by its place among those found (254: none, 255: the largest that persists so
+far). A record is four bytes that tell what was found (body, face, left hand, right hand), float32
+landmarks in units of the picture (33 x (x, y, visibility), 478 x (x, y), 21 x (x, y), 21 x (x, y);
+zeros where not found), the seconds that the picture took on one core, the face followed (-1: none),
+eight faces' boxes (x0, y0, x1, y1; zeros: none), and the person's silhouette at SIZE x SIZE as
+packed bits. The program ends with its input, or with the process PARENT.
 """
 
 import os
 import sys
 import threading
 import time
+
+NONE, OWN = 254, 255
+FACES = 8
 
 
 def _end_with(parent: int) -> None:
@@ -61,20 +68,25 @@ class _Person:
         self.tracks: list[list] = []  # [box (x0, y0, x1, y1), sum of areas]
         self.grid = np.mgrid[:side, :side][::-1]
 
-    def alone(self, picture):
-        """The picture without what is nearer to another's face, in widths of each face."""
+    def alone(self, picture, choice: int):
+        """The picture without what is nearer to another's face, in widths of each face; all faces'
+        boxes, and which of them is followed (-1: none)."""
         import numpy as np
 
-        found = self.detector.process(picture).detections or []
+        found = (self.detector.process(picture).detections or [])[:FACES]
         boxes = [face.location_data.relative_bounding_box for face in found]
         boxes = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
+        own = self._follow(boxes) if choice == OWN else -1 if choice == NONE else choice
+        if len(boxes) < 2 or own < 0:
+            return picture, boxes, own
+        distances = [self._distance(box, len(picture)) for box in boxes]
+        nearest = (distances[own] <= np.min(distances, 0))[..., None]
+        return np.where(nearest, picture, np.uint8(0)), boxes, own
+
+    def _follow(self, boxes) -> int:
         followed = [self._track(box) for box in boxes]
         chosen = max(self.tracks, key=lambda track: track[1], default=None)
-        if len(boxes) < 2 or not any(track is chosen for track in followed):
-            return picture
-        distances = [self._distance(box, len(picture)) for box in boxes]
-        own = next(d for d, t in zip(distances, followed, strict=True) if t is chosen)
-        return np.where((own <= np.min(distances, 0))[..., None], picture, np.uint8(0))
+        return next((i for i, track in enumerate(followed) if track is chosen), -1)
 
     def _track(self, box) -> list:
         track = max(self.tracks, key=lambda track: _overlap(track[0], box), default=None)
@@ -115,12 +127,16 @@ def main(side: int, size: int, parent: int) -> None:
         refine_face_landmarks=True,
         enable_segmentation=True,
     )
-    person = _Person(side)
     out.write(b"ready\n")
     out.flush()
-    while len(data := sys.stdin.buffer.read(side * side * 3)) == side * side * 3:
-        picture = np.frombuffer(data, np.uint8).reshape(side, side, 3)
-        found = holistic.process(person.alone(picture))
+    while len(data := sys.stdin.buffer.read(2 + side * side * 3)) == 2 + side * side * 3:
+        begin = time.process_time()
+        if data[0]:
+            holistic.reset()
+            person = _Person(side)
+        picture = np.frombuffer(data, np.uint8, offset=2).reshape(side, side, 3)
+        picture, boxes, own = person.alone(picture, data[1])
+        found = holistic.process(picture)
         parts = (
             found.pose_landmarks,
             found.face_landmarks,
@@ -133,9 +149,13 @@ def main(side: int, size: int, parent: int) -> None:
         mask = found.segmentation_mask
         mask = np.zeros((size, size), np.float32) if mask is None else mask
         mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
+        faces = np.zeros((FACES, 4), np.float32)
+        faces[: len(boxes)] = np.reshape(boxes, (-1, 4))
+        out.write(np.array([time.process_time() - begin, own], np.float32).tobytes())
+        out.write(faces.tobytes())
         out.write(np.packbits(mask > 0.5).tobytes())
         out.flush()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) > 1:  # without arguments: is it installed?
     main(*map(int, sys.argv[1:]))

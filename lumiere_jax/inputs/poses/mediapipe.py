@@ -6,13 +6,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uv
 from jaxtyping import Bool, Float
+from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.shapes import Picture
@@ -36,6 +40,25 @@ _EYES = [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]
 _LIPS = [61, 39, 37, 0, 267, 269, 291, 321, 314, 17, 84, 91, 78, 82, 13, 312, 308, 317, 14, 87]
 _FACE = [*_JAW, *_BROWS, *_NOSE, *_EYES, *_LIPS, 468, 473]
 _FACE_PAIRS = np.array([pair if isinstance(pair, tuple) else (pair, pair) for pair in _FACE])
+
+
+FACES = 8
+_NONE, _OWN = 254, 255
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is found in one picture: keypoints, the person's silhouette, the boxes (x0, y0, x1, y1)
+    of all faces (zeros: none), which of them was followed (-1: none), and the seconds on a core."""
+
+    keypoints: Float[np.ndarray, "137 3"]
+    silhouette: Bool[np.ndarray, "size size"]
+    faces: Float[np.ndarray, "8 4"]
+    followed: int
+    seconds: float
+
+
+Estimate = Callable[..., Iterator[Found]]
 
 
 def to_keypoints(
@@ -66,30 +89,55 @@ def _last_line(errors) -> str:
     return lines[-1].strip()[:300] if lines else "no message"
 
 
+def _command(*extra: str) -> list[str]:
+    command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress", *extra]
+    return [*command, "--python", sys.executable, "--script", str(_PROGRAM)]
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def install() -> None:
+    """Installs the program where it is not there yet, and says so: this may take a minute."""
+    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    quiet |= {"stderr": subprocess.DEVNULL, "env": _environment()}
+    if subprocess.run(_command("--offline"), **quiet).returncode:
+        tqdm.write("installing the pose program (once) ...", file=sys.stderr)
+        with tempfile.TemporaryFile() as errors:
+            if subprocess.run(_command(), **(quiet | {"stderr": errors})).returncode:
+                raise _cannot_start(_last_line(errors))
+
+
+def _cannot_start(message: str) -> UserError:
+    return UserError(
+        f"The pose program {_PROGRAM.name} cannot start ({message}): its first start installs "
+        "mediapipe and needs a network once; or bring poses with --figure=openpose or "
+        "--figure=densepose and --poses=DIR."
+    )
+
+
 @contextmanager
 def _program(size: int) -> Iterator[subprocess.Popen]:
-    """The running program, past its start. The second try is for a machine without a network,
-    where what an earlier run installed is enough."""
-    command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress"]
-    command += ["--python", sys.executable, "--script"]
-    arguments = [str(_PROGRAM), str(SIDE), str(size), str(os.getpid())]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    """The running program, past its start. What an earlier run installed is enough; the second try
+    is for a machine where it is not there yet."""
+    arguments = [str(SIDE), str(size), str(os.getpid())]
     message = ""
-    for extra in ([], ["--offline"]):
+    for extra in (["--offline"], []):
         with tempfile.TemporaryFile() as errors:
             program = subprocess.Popen(
-                [*command, *extra, *arguments],
+                [*_command(*extra), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=environment,
+                env=_environment(),
             )
             assert program.stdin is not None and program.stdout is not None
             try:
                 if program.stdout.readline() == b"ready\n":
                     yield program
                     return
-                message = message or _last_line(errors)
+                message = _last_line(errors)
             finally:
                 # uv passes SIGTERM on, and an end of input ends the program by itself.
                 program.terminate()
@@ -99,10 +147,71 @@ def _program(size: int) -> Iterator[subprocess.Popen]:
                     program.stdin.close()
                 except BrokenPipeError:
                     pass
-    raise UserError(
-        f"The pose program {_PROGRAM.name} cannot start ({message}): its first start installs "
-        "mediapipe and needs a network once; or bring poses with --figure=openpose or "
-        "--figure=densepose and --poses=DIR."
+    raise _cannot_start(message)
+
+
+@contextmanager
+def open_estimator(size: int) -> Iterator[Estimate]:
+    """The running program as a function: SIDE x SIDE pictures of one video to what is found in
+    each, in order, streamed. Nothing of an earlier video is remembered.
+
+    `choices` are the faces to follow by their places among those found, -1 for none; without them
+    it is the largest that persists so far. Each video must be read to its end before the next.
+
+    Raises:
+      UserError: the program cannot start.
+    """
+    with _program(size) as program:
+
+        def estimate(
+            pictures: Iterable[Picture], choices: Iterable[int] | None = None
+        ) -> Iterator[Found]:
+            sent: queue.SimpleQueue = queue.SimpleQueue()
+            faces = repeat(_OWN) if choices is None else (_NONE if c < 0 else c for c in choices)
+            feeding = (program.stdin, pictures, faces, sent)
+            threading.Thread(target=_feed, args=feeding, daemon=True).start()
+            while (more := sent.get()) is True:
+                yield _read_record(program, size)
+            if more:
+                raise more
+
+        yield estimate
+
+
+def _feed(pipe: Any, pictures: Iterable[Picture], faces: Iterable[int], sent: Any) -> None:
+    """The pipe holds less than a picture: who decodes waits for who estimates."""
+    try:
+        for i, (picture, face) in enumerate(zip(pictures, faces, strict=False)):
+            pipe.write(bytes([i == 0, face]))
+            pipe.write(np.ascontiguousarray(picture).data)
+            pipe.flush()
+            sent.put(True)
+        sent.put(False)
+    except BaseException as error:  # whatever it is, it belongs to the reader
+        sent.put(error)
+
+
+def _read_record(program: subprocess.Popen, size: int) -> Found:
+    assert program.stdout is not None
+    counts = (33 * 3, 478 * 2, 21 * 2, 21 * 2)
+    start = 4 + 4 * (sum(counts) + 2 + 4 * FACES)
+    record = start + -(-size * size // 8)
+    data = program.stdout.read(record)
+    if len(data) < record:
+        raise RuntimeError(f"{_PROGRAM.name} ended with code {program.wait()}")
+    numbers = np.frombuffer(data, np.float32, (start - 4) // 4, 4)
+    *split, told = np.split(numbers, np.cumsum(counts))
+    parts = [
+        part.reshape(-1, 3 if len(part) == counts[0] else 2) if found else None
+        for found, part in zip(data[:4], split, strict=True)
+    ]
+    silhouette = np.unpackbits(np.frombuffer(data, np.uint8, offset=start), count=size * size)
+    return Found(
+        keypoints=to_keypoints(*parts),
+        silhouette=silhouette.reshape(size, size).astype(bool),
+        faces=told[2:].reshape(FACES, 4),
+        followed=int(told[1]),
+        seconds=float(told[0]),
     )
 
 
@@ -110,36 +219,6 @@ def read_landmarks(
     pictures: Iterable[Picture], size: int
 ) -> Iterator[tuple[Float[np.ndarray, "137 3"], Bool[np.ndarray, "size size"]]]:
     """Keypoints and silhouette (size, size) of each SIDE x SIDE picture, in order, streamed."""
-    counts = (33 * 3, 478 * 2, 21 * 2, 21 * 2)
-    record = 4 + 4 * sum(counts) + -(-size * size // 8)
-    with _program(size) as program:
-        pipe_in, pipe_out = program.stdin, program.stdout
-        assert pipe_in is not None and pipe_out is not None
-        sent: queue.SimpleQueue = queue.SimpleQueue()
-
-        def feed() -> None:
-            try:
-                for picture in pictures:
-                    pipe_in.write(np.ascontiguousarray(picture).data)
-                    pipe_in.flush()
-                    sent.put(True)
-                sent.put(False)
-            except BaseException as error:  # whatever it is, it belongs to the reader
-                sent.put(error)
-
-        threading.Thread(target=feed, daemon=True).start()
-        while (more := sent.get()) is True:
-            data = pipe_out.read(record)
-            if len(data) < record:
-                raise RuntimeError(f"{_PROGRAM.name} ended with code {program.wait()}")
-            numbers = np.frombuffer(data, np.float32, sum(counts), 4)
-            split = np.split(numbers, np.cumsum(counts)[:-1])
-            parts = [
-                part.reshape(-1, 3 if len(part) == counts[0] else 2) if found else None
-                for found, part in zip(data[:4], split, strict=True)
-            ]
-            bits = np.frombuffer(data, np.uint8, offset=4 + 4 * sum(counts))
-            silhouette = np.unpackbits(bits, count=size * size).reshape(size, size).astype(bool)
-            yield to_keypoints(*parts), silhouette
-        if more:
-            raise more
+    with open_estimator(size) as estimate:
+        for found in estimate(pictures):
+            yield found.keypoints, found.silhouette

@@ -69,7 +69,7 @@ def test_one_dump_of_many_frames_in_any_order(tmp_path, save):
     frames = [entry(f"x/{i}.png", ((i, 5.0, i + 12.0, 25.0), *person())) for i in range(12)]
     getattr(files, save)(tmp_path / "dump.pkl", frames[::-1])
     found, figure = densepose.open_figures(tmp_path, CLIP, ROWS, COLS)
-    assert found.all() and len(found) == 12
+    assert (found >= 0).all() and len(found) == 12
     for i in (2, 10):
         columns = figure(i, (0, 0, 40), 40).any(-1).any(0)
         np.testing.assert_array_equal(np.flatnonzero(columns), np.arange(i, i + 12))
@@ -82,7 +82,7 @@ def test_one_dump_a_frame_and_the_largest_person(tmp_path):
         files.save_zip(tmp_path / f"{i}.pkl", [entry(f"{i}.png", *people[:: (-1) ** i])])
     files.save_zip(tmp_path / "3.pkl", [entry("3.png")])
     found, figure = densepose.open_figures(tmp_path, CLIP, ROWS, COLS)
-    np.testing.assert_array_equal(found, [1, 1, 1, 0])
+    np.testing.assert_array_equal(found >= 0, [1, 1, 1, 0])
     for i in range(3):
         assert set(np.unique(figure(i, (0, 0, 40), 40)[..., 2])) == {0, round(15 * 255 / 24)}
 
@@ -118,7 +118,7 @@ def test_legacy_pictures_and_their_people(tmp_path):
         cv2.imwrite(str(tmp_path / f"f{i}_IUV.png"), iuv)  # as the tool does: I in cv2's blue
         cv2.imwrite(str(tmp_path / f"f{i}_INDS.png"), index)
     found, figure = densepose.open_figures(tmp_path, CLIP, ROWS, COLS)
-    assert found.all()
+    assert (found >= 0).all()
     picture = figure(10, (0, 0, 40), 40)
     np.testing.assert_array_equal(picture[15, 20], (200, 100, 21))
     assert picture.any(-1).sum() == 20 * 15

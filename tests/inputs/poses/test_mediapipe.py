@@ -62,7 +62,8 @@ def echo(tmp_path, monkeypatch, body):
     program.write_text(
         "import sys, os, time\nout = sys.stdout.buffer\nout.write(b'ready\\n'); out.flush()\n"
         "side, size = int(sys.argv[1]), int(sys.argv[2])\n"
-        "record = 4 + 4 * (99 + 956 + 84) + (size * size + 7) // 8\n" + body
+        "picture = 2 + side * side * 3\n"
+        "record = 4 + 4 * (99 + 956 + 84 + 34) + (size * size + 7) // 8\n" + body
     )
     monkeypatch.setattr(mediapipe, "_PROGRAM", program)
 
@@ -75,9 +76,9 @@ def test_pictures_go_in_and_landmarks_come_out_in_order(tmp_path, monkeypatch):
     echo(
         tmp_path,
         monkeypatch,
-        "while data := sys.stdin.buffer.read(side * side * 3):\n"
-        "    out.write(bytes([0, 0, 1, 0]) + bytes(4 * (99 + 956 + 84)))\n"
-        "    out.write(bytes([data[0]]) * ((size * size + 7) // 8)); out.flush()\n",
+        "while data := sys.stdin.buffer.read(picture):\n"
+        "    out.write(bytes([0, 0, 1, 0]) + bytes(4 * (99 + 956 + 84 + 34)))\n"
+        "    out.write(bytes([data[2]]) * ((size * size + 7) // 8)); out.flush()\n",
     )
     pictures = (PICTURE + np.uint8(255 * (i % 2)) for i in range(9))
     read = list(mediapipe.read_landmarks(pictures, 1024))
@@ -85,11 +86,46 @@ def test_pictures_go_in_and_landmarks_come_out_in_order(tmp_path, monkeypatch):
     assert all(keypoints[95:116, 2].all() for keypoints, _ in read)
 
 
+def test_a_video_begins_afresh_and_faces_are_chosen_by_their_places(tmp_path, monkeypatch):
+    """The stand-in gives its two bytes of each picture back as seconds and as the face followed."""
+    echo(
+        tmp_path,
+        monkeypatch,
+        "import struct\n"
+        "while data := sys.stdin.buffer.read(picture):\n"
+        "    told = struct.pack('<2f', data[0], data[1])\n"
+        "    out.write(bytes(4 + 4 * (99 + 956 + 84)) + told + bytes(record)[-128 - 8:])\n"
+        "    out.flush()\n",
+    )
+    with mediapipe.open_estimator(8) as estimate:
+        free = [(f.seconds, f.followed) for f in estimate(iter([PICTURE] * 3))]
+        told = [(f.seconds, f.followed) for f in estimate(iter([PICTURE] * 3), [1, -1, 0])]
+    assert free == [(1, 255), (0, 255), (0, 255)]
+    assert told == [(1, 1), (0, 254), (0, 0)]
+
+
+def test_installing_is_told_of_and_done_once(tmp_path, monkeypatch, capsys):
+    """The stand-in counts as installed from its second start on, and needs no network then."""
+    program = tmp_path / "holistic.py"
+    program.write_text(
+        "import pathlib, sys\nthere = pathlib.Path(__file__).with_name('there')\n"
+        "known = there.exists()\nthere.touch()\nsys.exit(not known)\n"
+    )
+    monkeypatch.setattr(mediapipe, "_PROGRAM", program)
+    mediapipe.install()
+    assert "installing the pose program (once)" in capsys.readouterr().err
+    mediapipe.install()
+    assert not capsys.readouterr().err
+    program.write_text("raise SystemExit('no network here')")
+    with pytest.raises(UserError, match="cannot start .no network here.*--poses"):
+        mediapipe.install()
+
+
 def test_an_error_in_the_footage_reaches_the_reader(tmp_path, monkeypatch):
     echo(
         tmp_path,
         monkeypatch,
-        "while sys.stdin.buffer.read(side * side * 3): out.write(bytes(record)); out.flush()\n",
+        "while sys.stdin.buffer.read(picture): out.write(bytes(record)); out.flush()\n",
     )
 
     def pictures():
@@ -108,7 +144,7 @@ def test_the_program_ends_when_nobody_reads_on(tmp_path, monkeypatch):
         tmp_path,
         monkeypatch,
         f"open({str(note)!r}, 'w').write(str(os.getpid()))\n"
-        "while sys.stdin.buffer.read(side * side * 3): out.write(bytes(record)); out.flush()\n",
+        "while sys.stdin.buffer.read(picture): out.write(bytes(record)); out.flush()\n",
     )
     read = mediapipe.read_landmarks(iter([PICTURE] * 100), 64)
     next(read)

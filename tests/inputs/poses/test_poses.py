@@ -1,7 +1,10 @@
-"""`read_poses` on footage that is made here, with poses from each source."""
+"""Clips posed, settled and drawn by the piece, on footage made here, with poses of each source."""
 
+import contextlib
+import dataclasses
 import itertools
 import json
+import shutil
 from fractions import Fraction
 
 import av
@@ -10,8 +13,11 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import media
-from lumiere_jax.inputs.poses import mediapipe, read_poses
+from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs.poses import Footage, made_whole, mediapipe, pieces
+from lumiere_jax.inputs.poses.drawing import draw
+from lumiere_jax.inputs.poses.mediapipe import Found
+from lumiere_jax.inputs.poses.settling import choose, settle
 
 FRAMES, ROWS, COLS = 50, 96, 128
 
@@ -38,6 +44,31 @@ def clip(tmp_path):
     return media.probe(path)
 
 
+@pytest.fixture
+def read_poses(tmp_path):
+    """Makes what the archive holds of a clip: (frame, figure, keypoints) of each frame."""
+    numbers = itertools.count()
+
+    def read(source, clip, fps, size, crop=None, poses=None, tick=lambda _: None):
+        footage = Footage(clip=clip, figure=source, size=size, fps=fps, crop=crop, poses=poses)
+        made = tmp_path / f"made-{next(numbers)}"
+        posed = [made / f"posed-{first}" for first, _ in footage.pieces]
+        for piece, folder in zip(footage.pieces, posed, strict=True):
+            pieces.pose(footage, piece, folder, None, tick)
+        settle(footage, posed, made / "settled", tick)
+        examples = []
+        for number, (first, stop) in enumerate(footage.pieces):
+            folder = made / f"drawn-{number}"
+            draw(footage, number, posed, made / "settled", folder, tick)
+            examples += archive.read_examples(folder, 0, stop - first)
+        return [
+            (archive.decode(e["frame"]), archive.decode(e["figure"]), e["keypoints"])
+            for e in examples
+        ]
+
+    return read
+
+
 def body(i):
     """A person whose neck tells the source frame, in pixels."""
     numbers = np.zeros((25, 3))
@@ -52,38 +83,39 @@ def write_openpose(folder, people):
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30), Fraction(10)])
-def test_openpose_goes_with_the_source_frames(clip, tmp_path, fps):
+def test_openpose_goes_with_the_source_frames(clip, tmp_path, read_poses, fps):
     write_openpose(tmp_path / "poses", [[body(i)] for i in range(FRAMES)])
     crop = media.Crop(16, 0, 96)
     sources = [source for source, _ in media.read_frames(clip.path, fps, 64, crop)]
-    ticks = itertools.count()
-    folder = tmp_path / "poses"
-    poses = list(read_poses("openpose", clip, fps, 64, crop, folder, lambda: next(ticks)))
-    assert len(poses) == clip.frames(fps) == len(sources) == next(ticks)
-    necks = [pose.keypoints[1, 0] * 96 + 16 - 20 for pose in poses]
+    ticks = []
+    poses = read_poses("openpose", clip, fps, 64, crop, tmp_path / "poses", ticks.append)
+    assert len(poses) == clip.frames(fps) == len(sources) == sum(ticks) / 2
+    necks = [keypoints[1, 0] * 96 + 16 - 20 for _, _, keypoints in poses]
     np.testing.assert_allclose(necks, sources, atol=1e-3)
-    assert all(pose.figure.shape == (64, 64, 3) and pose.figure.any() for pose in poses)
+    assert all(figure.shape == (64, 64, 3) and figure.any() for _, figure, _ in poses)
+    levels = [frame.mean() for frame, _, _ in poses]
+    np.testing.assert_allclose(levels, 40 + 4 * np.array(sources), atol=3)
 
 
-def test_the_default_crop_is_the_centre(clip, tmp_path):
+def test_the_default_crop_is_the_centre(clip, tmp_path, read_poses):
     write_openpose(tmp_path / "poses", [[body(i)] for i in range(FRAMES)])
-    pose = next(read_poses("openpose", clip, Fraction(25), 64, None, tmp_path / "poses"))
-    np.testing.assert_allclose(pose.keypoints[0, :2], [(64 - 16) / 96, 20 / 96], atol=1e-6)
+    (_, _, keypoints), *_ = read_poses("openpose", clip, Fraction(25), 64, None, tmp_path / "poses")
+    np.testing.assert_allclose(keypoints[0, :2], [(64 - 16) / 96, 20 / 96], atol=1e-6)
 
 
-def test_gaps_are_filled_and_too_many_are_an_error(clip, tmp_path):
+def test_gaps_are_filled_and_too_many_are_an_error(clip, tmp_path, read_poses):
     people = [[body(i)] if i not in (10, 11) else [] for i in range(FRAMES)]
     write_openpose(tmp_path / "poses", people)
     fps = Fraction(25)
-    poses = list(read_poses("openpose", clip, fps, 64, None, tmp_path / "poses"))
-    necks = [pose.keypoints[1, 0] * 96 + 16 - 20 for pose in poses]
+    poses = read_poses("openpose", clip, fps, 64, None, tmp_path / "poses")
+    necks = [keypoints[1, 0] * 96 + 16 - 20 for _, _, keypoints in poses]
     np.testing.assert_allclose(necks, np.arange(len(poses)), atol=1e-3)
     write_openpose(tmp_path / "few", [found if i % 5 else [] for i, found in enumerate(people)])
     with pytest.raises(UserError, match=r"talk\.mp4.*nobody is found in 1\d of 5\d.*00:00\.4"):
-        next(read_poses("openpose", clip, fps, 64, None, tmp_path / "few"))
+        read_poses("openpose", clip, fps, 64, None, tmp_path / "few")
     write_openpose(tmp_path / "none", [[]] * FRAMES)
     with pytest.raises(UserError, match="nobody"):
-        next(read_poses("openpose", clip, fps, 64, None, tmp_path / "none"))
+        read_poses("openpose", clip, fps, 64, None, tmp_path / "none")
 
 
 def write_iuv(folder, frames):
@@ -95,51 +127,139 @@ def write_iuv(folder, frames):
         cv2.imwrite(str(folder / f"f{i}_IUV.png"), iuv)
 
 
-def test_densepose_goes_with_the_source_frames(clip, tmp_path):
+def test_densepose_goes_with_the_source_frames(clip, tmp_path, read_poses):
     write_iuv(tmp_path / "poses", FRAMES)
     fps = Fraction(30)
     sources = [source for source, _ in media.read_frames(clip.path, fps, 64)]
-    poses = list(read_poses("densepose", clip, fps, 64, None, tmp_path / "poses"))
-    greens = np.array([pose.figure[32, 32, 1] for pose in poses]) / 3
+    poses = read_poses("densepose", clip, fps, 64, None, tmp_path / "poses")
+    greens = np.array([figure[32, 32, 1] for _, figure, _ in poses]) / 3
     wanted = np.array(sources)
     gap = wanted == 7
     np.testing.assert_array_equal(greens[~gap], wanted[~gap])
     assert np.isin(greens[gap], (6, 8)).all()
-    assert not any(pose.keypoints.any() for pose in poses)
+    assert not any(keypoints.any() for _, _, keypoints in poses)
 
 
 @pytest.mark.parametrize("source", ["openpose", "densepose"])
-def test_another_number_than_the_footages_is_an_error_with_both(clip, tmp_path, source):
+def test_another_number_than_the_footages_is_an_error_with_both(clip, tmp_path, read_poses, source):
     if source == "openpose":
         write_openpose(tmp_path / "poses", [[body(i)] for i in range(FRAMES - 1)])
     else:
         write_iuv(tmp_path / "poses", FRAMES - 1)
     with pytest.raises(UserError, match=rf"{FRAMES - 1} poses.*{FRAMES} frames"):
-        next(read_poses(source, clip, Fraction(30), 64, None, tmp_path / "poses"))
+        read_poses(source, clip, Fraction(30), 64, None, tmp_path / "poses")
 
 
-def test_folders_are_checked_at_once(clip, tmp_path):
-    with pytest.raises(UserError, match="--poses"):
-        read_poses("openpose", clip, Fraction(30), 64)
-    with pytest.raises(UserError, match="--poses"):
-        read_poses("mediapipe", clip, Fraction(30), 64, None, tmp_path)
+def stand_in(monkeypatch, estimate):
+    """`estimate(level, t, choice)` in MediaPipe's place: t counts since the estimator began."""
+
+    @contextlib.contextmanager
+    def open_estimator(size):
+        def video(pictures, choices=None):
+            choices = itertools.repeat(None) if choices is None else choices
+            for t, (picture, choice) in enumerate(zip(pictures, choices, strict=False)):
+                assert picture.shape == (mediapipe.SIDE, mediapipe.SIDE, 3)
+                yield estimate(round((float(picture.mean()) - 40) / 4), t, choice, size)
+
+        yield video
+
+    monkeypatch.setattr(mediapipe, "open_estimator", open_estimator)
+    pieces.release()
 
 
-def test_mediapipes_silhouettes_go_with_their_frames(clip, monkeypatch):
-    """Gaps take the silhouette of the nearest frame, and the odd number of bits is unpacked."""
+def found(size, height=None, row=None, faces=(), followed=-1, seconds=0.5):
+    keypoints, silhouette = np.zeros((137, 3), np.float32), np.zeros((size, size), bool)
+    boxes = np.zeros((8, 4), np.float32)
+    if height is not None:
+        keypoints[0], silhouette[row] = (0.5, height, 1), True
+    for box, face in zip(boxes, faces, strict=False):
+        box[:] = face
+    return Found(keypoints, silhouette, boxes, followed, seconds)
 
-    def read_landmarks(pictures, size):
-        for i, picture in enumerate(pictures):
-            assert picture.shape == (mediapipe.SIDE, mediapipe.SIDE, 3)
-            keypoints, silhouette = np.zeros((137, 3), np.float32), np.zeros((size, size), bool)
-            if i not in (0, 20):
-                keypoints[0], silhouette[i] = (0.5, i / 100, 1), True
-            yield keypoints, silhouette
 
-    monkeypatch.setattr(mediapipe, "read_landmarks", read_landmarks)
-    poses = list(read_poses("mediapipe", clip, Fraction(25), 65))
-    rows = [np.flatnonzero(pose.figure.any((1, 2))).tolist() for pose in poses]
+@pytest.fixture
+def short_pieces(monkeypatch, clip):
+    """Pieces of a tenth of the clip, each warmed up for a fifth of a second."""
+    monkeypatch.setattr("lumiere_jax.inputs.poses.PIECE_SECONDS", Fraction(1, 5))
+    monkeypatch.setattr("lumiere_jax.inputs.poses.WARM_UP_SECONDS", Fraction(1, 5))
+    yield dataclasses.replace(clip, entry=0.2)
+    pieces.release()
+
+
+def test_mediapipes_silhouettes_go_with_their_frames(short_pieces, monkeypatch, read_poses):
+    """Gaps take the silhouette of the nearest frame, though it is in another piece, and the odd
+    number of bits is unpacked."""
+    missing = (0, 20, 24, 25)
+
+    def estimate(level, t, choice, size):
+        return found(size) if level in missing else found(size, level / 100, level)
+
+    stand_in(monkeypatch, estimate)
+    poses = read_poses("mediapipe", short_pieces, Fraction(25), 65)
+    rows = [np.flatnonzero(figure.any((1, 2))).tolist() for _, figure, _ in poses]
     frames = np.arange(len(poses))
-    assert rows == [[1 if i == 0 else 19 if i == 20 else i] for i in frames]
-    heights = [pose.keypoints[0, 1] for pose in poses]
+    wanted = {0: 1, 20: 19, 24: 23, 25: 26}
+    assert rows == [[wanted.get(i, i)] for i in frames]
+    heights = [keypoints[0, 1] for _, _, keypoints in poses]
     np.testing.assert_allclose(heights[1:], frames[1:] / 100, atol=1e-6)
+
+
+def test_pieces_meet_and_are_cut_by_the_clip_alone(clip):
+    def of(seconds, entry=1.0, fps=Fraction(30)):
+        changed = dataclasses.replace(clip, seconds=seconds, entry=entry)
+        return Footage(clip=changed, figure="mediapipe", size=64, fps=fps)
+
+    for seconds, number in ((7.0, 1), (20.0, 2), (3600.0, 360)):
+        footage = of(seconds)
+        cuts = [0, *(stop for _, stop in footage.pieces)]
+        assert footage.pieces == list(zip(cuts, cuts[1:], strict=False))
+        assert cuts[-1] == footage.frames and len(footage.pieces) == number
+    assert len(of(60.0, entry=float("inf")).pieces) == len(of(60.0, entry=21.0).pieces) == 1
+    assert [of(20.0).warm_up(piece) for piece in of(20.0).pieces] == [0, 30]
+
+
+def test_the_first_second_of_an_estimator_is_thrown_away(short_pieces, monkeypatch, read_poses):
+    """But at the clip's start: each frame tells how many its estimator saw before it."""
+    stand_in(monkeypatch, lambda level, t, choice, size: found(size, t / 100, level))
+    poses = read_poses("mediapipe", short_pieces, Fraction(25), 64)
+    ages = np.rint([100 * keypoints[0, 1] for _, _, keypoints in poses]).tolist()
+    assert len(poses) == 50
+    assert ages == [*range(5), *(5 * list(range(5, 10))), *(4 * list(range(5, 10)))]
+
+
+def test_one_person_is_followed_through_all_pieces(short_pieces, tmp_path, monkeypatch):
+    """Each piece follows the larger face of its own; over the clip, that is the other one twice."""
+    speaker, guest = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.8, 0.3)
+    leaning = (0.55, 0.05, 0.95, 0.45)
+
+    def estimate(level, t, choice, size):
+        faces = [leaning if 20 <= level < 30 else guest, speaker][:: -1 if level % 2 else 1]
+        own = faces.index(speaker) if level < 20 or level >= 30 else 1 - faces.index(speaker)
+        return found(size, 0.1, level, faces, own if choice is None else choice)
+
+    stand_in(monkeypatch, estimate)
+    footage = Footage(clip=short_pieces, figure="mediapipe", size=64, fps=Fraction(25))
+    posed = [tmp_path / f"posed-{first}" for first, _ in footage.pieces]
+    for piece, folder in zip(footage.pieces, posed, strict=True):
+        pieces.pose(footage, piece, folder, None, lambda _: None)
+    chosen, others = choose(footage, posed)
+    assert chosen.tolist() == [0 if level % 2 else 1 for level in range(50)]
+    assert others == [4, 5, 6]  # the last was warmed up by frames of the other
+    for number in others:
+        shutil.rmtree(posed[number])
+        pieces.pose(footage, footage.pieces[number], posed[number], chosen, lambda _: None)
+    again, others = choose(footage, posed)
+    assert again.tolist() == chosen.tolist() and not others
+
+
+def test_what_takes_its_name_is_whole(tmp_path):
+    folder = tmp_path / "a" / "posed"
+    with pytest.raises(ZeroDivisionError), made_whole(folder) as made:
+        (made / "half").touch()
+        raise ZeroDivisionError
+    assert not list(folder.parent.iterdir())
+    for text in ("first", "second"):
+        with made_whole(folder) as made:
+            (made / "text").write_text(text)
+    assert (folder / "text").read_text() == "first"
+    assert list(folder.parent.iterdir()) == [folder]

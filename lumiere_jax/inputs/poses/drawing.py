@@ -1,0 +1,78 @@
+"""A piece of a clip, drawn: its frames, figures and keypoints as they stand in the archive."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lumiere_jax.figures.dense import draw_figure
+from lumiere_jax.figures.skeleton import draw_skeleton
+from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, densepose, made_whole, timed
+from lumiere_jax.inputs.poses.pieces import KEYPOINTS, SILHOUETTES
+from lumiere_jax.inputs.poses.settling import NEIGHBOURS, PEOPLE, SOURCES
+from lumiere_jax.shapes import Picture
+
+UNKNOWN = np.float32("nan")
+"""The mouth's true opening, which nobody knows of footage."""
+
+
+def draw(
+    footage: Footage, number: int, posed: list[Path], settled: Path, folder: Path, tick: Tick
+) -> Busy:
+    """Makes the folder of a drawn piece, by its number, unless it is there."""
+    first, stop = footage.pieces[number]
+    busy: Busy = {}
+    if folder.is_dir():
+        tick(stop - first)
+        return busy
+    figures = timed(_figures(footage, footage.pieces[number], posed, settled), busy, "draw")
+    frames = archive.read_pictures(posed[number], 0, stop - first)
+    with made_whole(folder) as made, archive.written(made) as add:
+
+        def write() -> Iterator[None]:
+            for frame, (figure, keypoints) in zip(frames, figures, strict=True):
+                yield add((frame, archive.encode_png(figure)), np.append(keypoints, UNKNOWN))
+
+        for _ in timed(write(), busy, "write"):
+            tick(1)
+        busy["write"] -= busy["draw"]  # which was done inside
+    return busy
+
+
+def _figures(
+    footage: Footage, piece: Piece, posed: list[Path], settled: Path
+) -> Iterator[tuple[Picture, np.ndarray]]:
+    """Figure (size, size, 3), and the keypoints float32 (137, 3) that it was drawn from: zeros
+    where the source has none."""
+    neighbours = np.fromfile(settled / NEIGHBOURS, "<i8")
+    if footage.figure == "densepose":
+        assert footage.poses is not None
+        people, sources = (np.fromfile(settled / name, "<i8") for name in (PEOPLE, SOURCES))
+        clip = footage.clip
+        _, figure = densepose.open_figures(footage.poses, clip.path, clip.rows, clip.cols, people)
+        for t in range(*piece):
+            source = int(sources[neighbours[t]])
+            yield figure(source, footage.square, footage.size), np.zeros((137, 3), np.float32)
+        return
+    keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, 137, 3)
+    for t in range(*piece):
+        points = np.array(keypoints[t])
+        if footage.figure == "openpose":
+            yield draw_skeleton(points, footage.size), points
+            continue
+        silhouette = _silhouette(footage, posed, int(neighbours[t]))
+        yield draw_figure(points, footage.size, silhouette, footage.explicit), points
+
+
+def _silhouette(footage: Footage, posed: list[Path], frame: int) -> np.ndarray:
+    """The silhouette of any frame of the clip; a neighbour may be in another piece."""
+    starts = [first for first, _ in footage.pieces]
+    number = bisect_right(starts, frame) - 1
+    pixels = footage.size**2
+    packed = -(-pixels // 8)
+    with open(posed[number] / SILHOUETTES, "rb") as silhouettes:
+        silhouettes.seek((frame - starts[number]) * packed)
+        bits = np.frombuffer(silhouettes.read(packed), np.uint8)
+    return np.unpackbits(bits, count=pixels).reshape(2 * (footage.size,)).astype(bool)

@@ -1,0 +1,104 @@
+"""A piece of a clip, posed: its frames encoded, and what the estimator finds in them."""
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, made_whole, mediapipe, spend, timed
+from lumiere_jax.shapes import Picture
+
+KEYPOINTS, SILHOUETTES, FACES = "keypoints.f32", "silhouettes.bin", "faces.f32"
+# Of a warm-up frame, too: eight faces' boxes, and which of them was followed.
+FACE_NUMBERS = mediapipe.FACES * 4 + 1
+
+_running = contextlib.ExitStack()
+_one_video = threading.Lock()
+
+
+@functools.cache
+def _estimator(size: int) -> mediapipe.Estimate:
+    return _running.enter_context(mediapipe.open_estimator(size))
+
+
+def release() -> None:
+    """Ends the estimators that this process has kept running from piece to piece."""
+    _estimator.cache_clear()
+    _running.close()
+
+
+def pose(
+    footage: Footage,
+    piece: Piece,
+    folder: Path,
+    choices: np.ndarray | None,
+    tick: Tick,
+) -> Busy:
+    """Makes the folder of a posed piece, unless it is there. `choices` are the faces to follow in
+    the clip's frames; without them it is the largest that persists in the piece.
+
+    Raises:
+      UserError: MediaPipe's program cannot start, or the footage cannot be decoded.
+    """
+    first, stop = piece
+    busy: Busy = {}
+    if folder.is_dir():
+        tick(stop - first)
+        return busy
+    with made_whole(folder) as made, archive.written(made) as add:
+        if footage.figure == "mediapipe":
+            try:
+                _estimate(footage, piece, made, add, choices, tick, busy)
+            except BaseException:
+                release()  # the program is in the middle of a video
+                raise
+            return busy
+        frames = media.read_sizes(
+            footage.clip.path, footage.fps, (footage.size,), footage.crop, first, stop
+        )
+        for _, (frame,) in timed(frames, busy, "decode"):
+            _keep(add, frame, busy)
+            tick(1)
+    return busy
+
+
+def _keep(add, frame: Picture, busy: Busy) -> None:
+    begin = time.thread_time()
+    add((archive.encode_jpeg(frame),), np.zeros(0))
+    spend(busy, "write", time.thread_time() - begin)
+
+
+def _estimate(
+    footage: Footage, piece: Piece, folder: Path, add, choices, tick: Tick, busy: Busy
+) -> None:
+    """Decoding and estimating run side by side, and neither gets ahead of the other."""
+    first, stop = piece
+    begin = first - footage.warm_up(piece)
+    sizes = (mediapipe.SIDE, footage.size)
+    read = media.read_sizes(footage.clip.path, footage.fps, sizes, footage.crop, begin, stop)
+
+    def pictures() -> Iterator[Picture]:
+        for t, (_, (large, frame)) in enumerate(timed(read, busy, "decode"), begin):
+            if t >= first:
+                _keep(add, frame, busy)
+            yield large
+
+    with (
+        open(folder / KEYPOINTS, "wb") as keypoints,
+        open(folder / SILHOUETTES, "wb") as silhouettes,
+        open(folder / FACES, "wb") as faces,
+        _one_video,
+    ):
+        given = None if choices is None else choices[begin:stop].tolist()
+        for t, found in enumerate(_estimator(footage.size)(pictures(), given), begin):
+            spend(busy, "estimate", found.seconds)
+            faces.write(np.append(found.faces, found.followed).astype("<f4").tobytes())
+            if t >= first:
+                keypoints.write(found.keypoints.astype("<f4").tobytes())
+                silhouettes.write(np.packbits(found.silhouette).tobytes())
+                tick(1)

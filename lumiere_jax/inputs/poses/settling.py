@@ -1,0 +1,94 @@
+"""What is known of a clip when all of its pieces are posed: who the person is, what fills gaps."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from lumiere_jax.inputs import media
+from lumiere_jax.inputs.poses import (
+    Footage,
+    Tick,
+    densepose,
+    folders,
+    gaps,
+    made_whole,
+    openpose,
+    write_numbers,
+)
+from lumiere_jax.inputs.poses.pieces import FACE_NUMBERS, FACES, KEYPOINTS
+
+NEIGHBOURS, SOURCES, PEOPLE = "neighbours.i64", "sources.i64", "people.i64"
+
+
+def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames"], list[int]]:
+    """Which face of every frame is the person's (-1: missing), and the pieces, by number, in which
+    another one was followed where there were several.
+
+    The person is the one whose face's areas sum to the most over the whole clip, as with DensePose
+    and OpenPose; a piece, which knows only itself, may have taken another.
+    """
+    told = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
+    cuts = zip(footage.pieces, told, strict=True)
+    rows = np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
+    boxes = [_boxes(row) for row in rows]
+    chosen = folders.follow(boxes)
+    several = np.array([len(found) > 1 for found in boxes])
+    others = []
+    for number, (piece, rows) in enumerate(zip(footage.pieces, told, strict=True)):
+        seen = slice(piece[0] - footage.warm_up(piece), piece[1])
+        if (several[seen] & (rows[:, -1] != chosen[seen])).any():
+            others.append(number)
+    return chosen, others
+
+
+def _boxes(row: np.ndarray) -> np.ndarray:
+    boxes = row[:-1].reshape(-1, 4)
+    return boxes[boxes.any(1)]
+
+
+def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> None:
+    """Makes the folder of what drawing wants: keypoints without gaps, and each frame's neighbour
+    with a person.
+
+    Raises:
+      UserError: more than 10% of the frames, or more than a second on end, have nobody; the poses
+        brought along are not one for each source frame.
+    """
+    if folder.is_dir():
+        return
+    with made_whole(folder) as made:
+        settled = _settle_people if footage.figure == "densepose" else _settle_keypoints
+        write_numbers(made / NEIGHBOURS, gaps.nearest(settled(footage, posed, made)))
+
+
+def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.ndarray:
+    """All keypoints of a clip in one file, and not in memory."""
+    with open(folder / KEYPOINTS, "wb") as file:
+        if footage.figure == "mediapipe":
+            for piece in posed:
+                file.write((piece / KEYPOINTS).read_bytes())
+        else:
+            sources = media.read_sources(footage.clip.path, footage.fps)
+            assert footage.poses is not None
+            for keypoints in openpose.read_keypoints(
+                footage.poses, footage.clip.path, footage.square, sources
+            ):
+                file.write(keypoints.astype("<f4").tobytes())
+    keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, 137, 3)
+    found = keypoints[:, :95, 2].max(1) > 0
+    gaps.check(found, footage.fps, footage.clip.path)
+    gaps.fill(keypoints, found, footage.fps)
+    return found
+
+
+def _settle_people(footage: Footage, posed: list[Path], folder: Path) -> np.ndarray:
+    clip = footage.clip
+    assert footage.poses is not None
+    people, _ = densepose.open_figures(footage.poses, clip.path, clip.rows, clip.cols)
+    sources = media.read_sources(clip.path, footage.fps)
+    write_numbers(folder / SOURCES, sources)
+    write_numbers(folder / PEOPLE, people)
+    found = people[sources] >= 0
+    gaps.check(found, footage.fps, clip.path)
+    return found

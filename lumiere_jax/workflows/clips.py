@@ -1,0 +1,165 @@
+"""Footage to archives of clips. What an interrupted run left is kept, and done by the piece."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs.poses import PIECE_SECONDS, Busy, Footage, Tick, made_whole, spend
+from lumiere_jax.inputs.poses.drawing import draw
+from lumiere_jax.inputs.poses.pieces import pose
+from lumiere_jax.inputs.poses.settling import choose, settle
+from lumiere_jax.workflows.workers import Run
+
+FORMAT = 1
+"""Of what is kept: another number, and it is made anew."""
+WHOLE, PARTS, KEY = "whole", "parts", "key"
+PARTS_OF_SPEECH = {
+    "decode": ("decodes", "decoding"),
+    "estimate": ("estimates", "estimating"),
+    "draw": ("draws", "drawing"),
+    "write": ("writes", "encoding and writing"),
+}
+
+
+def key(footage: Footage) -> str:
+    """Names all that decides what a clip's archive holds."""
+    files = [footage.clip.path, *(sorted(footage.poses.iterdir()) if footage.poses else ())]
+    stats = [(str(f.resolve()), (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
+    given = dataclasses.asdict(footage) | {"format": FORMAT, "files": stats}
+    return hashlib.sha256(json.dumps(given, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def sweep(kept: Path, footages: Sequence[Footage]) -> None:
+    """Removes what is kept of other clips, of other flags, and half of a piece."""
+    keys = {footage.name: key(footage) for footage in footages}
+    for folder in [*kept.glob(f"{WHOLE}/*"), *kept.glob(f"{PARTS}/*")]:
+        named = folder / KEY
+        if not named.is_file() or named.read_text() != keys.get(folder.name):
+            shutil.rmtree(folder)
+    for folder in kept.glob(f"{PARTS}/**/.*"):
+        shutil.rmtree(folder)
+
+
+def tidy(kept: Path) -> None:
+    """Leaves no folder in which nothing is kept."""
+    for folder in kept.glob(f"{PARTS}/*"):
+        if not any(path.is_dir() and path.name[0] != "." for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in (kept / WHOLE, kept / PARTS, kept):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def missing(kept: Path, footages: Sequence[Footage]) -> list[Footage]:
+    """The clips whose archive is not there."""
+    return [footage for footage in footages if not (kept / WHOLE / footage.name).is_dir()]
+
+
+def make_archives(kept: Path, footages: Sequence[Footage], run: Run) -> Busy:
+    """Makes the archives that are missing, `kept/whole/<name>`; seconds that the parts took.
+
+    Each picture ticks twice, when it is posed and when it is drawn.
+
+    Raises:
+      UserError: see `pose` and `settle`.
+    """
+    todo = missing(kept, footages)
+    posed = {footage.name: _folders(kept, footage, "posed") for footage in todo}
+    drawn = {footage.name: _folders(kept, footage, "drawn") for footage in todo}
+    settled = {footage.name: _parts(kept, footage) / "settled" for footage in todo}
+    for footage in todo:
+        _parts(kept, footage).mkdir(parents=True, exist_ok=True)
+        (_parts(kept, footage) / KEY).write_text(key(footage))
+    tasks = [
+        (footage, piece, folder, None)
+        for footage in todo
+        for piece, folder in zip(footage.pieces, posed[footage.name], strict=True)
+    ]
+    done = run(pose, tasks)
+    done += _follow_one_person(todo, posed, run)
+    run(_settle, [(f, posed[f.name], settled[f.name]) for f in todo])
+    done += run(
+        draw,
+        [
+            (f, number, posed[f.name], settled[f.name], folder)
+            for f in todo
+            for number, folder in enumerate(drawn[f.name])
+        ],
+    )
+    run(_join, [(f, drawn[f.name], kept) for f in todo])
+    busy: Busy = {}
+    for one in done:
+        for part, seconds in one.items():
+            spend(busy, part, seconds)
+    return busy
+
+
+def _parts(kept: Path, footage: Footage) -> Path:
+    return kept / PARTS / footage.name
+
+
+def _folders(kept: Path, footage: Footage, what: str) -> list[Path]:
+    return [_parts(kept, footage) / f"{what}-{first}" for first, _ in footage.pieces]
+
+
+def _follow_one_person(todo: list[Footage], posed: dict[str, list[Path]], run: Run) -> list[Busy]:
+    """Poses pieces anew in which another than the clip's person was followed."""
+    tasks = []
+    for footage in todo:
+        if footage.figure == "mediapipe":
+            chosen, others = choose(footage, posed[footage.name])
+            for number in others:
+                folder = posed[footage.name][number]
+                shutil.rmtree(folder)
+                tasks.append((footage, footage.pieces[number], folder, chosen))
+    return run(_pose_anew, tasks)
+
+
+def _pose_anew(footage, piece, folder, choices, tick: Tick) -> Busy:
+    return pose(footage, piece, folder, choices, lambda _: None)
+
+
+def _settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> None:
+    try:
+        settle(footage, posed, folder, tick)
+    except UserError:
+        # Another crop, or other poses, will be another clip: nothing of this one is of use.
+        shutil.rmtree(folder.parent)
+        raise
+
+
+def _join(footage: Footage, drawn: list[Path], kept: Path, tick: Tick) -> None:
+    with made_whole(kept / WHOLE / footage.name) as made:
+        archive.join(made, drawn, media.read_audio(footage.clip.path))
+        (made / KEY).write_text(key(footage))
+    shutil.rmtree(_parts(kept, footage))
+
+
+def account(busy: Busy, footages: Sequence[Footage], seconds: float, workers: int) -> str:
+    """How fast each part was on one core, and what bounds the whole."""
+    frames = sum(footage.frames for footage in footages)
+    pieces = sum(len(footage.pieces) for footage in footages)
+    rates = [
+        f"{PARTS_OF_SPEECH[part][0]} {frames / spent:.0f}"
+        for part, spent in busy.items()
+        if part in PARTS_OF_SPEECH and spent > 0
+    ]
+    most = max(busy, key=lambda part: busy[part])
+    bound = PARTS_OF_SPEECH[most][1]
+    share = busy[most] / sum(busy.values())
+    remedy = "more cores (--workers) help"
+    if pieces < workers:
+        remedy = (
+            f"the footage is {pieces} {'piece' if pieces == 1 else 'pieces'} of about "
+            f"{PIECE_SECONDS} s, so more cores do not help"
+        )
+    return (
+        f"{frames} frames in {seconds:.0f} s, {frames / seconds:.1f} a second with {workers} "
+        f"{'worker' if workers == 1 else 'workers'}. A worker {', '.join(rates)} frames a second; "
+        f"{bound} takes {share:.0%} of its time and bounds it: {remedy}."
+    )

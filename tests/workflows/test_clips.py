@@ -1,0 +1,218 @@
+"""Footage to archives: the same whatever the workers, and nothing that is whole is done again."""
+
+import hashlib
+import json
+import os
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs.poses import Footage, mediapipe
+from lumiere_jax.inputs.poses.pieces import release
+from lumiere_jax.workflows import clips
+from lumiere_jax.workflows.prepare import prepare_footage
+from lumiere_jax.workflows.workers import one_by_one
+
+SECONDS, RATE = 21, 10
+
+# It takes time, remembers the pictures since its video began, and sees a left hand.
+PROGRAM = """
+import hashlib, os, struct, sys
+out = sys.stdout.buffer
+side, size = int(sys.argv[1]), int(sys.argv[2])
+out.write(b"ready\\n"); out.flush()
+open(os.environ["STARTS"], "a").write("start\\n")
+while data := sys.stdin.buffer.read(2 + side * side * 3):
+    memory = (b"" if data[0] else memory) + data[2::50000]
+    body = [x / 255 for x in hashlib.sha512(memory).digest()[:33]]
+    points = [p for x in body for p in (x, x, 1)] + [0] * (956 + 84)
+    out.write(bytes([1, 0, 0, 0]) + struct.pack("<1139f", *points) + struct.pack("<2f", 0.01, -1))
+    out.write(bytes(128) + bytes([data[2]]) * ((size * size + 7) // 8)); out.flush()
+"""
+
+
+def make_talk(path, seconds=SECONDS):
+    """A clip whose brightness counts, with a key frame every second."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE, options={"g": "10", "crf": "12"})
+        video.width, video.height, video.pix_fmt = 96, 80, "yuv420p"
+        audio = container.add_stream("aac", rate=16_000, layout="mono")
+        for t in range(RATE * seconds):
+            picture = np.full((80, 96, 3), t % 250, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            sound = np.sin(np.arange(1600) / (7 + t % 5), dtype=np.float32)[None]
+            frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
+            frame.sample_rate, frame.pts = 16_000, 1600 * t
+            frame.time_base = Fraction(1, 16_000)
+            container.mux(audio.encode(frame))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory):
+    return make_talk(tmp_path_factory.mktemp("talks") / "talk.mp4")
+
+
+@pytest.fixture
+def consent(tmp_path):
+    path = tmp_path / "consent.toml"
+    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
+    return path
+
+
+@pytest.fixture
+def poses(tmp_path):
+    """OpenPose's results of somebody who walks, and is missed once."""
+    folder = tmp_path / "poses"
+    folder.mkdir()
+    for t in range(RATE * SECONDS):
+        body = np.zeros((25, 3))
+        body[[0, 1, 2, 5]] = [(48, 20, 1), (20 + t / 10, 50, 1), (30, 52, 1), (60, 52, 1)]
+        people = [] if t == 105 else [{"pose_keypoints_2d": body.ravel().tolist()}]
+        (folder / f"{t:03}.json").write_text(json.dumps({"people": people}))
+    return folder
+
+
+@pytest.fixture
+def starts(tmp_path, monkeypatch):
+    """A stand-in for MediaPipe's program, and the file that counts its starts."""
+    program, file = tmp_path / "holistic.py", tmp_path / "starts"
+    program.write_text("import sys\nif len(sys.argv) == 1: sys.exit()\n" + PROGRAM)
+    monkeypatch.setattr(mediapipe, "_PROGRAM", program)
+    monkeypatch.setenv("STARTS", str(file))
+    return file
+
+
+def footage_of(path, **changes):
+    given = {"clip": media.probe(path), "figure": "mediapipe", "size": 64, "fps": Fraction(RATE)}
+    return Footage(**(given | changes))
+
+
+def contents(folder):
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def test_the_dataset_is_the_same_with_one_and_two_workers(tmp_path, talk, consent, poses, capfd):
+    for workers in (1, 2):
+        prepare_footage(
+            footage=str(talk),
+            consent=consent,
+            out=tmp_path / f"data-{workers}",
+            figure="openpose",
+            poses=poses,
+            size=64,
+            fps=str(RATE),
+            workers=workers,
+        )
+        told = capfd.readouterr().out
+        assert "1 of 210 frames take a neighbour's pose" in told
+        assert "210 frames in " in told and f"with {workers} worker" in told
+    first, second = (contents(tmp_path / f"data-{workers}") for workers in (1, 2))
+    assert first == second and any("array_record" in name for name in first)
+    assert not list(tmp_path.glob(".data*")), "nothing is left beside the datasets"
+
+
+def test_archives_are_the_same_one_by_one_and_side_by_side(tmp_path, talk, starts):
+    """With the estimator that remembers: it begins afresh in each piece, wherever that is made."""
+    footage = footage_of(talk)
+    assert len(footage.pieces) == 2
+    clips.make_archives(tmp_path / "one", [footage], one_by_one)
+    release()
+    assert starts.read_text() == "start\n", "one program poses all pieces"
+    clips.make_archives(tmp_path / "two", [footage], backwards)
+    one, two = (contents(tmp_path / name / "whole" / "talk") for name in ("one", "two"))
+    assert one == two
+    examples = list(archive.read_examples(tmp_path / "one" / "whole" / "talk", 0, footage.frames))
+    levels = [archive.decode(example["frame"]).mean() for example in examples]
+    np.testing.assert_allclose(levels, np.arange(footage.frames), atol=3)
+
+
+def backwards(work, tasks):
+    """Does the tasks in reverse, each with an estimator of its own."""
+    results = []
+    for task in reversed(list(tasks)):
+        results += one_by_one(work, [task])
+        release()
+    return results[::-1]
+
+
+def test_what_is_whole_is_not_done_again(tmp_path, talk, starts):
+    """A run is broken off in the second piece, and later when the clip is whole."""
+    kept, footage = tmp_path / "kept", footage_of(talk)
+
+    def broken(work, tasks):
+        tasks = list(tasks)
+        one_by_one(work, tasks[:1])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clips.make_archives(kept, [footage], broken)
+    clips.tidy(kept)
+    first = kept / "parts" / "talk" / "posed-0"
+    made = first.stat().st_ctime_ns
+    (kept / "parts" / "talk" / ".posed-105.half").mkdir()
+    clips.sweep(kept, [footage])
+    assert [f.name for f in first.parent.iterdir() if f.is_dir()] == ["posed-0"]
+
+    seen = []
+
+    def watched(work, tasks):
+        seen.append([work.__name__, len(tasks)])
+        if work is clips.draw:
+            assert first.stat().st_ctime_ns == made
+        return one_by_one(work, tasks)
+
+    clips.make_archives(kept, [footage], watched)
+    whole = contents(kept / "whole" / "talk")
+    release()
+    clips.make_archives(tmp_path / "new", [footage], one_by_one)
+    release()
+    assert whole == contents(tmp_path / "new" / "whole" / "talk")
+    assert not (kept / "parts" / "talk").exists()
+    clips.sweep(kept, [footage])
+    assert clips.missing(kept, [footage]) == []
+
+
+def test_what_decides_the_content_decides_what_is_kept(tmp_path, talk, poses):
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(talk.read_bytes())
+    footage = footage_of(path)
+    keys = {clips.key(footage)}
+    for change in (
+        {"size": 128},
+        {"fps": Fraction(5)},
+        {"crop": media.Crop(0, 0, 64)},
+        {"explicit": False},
+        {"figure": "openpose", "poses": poses},
+    ):
+        keys.add(clips.key(footage_of(path, **change)))
+    (poses / "007.json").write_text('{"people":     []}')
+    keys.add(clips.key(footage_of(path, figure="openpose", poses=poses)))
+    os.utime(path, (1, 1))
+    keys.add(clips.key(footage_of(path)))
+    assert len(keys) == 8
+
+    kept = tmp_path / "kept"
+    clips.make_archives(kept, [footage_of(path, figure="openpose", poses=poses)], one_by_one)
+    assert (kept / "whole" / "talk").is_dir()
+    clips.sweep(kept, [footage_of(path)])
+    clips.tidy(kept)
+    assert not kept.exists()
+
+
+def test_the_account_names_what_bounds(talk):
+    busy = {"decode": 2.1, "write": 0.21, "estimate": 10.5, "draw": 1.05}
+    told = clips.account(busy, [footage_of(talk)], 7.0, 2)
+    assert "210 frames in 7 s, 30.0 a second with 2 workers" in told
+    assert "decodes 100, writes 1000, estimates 20, draws 200 frames a second" in told
+    assert "estimating takes 76% of its time and bounds it: more cores" in told
+    assert "2 pieces of about 10 s" in clips.account(busy, [footage_of(talk)], 7.0, 8)
