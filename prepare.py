@@ -26,6 +26,9 @@ CROP = flags.DEFINE_string("crop", None, "A square X,Y,SIDE of the picture; defa
 SIZE = flags.DEFINE_integer("size", None, "Pixels a side: 64 to 1024 [256; drawn: 128].")
 FPS = flags.DEFINE_string("fps", "30", "Frames a second of the dataset.")
 WORKERS = flags.DEFINE_integer("workers", 0, "Cores to use; 0: all.", lower_bound=0)
+BEAM = flags.DEFINE_string(
+    "beam_options", None, "Prepare through Apache Beam: its options, as runner=DirectRunner."
+)
 SYNTHETIC = flags.DEFINE_bool("synthetic", False, "Draw a lecturer instead of reading footage.")
 MINUTES = flags.DEFINE_float("minutes", None, "Minutes of the drawn lecturer to train on.")
 SEED = flags.DEFINE_integer("seed", 0, "Another seed draws another lecturer.")
@@ -34,10 +37,12 @@ SEED = flags.DEFINE_integer("seed", 0, "Another seed draws another lecturer.")
 def main() -> None:
     if OUT.value is None or bool(FOOTAGE.value) == SYNTHETIC.value:
         raise UserError("name --out, and either --footage or --synthetic, not both (see --help).")
-    for flag in (MINUTES, SEED) if FOOTAGE.value else (CONSENT, FIGURE, POSES, CROP, FPS):
+    for flag in (MINUTES, SEED) if FOOTAGE.value else (CONSENT, FIGURE, POSES, CROP, FPS, BEAM):
         if flag.present:
             kind = "--synthetic" if FOOTAGE.value else "--footage"
             raise UserError(f"--{flag.name} goes with {kind}: leave it out.")
+    if BEAM.present and WORKERS.present:
+        raise UserError("--workers are for this machine, --beam_options say where Beam works.")
     from lumiere_jax.workflows import prepare
 
     size = SIZE.value if SIZE.value is not None else 256 if FOOTAGE.value else 128
@@ -61,10 +66,11 @@ def main() -> None:
             size=size,
             fps=FPS.value,
             workers=WORKERS.value,
+            beam_options=BEAM.value,
         )
     frames = ", ".join(f"{dataset.frames(split)} {split}" for split in ("train", "val", "test"))
     print(f"{OUT.value}: {frames} frames; look at {OUT.value}/preview.png before you train.")
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, interrupted="what footage gave so far is kept; the same command goes on.")

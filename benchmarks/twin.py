@@ -3,7 +3,7 @@ BatchNorm folded where it is used, G forwarded once, no gradients where none are
 
   python benchmarks/twin.py CASE eager|compiled [FOLDER]
 
-With FOLDER it compares itself with what ours.py wrote there, prints the largest deviation, and ends.
+With FOLDER it compares itself with what ours.py wrote there and prints the largest deviation.
 """
 
 import contextlib

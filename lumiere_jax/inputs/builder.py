@@ -28,9 +28,10 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         archives: Path | None = None,
         segments: tuple[lectures.Segment, ...] = (),
         fps: Fraction = Fraction(30),
+        beam: bool = False,
         **kwargs: Any,
     ):
-        self._archives, self._segments, self._fps = archives, segments, fps
+        self._archives, self._segments, self._fps, self._beam = archives, segments, fps, beam
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -59,17 +60,28 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, segments: list[lectures.Segment]) -> Any:
         assert self._archives is not None
         read = functools.partial(lectures.read_segment, self._archives, fps=self._fps)
+        if self._beam:
+            import apache_beam as beam  # pyright: ignore[reportMissingImports]
+
+            return beam.Create(segments) | beam.Reshuffle() | beam.FlatMap(read)
         return itertools.chain.from_iterable(map(read, segments))
 
 
 def build(
-    folder: Path, archives: Path, segments: tuple[lectures.Segment, ...], fps: Fraction
+    folder: Path,
+    archives: Path,
+    segments: tuple[lectures.Segment, ...],
+    fps: Fraction,
+    beam_options: Any = None,
 ) -> None:
-    """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place."""
+    """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place; through
+    Beam where its options are given."""
     tfds.disable_progress_bar()
-    builder = Lectures(data_dir=str(folder), archives=archives, segments=segments, fps=fps)
+    through = {"archives": archives, "segments": segments, "fps": fps}
+    builder = Lectures(data_dir=str(folder), beam=beam_options is not None, **through)
+    config = tfds.download.DownloadConfig(beam_options=beam_options)
     with contextlib.redirect_stdout(None):  # it speaks of downloads
-        builder.download_and_prepare()
+        builder.download_and_prepare(download_config=config)
 
 
 def data_source(folder: Path, split: str) -> Any:

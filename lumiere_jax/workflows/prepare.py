@@ -25,6 +25,7 @@ from lumiere_jax.inputs.lectures import Dataset, Segment
 from lumiere_jax.inputs.poses import Footage, Source, Tick, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.framing import small_face
@@ -70,8 +71,10 @@ def prepare_footage(
     size: int = 256,
     fps: str = "30",
     workers: int = 0,
+    beam_options: str | None = None,
 ) -> Dataset:
-    """Makes a dataset of the clips that the pattern `footage` names.
+    """Makes a dataset of the clips that the pattern `footage` names, on `workers` cores (0: all),
+    or through Beam, by its options NAME=VALUE,NAME=VALUE.
 
     Raises:
       UserError: anything about the flags, the consent record, the clips or the poses.
@@ -88,6 +91,7 @@ def prepare_footage(
         )
     if not explicit and figure != "mediapipe":
         raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
+    options = beam.parse_options(beam_options) if beam_options else None
     clips = _probe_all(footage, square)
     segments = lectures.segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
     _check_lengths(segments, footage, rate)
@@ -106,9 +110,9 @@ def prepare_footage(
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:
-            _make_archives(kept, footages, workers or len(cores()))
+            _make_archives(kept, footages, workers or len(cores()), options)
             scheme = lectures.figure_scheme(figure, explicit)
-            _finish(folder, kept / WHOLE, segments, size, rate, scheme, record)
+            _finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
             shutil.rmtree(kept)
         finally:
             tidy(kept)
@@ -215,13 +219,16 @@ def _check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
             )
 
 
-def _make_archives(kept: Path, footages: list[Footage], workers: int) -> None:
+def _make_archives(kept: Path, footages: list[Footage], workers: int, options: Any) -> None:
     sweep(kept, footages)
     todo = missing(kept, footages)
     if not todo:
         return
     if todo[0].figure == "mediapipe":
         mediapipe.install()
+    if options is not None:
+        beam.make_on_beam(kept, todo, options)
+        return
     begin = time.monotonic()
     with side_by_side(workers, 2 * sum(footage.frames for footage in todo)) as run:
         busy = make_archives(kept, todo, run)
@@ -258,10 +265,11 @@ def _finish(
     figure: str,
     consent: dict[str, Any],
     drawn_seed: int | None = None,
+    beam_options: Any = None,
 ) -> None:
     """From archives to the dataset and what stands beside it."""
     mean, std = lectures.statistics(archives, segments, fps)
-    builder.build(folder, archives, tuple(segments), fps)
+    builder.build(folder, archives, tuple(segments), fps, beam_options)
     (folder / "audio").mkdir()
     for s in segments:
         with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
