@@ -91,6 +91,8 @@ import tensorflow as tf
 tf.config.set_visible_devices([], "CPU")
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_the_hosts_slices_are_the_batch_in_order(noise):
     whole = take(pipeline.figure_batches(noise, "train", 6, seed=5), 4)
     parts = [
