@@ -2,13 +2,13 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def made_ahead(items: Iterable[T], count: int) -> Iterator[T]:
+def made_ahead(items: Iterable[T], count: int) -> Generator[T]:
     """The same items, made in a thread of their own while the ones before are used.
 
     At most `count` wait. What `items` raises is raised here, after the items before it. Close
