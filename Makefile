@@ -4,7 +4,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo paper ablation given test check env clean
+.PHONY: demo paper ablation given bench test check env clean
 
 demo: env  ## the main job on the drawn lecturer: dataset, training, video, report
 	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic --out=$(DEMO)/data
@@ -26,6 +26,15 @@ ablation: given env  ## lecture without each of its parts: make ablation DATA=da
 given:
 	@test -n "$(DATA)" -a -n "$(OUT)" || \
 		{ echo "error: name a dataset and a folder: make $(MAKECMDGOALS) DATA=data/ada OUT=runs/$(MAKECMDGOALS)"; exit 2; }
+
+bench: env  ## speed and memory beside PyTorch's, the input's speed, and the time to a first step
+	$(BIN)/uv pip install --quiet --python $(BIN)/python torch==2.13.0
+	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/input.py
+	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/projection.py
 
 test: env  ## the tests
 	$(BIN)/python -m pytest

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
+NARRATION = ROOT / "lumiere_jax/inputs/narrations/second.flac"
+SECONDS, FPS = 3, 30
 TOTAL = 1e9  # steps, so that no schedule ends
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`batch` counts figures (vae), windows (blstm), and triplets in training or frames
-    (seqpix2pix); `size` is 0 where there are no pictures."""
+    """`batch` counts figures (vae), windows (blstm), triplets in training or frames (seqpix2pix),
+    and the frames that are made at once (synthesis, whose times are a frame's, from a sound file
+    to an MP4); `size` is 0 where there are no pictures."""
 
     name: str
     kind: str
@@ -49,7 +54,21 @@ def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
         for batch in (*batches, 128)
         for dtype in dtypes
     ]
-    return sound + pictures
+    whole = [
+        Case(name="synthesis", kind="synthesis", dtype=dtype, size=size, batch=batch)
+        for size in sizes
+        for batch in batches
+        for dtype in dtypes
+    ]
+    return sound + pictures + whole
+
+
+def narration(folder: Path, seconds: float = SECONDS) -> Path:
+    """A sound file of so many seconds, which repeats itself."""
+    samples, rate = soundfile.read(NARRATION, dtype="int16")
+    path = folder / "narration.wav"
+    soundfile.write(path, np.resize(samples, round(seconds * rate)), rate)
+    return path
 
 
 def arrays(case: Case) -> dict[str, np.ndarray]:

@@ -8,25 +8,30 @@ CASE is JSON. With FOLDER it writes there what the twin is compared with, and en
 import dataclasses
 import json
 import sys
+import tempfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import TOTAL, Case, arrays, small
+from cases import FPS, SECONDS, TOTAL, Case, arrays, narration, small
 from rounds import serve
 
 from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import Config, seqpix2pix, stages
+from lumiere_jax.systems.lumierenet import Config, seqpix2pix, stages, synthesis
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
-from lumiere_jax.training import loop
-from lumiere_jax.training.stage import Stage
+from lumiere_jax.training.parallel import compile_step, data_mesh, place
+from lumiere_jax.training.stage import Batch, State
+from lumiere_jax.workflows import infer
+from lumiere_jax.workflows.workdir import Run
 
 
 def config_of(case: Case) -> Config:
@@ -40,25 +45,22 @@ def config_of(case: Case) -> Config:
     return config
 
 
-def training(case: Case) -> tuple[Stage, Any, dict[str, Any], Callable[[Any, Any], Any]]:
-    """The stage, its first state, what it needs frozen, and its compiled step."""
-    config = config_of(case)
-    stage = stages(config, case.size or 32)[case.name]
-    frozen = {"vgg": vgg.load_vgg19("random")}
-    mesh = loop.data_mesh(case.batch)
-    step = loop.compile_step(stage, mesh)
+def training(case: Case) -> tuple[Any, State, dict[str, Any], Batch]:
+    """The jitted step of a stage, and its arguments: first state, frozen networks, batch."""
+    stage = stages(config_of(case), case.size or 32)[case.name]
+    mesh = data_mesh(case.batch)
     state = jax.jit(stage.init)(jax.random.key(0))
-    batch = loop.place(arrays(case), mesh)
-    return stage, state, frozen, lambda state, frozen: step(state, frozen, batch)
+    frozen = {"vgg": vgg.load_vgg19("random")}
+    return compile_step(stage, mesh), state, frozen, place(arrays(case), mesh)
 
 
 def train(case: Case) -> Callable[[int], None]:
-    _, state, frozen, step = training(case)
+    step, state, frozen, batch = training(case)
 
     def run(steps: int) -> None:
         nonlocal state
         for _ in range(steps):
-            state, metrics = step(state, frozen)
+            state, metrics = step(state, frozen, batch)
         jax.block_until_ready((state, metrics))
 
     return run
@@ -75,6 +77,33 @@ def forward(case: Case) -> Callable[[int], None]:
     return run
 
 
+def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
+    """What infer.py does, with networks that nobody has trained."""
+    config, (_, variables, _) = config_of(case), forward_of(case)
+    nothing = np.zeros(40, np.float32)
+    run = Run(
+        size=case.size,
+        fps=Fraction(FPS),
+        figure="drawn",
+        mean=nothing,
+        std=nothing + 1,
+        consent={},
+        drawn_seed=0,
+        config=config,
+    )
+    model = infer.Model(run, variables, {})
+    infer.load_model = lambda _: model
+    synthesis.chunk_frames = lambda _: case.batch
+    folder = Path(tempfile.mkdtemp())
+    sound = narration(folder, seconds)
+
+    def once(steps: int) -> None:
+        for _ in range(steps):
+            infer.infer(workdir=folder, audio=sound, out=folder / "video.mp4")
+
+    return once
+
+
 def forward_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
     """The network in use, its variables, and its input."""
     config, batch = config_of(case), arrays(case)
@@ -87,9 +116,22 @@ def forward_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
         vae = vae_network(config, size)
         variables = jax.jit(vae.init)(key, jnp.zeros((1, size, size, 3)), key)
         return jax.jit(lambda v, w: reconstruct(vae, v, w)), variables, batch["figure"]
+    if case.name == "synthesis":
+        return chain_of(case)
     y_of_w = generator(config, size)
     init = lambda key: y_of_w.init(key, jnp.zeros((1, size, size, 3)), train=False)  # noqa: E731
     return jax.jit(lambda v, w: render(y_of_w, v, w)), jax.jit(init)(key), batch["figure"]
+
+
+def chain_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
+    """Windows to frames."""
+    config = config_of(case)
+    variables = {}
+    for name, network in (("blstm", "blstm"), ("vae", "vae"), ("seqpix2pix", "G")):
+        one = forward_of(dataclasses.replace(case, name=name, kind="forward"))
+        variables[network] = one[1]
+    function = lambda v, a: painter(config, case.size, v)(a)[1]  # noqa: E731
+    return function, variables, arrays(case)["features"]
 
 
 def write_expected(case: Case, folder: Path) -> None:
@@ -99,20 +141,21 @@ def write_expected(case: Case, folder: Path) -> None:
     noise = arrays(case)["noise"]
     if case.kind == "train":
         normal, jax.random.normal = jax.random.normal, lambda *_: jnp.asarray(noise)
-        _, state, frozen, step = training(case)
+        step, state, frozen, batch = training(case)
         networks = {
             name: dataclasses.replace(n, params=_lively(n.params), statistics=_lively(n.statistics))
             for name, n in state.networks.items()
         }
         state = dataclasses.replace(state, networks=networks)
         flat = _flat({name: n.variables for name, n in networks.items()} | {"vgg": frozen["vgg"]})
-        state, metrics = step(state, frozen)
+        state, metrics = step(state, frozen, batch)
         jax.random.normal = normal
         expected = {f"expected/{k}": v for k, v in metrics.items() if k != "learning_rate"}
     else:
         function, variables, x = forward_of(case)
         variables = _lively(variables)
-        flat = _flat({case.name: variables})
+        alone = {"seqpix2pix": "G"}.get(case.name, case.name)
+        flat = _flat(variables if case.name == "synthesis" else {alone: variables})
         expected = {"expected/output": function(variables, x)}
     np.savez(folder / "expected.npz", **flat, **{k: np.asarray(v) for k, v in expected.items()})
 
@@ -142,4 +185,5 @@ if __name__ == "__main__":
     if sys.argv[2:]:
         write_expected(case, Path(sys.argv[2]))
     else:
-        serve(train(case) if case.kind == "train" else forward(case))
+        make = {"train": train, "forward": forward, "synthesis": synthesise}[case.kind]
+        serve(make(case), SECONDS * FPS if case.kind == "synthesis" else 1)

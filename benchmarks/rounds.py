@@ -9,28 +9,28 @@ from collections.abc import Callable
 
 # Two networks in one process would share its threads: each side is a process of its own, and
 # stands still while the other runs.
-WARM, ROUND_SECONDS = 2, 1.0
+ROUND_SECONDS = 1.0
 
 
-def serve(run: Callable[[int], None]) -> None:
+def serve(run: Callable[[int], None], parts: int = 1) -> None:
     """Tells when `run(steps)` is warm, then answers each line with a round's times.
 
-    `run` returns when its steps are done. A round lasts at least a second.
+    `run` returns when its steps are done; a time is that of one of a step's `parts`. A round lasts
+    at least a second.
     """
+    run(1)
+    after_first = time.perf_counter()
+    run(1)
     began = time.perf_counter()
     run(1)
-    first = time.perf_counter() - began
-    run(WARM)
-    began = time.perf_counter()
-    run(WARM)
-    steps = max(1, round(ROUND_SECONDS * WARM / (time.perf_counter() - began)))
-    _say(first_s=first)
+    steps = max(1, round(ROUND_SECONDS / (time.perf_counter() - began)))
+    _say(warm_s=time.perf_counter() - after_first)
     for _ in sys.stdin:
         wall, own = time.perf_counter(), sum(os.times()[:4])
         run(steps)
         wall, own = time.perf_counter() - wall, sum(os.times()[:4]) - own
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _say(ms=1000 * wall / steps, wall_s=wall, own_s=own, peak_bytes=peak)
+        _say(ms=1000 * wall / (steps * parts), wall_s=wall, own_s=own, peak_bytes=peak)
 
 
 def _say(**values: float) -> None:

@@ -7,22 +7,37 @@ With FOLDER it compares itself with what ours.py wrote there and prints the larg
 """
 
 import contextlib
+import itertools
 import json
 import re
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from cases import Case, arrays, small
+from cases import FPS, SECONDS, Case, arrays, narration, small
 from rounds import serve
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_networks import BLSTM, DCGAN, VAE, VGG, UNet, imagenet
+
+from lumiere_jax.audio.features import (
+    frames_covering,
+    gain_to_loudness,
+    loudness,
+    normalise,
+    stream_log_mel,
+)
+from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.outputs.video import write_video
+from lumiere_jax.systems.lumierenet.synthesis import stream_windows
+from lumiere_jax.workflows.ahead import made_ahead
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = ("pool1", "pool2", "pool3")
@@ -46,7 +61,9 @@ class Twin:
             "P": lambda: UNet(s, w, 6, case.dropout),
             "D": lambda: DCGAN(s, w, 3),
         }
-        wanted = {"seqpix2pix": "GPD" if case.kind == "train" else "G"}.get(case.name, [case.name])
+        several = {"seqpix2pix": ["G", "P", "D"] if case.kind == "train" else ["G"]}
+        several["synthesis"] = ["blstm", "vae", "G"]
+        wanted = several.get(case.name, [case.name])
         self.nets = {name: made[name]().to(DEVICE, memory_format=LAST) for name in wanted}
         if "blstm" in self.nets:  # its second bias is a bias more than ours has
             for bias in (
@@ -141,8 +158,11 @@ class Twin:
         }
 
     def forward(self) -> Callable[[], torch.Tensor]:
-        (net,) = (_folded(net.eval()) for net in self.nets.values())
-        case = self.case
+        case, self.nets = self.case, {k: _folded(net.eval()) for k, net in self.nets.items()}
+        if case.name == "synthesis":
+            run = self.compile(self.chain)
+            return lambda: run(self.batch["features"])
+        (net,) = self.nets.values()
         if case.name == "blstm":
             run = self.compile(net)
             return lambda: run(self.batch["features"])
@@ -151,11 +171,40 @@ class Twin:
 
         def pictures(figures: torch.Tensor) -> torch.Tensor:
             y = through(figures.permute(0, 3, 1, 2).float() * ((1 - low) / 255) + low)
-            scaled = (y.float() - low) * (255 / (1 - low))
-            return scaled.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+            return _to_uint8(y, low)
 
         run = self.compile(pictures)
         return lambda: run(self.batch["figure"])
+
+    def chain(self, a: torch.Tensor) -> torch.Tensor:
+        """Windows to frames."""
+        w = self.nets["vae"].decode(self.nets["blstm"](a))
+        return _to_uint8(self.nets["G"](w * 2 - 1), -1.0)
+
+    def synthesise(self) -> Callable[[], None]:
+        """A sound file to an MP4; the encoder and the sound's features are those of ours."""
+        self.nets = {name: _folded(net.eval()) for name, net in self.nets.items()}
+        run, folder = self.compile(self.chain), Path(tempfile.mkdtemp())
+        path, nothing = narration(folder), np.zeros(40, np.float32)
+        sound, fps, size = probe_audio(path), Fraction(FPS), self.case.batch
+        frames = frames_covering(sound.samples, fps, sound.rate)
+
+        def pictures() -> Iterator[np.ndarray]:
+            gain = gain_to_loudness(loudness(to_mono(read_sound(path), sound.rate)))
+            rows = stream_log_mel(to_mono(read_sound(path), sound.rate), fps, frames, gain)
+            normal = (normalise(piece, nothing, nothing + 1) for piece in rows)
+            windows = stream_windows(normal, 15)
+            with torch.inference_mode(), self.autocast():
+                while piece := list(itertools.islice(windows, size)):
+                    padded = np.stack(piece + [piece[-1]] * (size - len(piece)))
+                    yield from run(_to_device(padded)).cpu().numpy()[: len(piece)]
+
+        def once() -> None:
+            with contextlib.closing(made_ahead(pictures(), 64)) as made:
+                out, heard = folder / "video.mp4", read_sound(path)
+                write_video(out, made, fps, heard, sound.rate, sound.channels, {})
+
+        return once
 
 
 LAST, _0 = torch.channels_last, torch.zeros((), device=DEVICE)
@@ -163,6 +212,11 @@ LAST, _0 = torch.channels_last, torch.zeros((), device=DEVICE)
 
 def _to_device(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x).to(DEVICE)
+
+
+def _to_uint8(y: torch.Tensor, low: float) -> torch.Tensor:
+    scaled = (y.float() - low) * (255 / (1 - low))
+    return scaled.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _norm(net: nn.Module) -> torch.Tensor:
@@ -182,7 +236,8 @@ def _folded(net: nn.Module) -> nn.Module:
 
 def build(twin: Twin) -> Callable[[int], None]:
     case = twin.case
-    step = twin.train() if case.kind == "train" else twin.forward()
+    make = {"train": twin.train, "forward": twin.forward, "synthesis": twin.synthesise}
+    step = make[case.kind]()
     inference = torch.inference_mode if case.kind == "forward" else contextlib.nullcontext
     autocast = twin.autocast if case.kind == "forward" else contextlib.nullcontext
 
@@ -203,11 +258,8 @@ def deviation(case: Case, compiled: bool, folder: Path) -> float:
         known = dict(file)
     twin = Twin(case, compiled, _to_device(arrays(case)["noise"]))
     for name, net in {**twin.nets, "vgg": twin.vgg}.items():
-        prefix = case.name if case.kind == "forward" and name == "G" else name
-        _load(
-            net, {k[len(prefix) + 1 :]: x for k, x in known.items() if k.startswith(prefix + "/")}
-        )
-    if case.kind == "forward":
+        _load(net, {k[len(name) + 1 :]: x for k, x in known.items() if k.startswith(f"{name}/")})
+    if case.kind != "train":
         with torch.inference_mode(), twin.autocast():
             found = {"output": twin.forward()()}
     else:
@@ -271,4 +323,5 @@ if __name__ == "__main__":
     if sys.argv[3:]:
         print(json.dumps(deviation(case, compiled, Path(sys.argv[3]))))
     else:
-        serve(build(Twin(case, compiled)))
+        parts = SECONDS * FPS if case.kind == "synthesis" else 1
+        serve(build(Twin(case, compiled)), parts)
