@@ -38,7 +38,8 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.unraisablehook = _unraisable
     logging.use_absl_handler()
-    logging.set_verbosity(logging.ERROR)
+    # Orbax logs, with a traceback, what it raises as well.
+    logging.set_verbosity(logging.FATAL)
 
     def start(_: list[str]) -> None:
         keep_compiled()

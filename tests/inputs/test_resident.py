@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import pipeline, resident
-from lumiere_jax.training import loop
+from lumiere_jax.training import parallel
 
 BATCH, STEPS, SEED = 8, 9, 5
 
@@ -34,17 +34,17 @@ def both(name, dataset):
 @pytest.mark.parametrize("name", ["figures", "triplets", "windows"])
 def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
     data, batches = both(name, noise)
-    mesh = loop.data_mesh(devices)
+    mesh = parallel.data_mesh(devices)
     whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     gather = jax.jit(lambda data, batch: resident.gather(data, batch["index"]))
     kept = jax.device_put(data, whole)
     indices = pipeline.index_batches(data.items, BATCH, SEED)
     for index, batch in itertools.islice(zip(indices, batches, strict=True), STEPS):
-        mine = gather(kept, loop.place(index, mesh))
+        mine = gather(kept, parallel.place(index, mesh))
         chex.assert_trees_all_equal(mine, batch)
         chex.assert_trees_all_equal_dtypes(mine, batch)
         assert all(array.sharding.is_equivalent_to(split, array.ndim) for array in mine.values())
-    text = gather.lower(kept, loop.place(index, mesh)).compile().as_text()
+    text = gather.lower(kept, parallel.place(index, mesh)).compile().as_text()
     assert "all-" not in text, "a device asks another for its pictures"
 
 

@@ -230,6 +230,24 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
                 assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(a), name
 
 
+@pytest.mark.parametrize("name", ["vae", "blstm", "seqpix2pix"])
+def test_products_in_bfloat16_leave_state_and_losses_in_float32_and_near(name):
+    results = []
+    for dtype in ("float32", "bfloat16"):
+        config = tiny(pixel=1.0)
+        getattr(config, name).dtype = dtype
+        stage = stages(config, 32)[name]
+        state = jax.jit(stage.init)(jax.random.key(0))
+        new, terms = jax.jit(stage.step)(state, {"vgg": {}}, batches_of(4, 32)[name])
+        chex.assert_trees_all_equal_shapes_and_dtypes(state, new)
+        assert {x.dtype for x in jax.tree.leaves(terms)} == {jnp.dtype(jnp.float32)}
+        results.append(terms)
+    whole, rough = results
+    assert any(whole[term] != rough[term] for term in whole), "nothing was taken in bfloat16"
+    for term in whole.keys() - {"discriminator_accuracy"}:
+        np.testing.assert_allclose(rough[term], whole[term], rtol=0.05, atol=1e-3, err_msg=term)
+
+
 @pytest.mark.parametrize("name", ["vae", "blstm"])
 def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
     """Of stages without BatchNorm, whose noise is left out: each part draws its own."""
@@ -244,7 +262,9 @@ def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
         states.append(jax.jit(stage.step)(state, {"vgg": {}}, batch))
         assert (stage.batch, stage.accumulate) == (count, parts)
     (whole, terms), (taken, same_terms) = states
-    assert terms == pytest.approx(same_terms, rel=1e-4)
+    assert terms.keys() == same_terms.keys()
+    for term in terms:
+        np.testing.assert_allclose(terms[term], same_terms[term], rtol=1e-4, err_msg=term)
     a, b = (
         np.concatenate([np.ravel(x) for x in jax.tree.leaves(gradients_of(s.networks[name]))])
         for s in (whole, taken)

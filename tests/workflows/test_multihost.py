@@ -19,7 +19,8 @@ from lumiere_jax.workflows.train import train
 ROOT = Path(__file__).parents[2]
 # A stage that ends on two processes, and one in which they are stopped, with calls of two steps.
 STEPS = {"vae": 3, "blstm": 400}
-FIELDS = {"blstm.dispatch": 2, **{f"{stage}.steps": steps for stage, steps in STEPS.items()}}
+FIELDS = {"blstm.dispatch": 2, "seqpix2pix.batch": 2}
+FIELDS |= {f"{stage}.steps": steps for stage, steps in STEPS.items()}
 
 
 def configured(config):
