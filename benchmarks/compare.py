@@ -43,7 +43,6 @@ class Side:
             text=True,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "TQDM_DISABLE": "1"},
         )
-        self.start = self.answer()
 
     def answer(self) -> dict[str, float]:
         assert self.process.stdout is not None
@@ -96,6 +95,8 @@ def compare(case: Case, baselines: list[str], foreign: float) -> Iterator[dict]:
         for baseline in baselines:
             sides[baseline] = Side(str(HERE / "twin.py"), text, baseline)
             stack.callback(sides[baseline].close)
+        for side in sides.values():
+            side.answer()  # all have begun to import and compile by now; this one is warm
         good: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(TRIES):
             rounds = {name: side.round() for name, side in sides.items()}

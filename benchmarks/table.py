@@ -23,7 +23,9 @@ def rows(results: list[dict[str, Any]]) -> list[str]:
         for dtype, baseline in COLUMNS:
             r = found.get((dtype, baseline))
             if baseline == "eager":
-                cells.append(f"{round(r['ours_ms'], 1 if r['ours_ms'] < 100 else None)}" if r else "–")
+                cells.append(
+                    f"{round(r['ours_ms'], 1 if r['ours_ms'] < 100 else None)}" if r else "–"
+                )
             cells.append(f"{r['ratio']:.2f}" if r else "–")
         where = f"{size} px, " if size else ""
         table.append(f"| {name} {kind} | {where}{batch} | {' | '.join(cells)} |")
