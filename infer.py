@@ -34,7 +34,9 @@ PRESETS = "ultrafast superfast veryfast faster fast medium slow slower veryslow"
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "A workdir in which train.py has trained all stages."
 )
-AUDIO = flags.DEFINE_string("audio", None, "A narration, or a quoted pattern; with --live: - or a device.")
+AUDIO = flags.DEFINE_string(
+    "audio", None, "A narration, or a quoted pattern; with --live: - or a device."
+)
 OUT = flags.DEFINE_string("out", None, "The video, an .mp4 file, or a folder for several.")
 PRESET = flags.DEFINE_enum(
     "preset", "medium", PRESETS, "x264's: faster ones make larger or less exact videos."
