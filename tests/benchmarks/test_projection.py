@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,12 +12,8 @@ SCRIPT = ROOT / "benchmarks" / "projection.py"
 
 
 @pytest.fixture(scope="module")
-def projection():
-    spec = importlib.util.spec_from_file_location("benchmarks_projection", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for their annotations
-    spec.loader.exec_module(module)
-    return module
+def projection(script):
+    return script("projection")
 
 
 def result(name, batch, ms, device="GPU", dtype="float32", size=256, kind="train"):

@@ -1,19 +1,5 @@
-import importlib.util
-from pathlib import Path
-
-import pytest
-
-
-@pytest.fixture(scope="module")
-def table():
-    path = Path(__file__).parents[2] / "benchmarks" / "table.py"
-    spec = importlib.util.spec_from_file_location("table", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_line_has_both_dtypes_and_both_baselines_and_dashes_for_what_was_not_run(table):
+def test_a_line_has_both_dtypes_and_both_baselines_and_dashes_for_what_was_not_run(script):
+    table = script("table")
     case = {"name": "vae", "pass": "train", "size": 256, "batch": 4}
     results = [
         {**case, "dtype": "float32", "baseline": "eager", "ours_ms": 2519.7, "ratio": 1.104},

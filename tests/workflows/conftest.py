@@ -37,3 +37,11 @@ def workdir(tmp_path_factory, tiny, drawn):
     folder = tmp_path_factory.mktemp("run") / "ada"
     train(config=tiny(), data=drawn, workdir=folder)
     return folder
+
+
+@pytest.fixture
+def consent(tmp_path):
+    """A file of consent."""
+    path = tmp_path / "consent.toml"
+    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
+    return path

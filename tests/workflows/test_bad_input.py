@@ -39,13 +39,6 @@ def talk(tmp_path_factory):
 
 
 @pytest.fixture
-def consent(tmp_path):
-    path = tmp_path / "consent.toml"
-    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
-    return path
-
-
-@pytest.fixture
 def poses(tmp_path):
     folder = tmp_path / "poses"
     folder.mkdir()

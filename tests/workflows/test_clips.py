@@ -59,13 +59,6 @@ def talk(tmp_path_factory):
 
 
 @pytest.fixture
-def consent(tmp_path):
-    path = tmp_path / "consent.toml"
-    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
-    return path
-
-
-@pytest.fixture
 def poses(tmp_path):
     """OpenPose's results of somebody who walks, and is missed once."""
     folder = tmp_path / "poses"
