@@ -15,8 +15,9 @@ import numpy as np
 import pooch
 from jax.typing import DTypeLike
 
+from lumiere_jax.convolutions import Pictures, conv3x3
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
-from lumiere_jax.layers import Pictures, conv3x3, max_pool, unfused
+from lumiere_jax.layers import max_pool, unfused
 from lumiere_jax.weights import read_arrays
 
 Params = dict[str, Any]

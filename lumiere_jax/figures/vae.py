@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from lumiere_jax.layers import Conv3x3, Pictures, UpsampleConv3x3, max_pool
+from lumiere_jax.convolutions import Pictures
+from lumiere_jax.layers import Conv3x3, UpsampleConv3x3, max_pool
 from lumiere_jax.shapes import Code
 
 

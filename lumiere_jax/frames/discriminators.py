@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from lumiere_jax.layers import Conv4x4Down, Pictures, batch_norm, normal_init
+from lumiere_jax.convolutions import Pictures
+from lumiere_jax.layers import Conv4x4Down, batch_norm, normal_init
 from lumiere_jax.shapes import AnyArray
 
 

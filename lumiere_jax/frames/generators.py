@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from lumiere_jax.layers import Conv4x4Down, Conv4x4Up, Pictures, batch_norm
+from lumiere_jax.convolutions import Pictures
+from lumiere_jax.layers import Conv4x4Down, Conv4x4Up, batch_norm
 from lumiere_jax.shapes import AnyArray
 
 

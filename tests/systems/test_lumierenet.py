@@ -190,7 +190,8 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     every = stages(config, size)
     stage, batch = every[name], batches_of(devices, size)[name]
     frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
-    state = jax.jit(stage.init)(jax.random.key(0))
+    # Not key 0: it puts one of P's numbers on a ReLU's kink, where rounding decides.
+    state = jax.jit(stage.init)(jax.random.key(1))
     meshes = [parallel.data_mesh(count) for count in (devices, 1)]
     expected, single = (
         parallel.compile_step(stage, mesh)(
@@ -227,7 +228,7 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
                 (network.statistics, other.statistics),
             ):
                 a, b = (np.concatenate([[0.0], *map(np.ravel, jax.tree.leaves(x))]) for x in (a, b))
-                assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(a), name
+                assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
 
 
 @pytest.mark.parametrize("name", ["vae", "blstm", "seqpix2pix"])
