@@ -31,6 +31,7 @@ from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training.parallel import compile_step, data_mesh, place
 from lumiere_jax.training.stage import Batch, State
 from lumiere_jax.workflows import infer
+from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.workdir import Run
 
 
@@ -181,6 +182,7 @@ def _flat(tree: Any) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     case = Case(**json.loads(sys.argv[1]))
     if sys.argv[2:]:
         write_expected(case, Path(sys.argv[2]))

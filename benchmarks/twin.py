@@ -38,6 +38,7 @@ from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.workflows.ahead import made_ahead
+from lumiere_jax.workflows.allocation import keep_freed_memory
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = ("pool1", "pool2", "pool3")
@@ -319,6 +320,7 @@ def _vgg_name(name: str) -> str:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     case, compiled = Case(**json.loads(sys.argv[1])), sys.argv[2] == "compiled"
     if sys.argv[3:]:
         print(json.dumps(deviation(case, compiled, Path(sys.argv[3]))))

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
+from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
 USAGE_ERROR, INTERRUPTED = 2, 130
@@ -42,6 +43,7 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     logging.set_verbosity(logging.FATAL)
 
     def start(_: list[str]) -> None:
+        keep_freed_memory()
         keep_compiled()
         _guarded(main, interrupted)
 

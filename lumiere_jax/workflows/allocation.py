@@ -1,0 +1,18 @@
+"""Memory that a process has once got stays with it."""
+
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc's malloc reuse what is freed, where it would give every large array back.
+
+    A network's step takes and frees hundreds of MB, and to have the kernel clear those pages anew
+    for each step costs a tenth to a quarter of its time. Elsewhere nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)
+        mallopt(_M_ARENA_MAX, 1)  # other threads' own arenas cannot hold large arrays

@@ -1,0 +1,29 @@
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, sys, threading
+from lumiere_jax.workflows.allocation import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+def work():
+    for _ in range(20):
+        b'1' * 40_000_000
+work()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc alone is told")
+def test_large_arrays_get_the_memory_that_others_left_in_every_thread():
+    given_back, kept = (
+        int(subprocess.run([sys.executable, "-c", FAULTS, mode], capture_output=True).stdout)
+        for mode in ("given back", "kept")
+    )
+    pages = 40_000_000 // 4096
+    assert given_back - kept > 30 * pages  # of 39 that need no new memory
