@@ -20,7 +20,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 made = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(made)
-consent, poses = made.consent, made.poses
+poses = made.poses
 
 
 @pytest.fixture

@@ -1,0 +1,142 @@
+"""What a file of footage holds, found before any of it is read."""
+
+import functools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.containers import ENTERED, Track, decode, open_track, packets
+from lumiere_jax.inputs.pictures import Crop, pixel_aspect, upright
+from lumiere_jax.inputs.sound import SHORTFALL, sound_extent
+
+SMALLEST, LARGEST = 64, 8192
+# Containers such as Matroska round time stamps to milliseconds.
+ROUNDING = Fraction(1, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """What a file of footage holds.
+
+    rows and cols are those of the upright picture (rotation applied, pixels made square);
+    seconds is how long the common time axis is, and start its zero on the file's own clock.
+    Decoding can begin at every `entry` seconds or sooner (inf: at the start alone).
+    """
+
+    path: Path
+    rows: int
+    cols: int
+    seconds: float
+    sample_rate: int
+    channels: int
+    truncated: bool = False
+    start: float = 0.0
+    entry: float = math.inf
+
+    def frames(self, fps: Fraction) -> int:
+        """Exactly how many frames `read_frames` yields."""
+        return math.floor((Fraction(self.seconds) + ROUNDING) * fps)
+
+
+def probe(path: str | Path) -> Clip:
+    """Survey a clip: the sound is decoded, the picture's packets are counted (remembered).
+
+    Raises:
+        UserError: no such file, not media, no sound, no picture, zero length, a picture under
+            64 or over 8192 pixels on a side, protected or undecodable contents.
+    """
+    path = Path(path)
+    stat = path.stat() if path.exists() else None
+    return _probe(path, stat and (stat.st_size, stat.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=256)
+def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
+    with open_track(path, "video") as track:
+        rows, cols, start, end, entry = _survey(track)
+        promised = track.declared_end()
+        damaged = track.damaged or (promised is not None and end + SHORTFALL < promised)
+    sound = sound_extent(path)
+    damaged = damaged or sound.damaged
+    zero, seconds = min(start, sound.start), min(end, sound.end) - min(start, sound.start)
+    if min(end, sound.end) <= max(start, sound.start):
+        raise UserError(f"{path}: picture and sound never play together; export the clip again.")
+    return Clip(
+        path=path,
+        rows=rows,
+        cols=cols,
+        seconds=float(seconds),
+        sample_rate=sound.rate,
+        channels=sound.channels,
+        truncated=damaged,
+        start=float(zero),
+        entry=math.inf if damaged else float(entry),
+    )
+
+
+def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | float]:
+    """Upright size, time of the first decodable picture, end of the last one's time, and the most
+    seconds between key frames."""
+    path, context = track.path, track.stream.codec_context
+    if max(context.width, context.height) > LARGEST:
+        raise UserError(
+            f"{path}: the picture is {context.width}x{context.height}, over {LARGEST} pixels on "
+            "a side; scale it down first."
+        )
+    first = last = None
+    stamps = duration = 0
+    earliest = key = None
+    apart = 0
+    for packet in packets(track):
+        if first is None:
+            first = next(iter(decode(track, packet)), None)
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None or packet.is_discard:
+            continue
+        stamps += 1
+        if packet.is_keyframe:
+            apart, key = max(apart, stamp - (stamp if key is None else key)), stamp
+        earliest = stamp if earliest is None else min(earliest, stamp)
+        if last is None or stamp >= last:
+            last, duration = stamp, packet.duration or 0
+    if first is None:
+        first = next(iter(decode(track, None)), None)
+    if first is None:
+        raise UserError(
+            f"{path}: its picture "
+            + (
+                "cannot be decoded; export it again."
+                if stamps
+                else "has zero length; record it again."
+            )
+        )
+    rows, cols = upright(first, pixel_aspect(track)).shape[:2]
+    if min(rows, cols) < SMALLEST:
+        raise UserError(
+            f"{path}: the picture is {cols}x{rows}, under {SMALLEST} pixels on a side; "
+            "use footage of a larger size."
+        )
+    start = track.time(first.pts) or Fraction(0)
+    if last is None:
+        return rows, cols, start, start, math.inf
+    if not duration:
+        duration = (last - earliest) / (stamps - 1) if stamps > 1 else 0
+    end = track.time(last) + Fraction(duration) * Fraction(track.stream.time_base)
+    entered = key is not None and ENTERED & set(track.container.format.name.split(","))
+    return rows, cols, start, end, track.time(max(apart, last - key)) if entered else math.inf
+
+
+def check_crop(clip: Clip, crop: Crop) -> None:
+    inside = (
+        min(crop.x, crop.y) >= 0
+        and crop.x + crop.side <= clip.cols
+        and crop.y + crop.side <= clip.rows
+    )
+    if not inside or crop.side < SMALLEST:
+        raise UserError(
+            f"{clip.path}: the crop {crop.x},{crop.y},{crop.side} (x, y, side) does not fit the "
+            f"picture of {clip.cols}x{clip.rows} pixels; name a square of at least {SMALLEST} "
+            "pixels inside it."
+        )
