@@ -6,19 +6,17 @@ import itertools
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import cv2
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE, frames_within
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, builder, lectures, media, synthetic
+from lumiere_jax.inputs import archive, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import Dataset, Segment
@@ -27,6 +25,7 @@ from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, make_archives, missing, sweep, tidy
+from lumiere_jax.workflows.dataset import finish
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.workers import cores, side_by_side
@@ -112,7 +111,7 @@ def prepare_footage(
         try:
             _make_archives(kept, footages, workers or len(cores()), options)
             scheme = lectures.figure_scheme(figure, explicit)
-            _finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
+            finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
             shutil.rmtree(kept)
         finally:
             tidy(kept)
@@ -170,7 +169,7 @@ def prepare_synthetic(
         with side_by_side(min(2, len(tasks)), sum(s.frames for s in segments)) as run:
             run(work, tasks)
         scheme = lectures.figure_scheme("drawn", explicit)
-        _finish(folder, archives, segments, size, fps, scheme, record, seed)
+        finish(folder, archives, segments, size, fps, scheme, record, seed)
         shutil.rmtree(archives)
     return lectures.open_dataset(out)
 
@@ -254,54 +253,3 @@ def _write_drawn(
             yield Example(d.frame, d.figure, d.keypoints, d.aperture)
 
     archive.write_clip(path, examples(), [waveform])
-
-
-def _finish(
-    folder: Path,
-    archives: Path,
-    segments: list[Segment],
-    size: int,
-    fps: Fraction,
-    figure: str,
-    consent: dict[str, Any],
-    drawn_seed: int | None = None,
-    beam_options: Any = None,
-) -> None:
-    """From archives to the dataset and what stands beside it."""
-    mean, std = lectures.statistics(archives, segments, fps)
-    builder.build(folder, archives, tuple(segments), fps, beam_options)
-    (folder / "audio").mkdir()
-    for s in segments:
-        with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
-            for piece in archive.read_sound(archives / s.clip, s.first, s.frames, fps):
-                sound.write(piece)
-    dataset = Dataset(
-        folder=folder,
-        size=size,
-        fps=fps,
-        figure=figure,
-        segments=tuple(segments),
-        mean=mean,
-        std=std,
-        consent=consent,
-        drawn_seed=drawn_seed,
-    )
-    lectures.write_description(dataset)
-    write_preview(folder / "preview.png", archives, segments)
-    shutil.rmtree(folder / "downloads", ignore_errors=True)
-
-
-def write_preview(
-    path: Path, archives: Path, segments: Iterable[Segment], columns: int = 8
-) -> None:
-    """Frame, figure and both overlaid, evenly over all segments: look before you train."""
-    times = [(s.clip, s.first + t) for s in segments for t in range(s.frames)]
-    picked = [times[i] for i in np.linspace(0, len(times) - 1, columns).astype(int)]
-    strips = []
-    for clip, t in picked:
-        example = next(archive.read_examples(archives / clip, t, 1))
-        frame, figure = archive.decode(example["frame"]), archive.decode(example["figure"])
-        overlay = cv2.addWeighted(frame, 0.5, figure, 0.5, 0)
-        strips.append(np.concatenate([frame, figure, overlay]))
-    picture = np.concatenate(strips, axis=1)
-    path.write_bytes(archive.encode_png(picture))

@@ -1,0 +1,66 @@
+"""The last part of preparing: a dataset from archives of clips, with its sound and its preview."""
+
+import shutil
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import soundfile
+
+from lumiere_jax.audio.features import RATE
+from lumiere_jax.inputs import archive, builder, lectures
+from lumiere_jax.inputs.lectures import Dataset, Segment
+
+
+def finish(
+    folder: Path,
+    archives: Path,
+    segments: list[Segment],
+    size: int,
+    fps: Fraction,
+    figure: str,
+    consent: dict[str, Any],
+    drawn_seed: int | None = None,
+    beam_options: Any = None,
+) -> None:
+    """From archives of clips to the dataset and what stands beside it, in `folder`."""
+    mean, std = lectures.statistics(archives, segments, fps)
+    builder.build(folder, archives, tuple(segments), fps, beam_options)
+    (folder / "audio").mkdir()
+    for s in segments:
+        with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
+            for piece in archive.read_sound(archives / s.clip, s.first, s.frames, fps):
+                sound.write(piece)
+    dataset = Dataset(
+        folder=folder,
+        size=size,
+        fps=fps,
+        figure=figure,
+        segments=tuple(segments),
+        mean=mean,
+        std=std,
+        consent=consent,
+        drawn_seed=drawn_seed,
+    )
+    lectures.write_description(dataset)
+    write_preview(folder / "preview.png", archives, segments)
+    shutil.rmtree(folder / "downloads", ignore_errors=True)
+
+
+def write_preview(
+    path: Path, archives: Path, segments: Iterable[Segment], columns: int = 8
+) -> None:
+    """Frame, figure and both overlaid, evenly over all segments: look before you train."""
+    times = [(s.clip, s.first + t) for s in segments for t in range(s.frames)]
+    picked = [times[i] for i in np.linspace(0, len(times) - 1, columns).astype(int)]
+    strips = []
+    for clip, t in picked:
+        example = next(archive.read_examples(archives / clip, t, 1))
+        frame, figure = archive.decode(example["frame"]), archive.decode(example["figure"])
+        overlay = cv2.addWeighted(frame, 0.5, figure, 0.5, 0)
+        strips.append(np.concatenate([frame, figure, overlay]))
+    picture = np.concatenate(strips, axis=1)
+    path.write_bytes(archive.encode_png(picture))
