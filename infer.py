@@ -47,30 +47,16 @@ LIVE = flags.DEFINE_bool("live", False, "Speak while listening, without delay.")
 def main() -> None:
     if WORKDIR.value is None or AUDIO.value is None or OUT.value is None:
         raise UserError("name --workdir, --audio and --out (see --help).")
+    given = {"workdir": Path(WORKDIR.value), "audio": AUDIO.value, "preset": PRESET.value}
     if LIVE.value:
         from lumiere_jax.workflows.live import live
 
-        print(
-            live(
-                workdir=Path(WORKDIR.value),
-                audio=AUDIO.value,
-                out=OUT.value,
-                preset=PRESET.value,
-            ),
-            file=sys.stderr,
-        )
-        return
-    if "-" in (AUDIO.value, OUT.value):
-        raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
-    from lumiere_jax.workflows.infer import infer
+        print(live(**given, out=OUT.value), file=sys.stderr)
+    else:
+        from lumiere_jax.workflows.infer import infer
 
-    frames = infer(
-        workdir=Path(WORKDIR.value),
-        audio=AUDIO.value,
-        out=Path(OUT.value),
-        preset=PRESET.value,
-    )
-    print(f"{OUT.value}: {frames} frames, marked as synthetic.")
+        frames = infer(**given, out=Path(OUT.value))
+        print(f"{OUT.value}: {frames} frames, marked as synthetic.")
 
 
 if __name__ == "__main__":

@@ -45,25 +45,19 @@ def main() -> None:
         raise UserError("--workers are for this machine, --beam_options say where Beam works.")
     from lumiere_jax.workflows import prepare
 
-    size = SIZE.value if SIZE.value is not None else 256 if FOOTAGE.value else 128
+    common = {"out": Path(OUT.value), "explicit": EXPLICIT.value}
+    if SIZE.value is not None:
+        common["size"] = SIZE.value
     if not FOOTAGE.value:
-        dataset = prepare.prepare_synthetic(
-            out=Path(OUT.value),
-            minutes=MINUTES.value,
-            size=size,
-            seed=SEED.value,
-            explicit=EXPLICIT.value,
-        )
+        dataset = prepare.prepare_synthetic(**common, minutes=MINUTES.value, seed=SEED.value)
     else:
         dataset = prepare.prepare_footage(
+            **common,
             footage=FOOTAGE.value,
             consent=Path(CONSENT.value) if CONSENT.value else None,
-            out=Path(OUT.value),
             figure=FIGURE.value,
-            explicit=EXPLICIT.value,
             poses=Path(POSES.value) if POSES.value else None,
             crop=CROP.value,
-            size=size,
             fps=FPS.value,
             workers=WORKERS.value,
             beam_options=BEAM.value,

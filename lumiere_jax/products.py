@@ -72,38 +72,38 @@ def down_gradients(form: Form, x: jax.Array, kernel: jax.Array, dy: jax.Array):
     """Of `down`, for x and the kernel."""
     taps = _cast(form.taps(kernel), x)
 
-    def some(pictures: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, Matrices]:
-        x, dy = pictures
-        tiles, outputs = form.tiles(x), form.outputs(dy)
-        dx = _add(form.tiles, _products(outputs, taps, (1, 1)), x.shape).astype(x.dtype)
-        return dx, _products(tiles, outputs, (0, 0))
+    def back(_: Matrices, outputs: Matrices, count: int) -> jax.Array:
+        dx = _products(outputs, taps, (1, 1))
+        return _add(form.tiles, dx, (count, *x.shape[1:])).astype(x.dtype)
 
-    dx, dtaps = _map_and_sum(some, _together(form, x.shape, dy.shape), (x, dy))
-    return dx, _add(form.taps, dtaps, kernel.shape)
+    return _gradients(form, x, dy, kernel.shape, back)
 
 
 def up_gradients(form: Form, y: jax.Array, kernel: jax.Array, dx: jax.Array):
     """Of `up`, for y and the kernel."""
     taps = _cast(form.taps(kernel), y)
 
-    def some(pictures: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, Matrices]:
-        y, dx = pictures
-        tiles, outputs = form.tiles(dx), form.outputs(y)
-        dy = _add(form.outputs, _products(tiles, taps, (1, 0)), y.shape).astype(y.dtype)
-        return dy, _products(tiles, outputs, (0, 0))
+    def back(tiles: Matrices, _: Matrices, count: int) -> jax.Array:
+        dy = _products(tiles, taps, (1, 0))
+        return _add(form.outputs, dy, (count, *y.shape[1:])).astype(y.dtype)
 
-    dy, dtaps = _map_and_sum(some, _together(form, dx.shape, y.shape), (y, dx))
-    return dy, _add(form.taps, dtaps, kernel.shape)
+    return _gradients(form, dx, y, kernel.shape, back)
 
 
 def kernel_gradient(form: Form, x: jax.Array, dy: jax.Array, shape: Sequence[int]) -> jax.Array:
     """Of `down`, for a kernel of `shape`."""
+    return _gradients(form, x, dy, shape, lambda *_: None)[1]
 
-    def some(pictures: tuple[jax.Array, jax.Array]) -> tuple[None, Matrices]:
-        return None, _products(form.tiles(pictures[0]), form.outputs(pictures[1]), (0, 0))
 
-    _, dtaps = _map_and_sum(some, _together(form, x.shape, dy.shape), (x, dy))
-    return _add(form.taps, dtaps, shape)
+def _gradients(form: Form, x: jax.Array, y: jax.Array, kernel: Sequence[int], back: Callable):
+    """What `back` makes of so many pictures' tiles and outputs, and the kernel's gradient."""
+
+    def some(pictures: tuple[jax.Array, jax.Array]) -> tuple[jax.Array | None, Matrices]:
+        tiles, outputs = form.tiles(pictures[0]), form.outputs(pictures[1])
+        return back(tiles, outputs, len(pictures[0])), _products(tiles, outputs, (0, 0))
+
+    found, dtaps = _map_and_sum(some, _together(form, x.shape, y.shape), (x, y))
+    return found, _add(form.taps, dtaps, kernel)
 
 
 def _products(a: Matrices, b: Matrices, axes: tuple[int, int]) -> Matrices:

@@ -87,6 +87,8 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Sound, Path]]:
     Raises:
       UserError: there are none, one cannot be read, or a video cannot be written.
     """
+    if "-" in (str(audio), str(out)):
+        raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
     # A name may hold brackets, which a pattern would read as a choice.
     found = [] if Path(audio).exists() else sorted(map(Path, glob.glob(str(audio))))
     paths = found or [Path(audio)]
