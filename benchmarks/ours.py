@@ -28,7 +28,7 @@ from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
-from lumiere_jax.training.parallel import compile_step, data_mesh, place
+from lumiere_jax.training.parallel import compile_step, data_mesh, place, replicate, whole
 from lumiere_jax.training.stage import Batch, State
 from lumiere_jax.workflows import infer
 from lumiere_jax.workflows.allocation import keep_freed_memory
@@ -50,8 +50,9 @@ def training(case: Case) -> tuple[Any, State, dict[str, Any], Batch]:
     """The jitted step of a stage, and its arguments: first state, frozen networks, batch."""
     stage = stages(config_of(case), case.size or 32)[case.name]
     mesh = data_mesh(case.batch)
-    state = jax.jit(stage.init)(jax.random.key(0))
-    frozen = {"vgg": vgg.load_vgg19("random")}
+    # As training places them: with a state from elsewhere the second step would be compiled anew.
+    state = jax.jit(stage.init, out_shardings=whole(mesh))(jax.random.key(0))
+    frozen = replicate({"vgg": vgg.load_vgg19("random")}, mesh)
     return compile_step(stage, mesh), state, frozen, place(arrays(case), mesh)
 
 

@@ -44,7 +44,6 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
 
     def start(_: list[str]) -> None:
         keep_freed_memory()
-        keep_compiled()
         _guarded(main, interrupted)
 
     app.run(start, flags_parser=parse)
@@ -56,6 +55,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         print((sys.modules["__main__"].__doc__ or "").strip())
         print("\nFlags:\n" + flags.FLAGS.main_module_help())
         sys.exit(0)
+    keep_compiled()  # before a config, which is a program, imports JAX
     try:
         rest = flags.FLAGS(argv)
         if len(rest) > 1:

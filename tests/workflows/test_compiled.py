@@ -102,7 +102,10 @@ def test_another_number_of_cores_compiles_anew(kept, monkeypatch):
 
 def test_a_second_start_compiles_nothing_that_took_long(tmp_path):
     program = textwrap.dedent("""
+        from ml_collections import config_flags
         from lumiere_jax.workflows import cli
+
+        config_flags.DEFINE_config_file("config")
 
         def main():
             import jax
@@ -120,7 +123,8 @@ def test_a_second_start_compiles_nothing_that_took_long(tmp_path):
     environment |= {"PYTHONPATH": str(ROOT), "LUMIERE_JAX_CACHE": str(tmp_path / "caches")}
     starts = [
         subprocess.run(
-            [sys.executable, tmp_path / "program.py"],
+            [sys.executable, tmp_path / "program.py", "--config=configs/lumierenet.py:tiny"],
+            cwd=ROOT,
             env=environment,
             capture_output=True,
             text=True,
