@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import jax
-import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from ours import step_seconds
 
 from configs.lumierenet import paper
 from lumiere_jax.inputs import pipeline
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
-from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import prepare
+from lumiere_jax.workflows.allocation import keep_freed_memory
 
 BATCHES = {"vae": 4, "seqpix2pix": 1}
-ROUNDS, SECONDS, STEPS = 3, 2.0, 3
+ROUNDS, SECONDS = 3, 2.0
 DRAWN = 4 * 16_000
 
 
@@ -42,11 +39,11 @@ def measure(size: int) -> list[dict[str, Any]]:
     for name, batch in BATCHES.items():
         getattr(config, name).batch = batch
     with tempfile.TemporaryDirectory() as folder:
-        dataset = _draw(Path(folder) / "data", size)
+        dataset = draw_dataset(Path(folder) / "data", size)
         return [_measure(name, config, dataset) for name in BATCHES]
 
 
-def _draw(folder: Path, size: int) -> Dataset:
+def draw_dataset(folder: Path, size: int) -> Dataset:
     """Four seconds to train on: the narrations are cut, because the drawing takes its time."""
     whole = prepare.read_narration
     with mock.patch.object(prepare, "read_narration", lambda path: whole(path)[:DRAWN]):
@@ -63,7 +60,8 @@ def _measure(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     one = next(batches)
     del batches  # and with it the threads that read ahead
     print(f"{name}: the pipeline gives {delivered:.0f} a second", file=sys.stderr)
-    eaten = batch / _step_seconds(stages(config, dataset.size)[name], load_vgg(config), one)
+    frozen = {"vgg": load_vgg(config), "vae": {}}
+    eaten = batch / step_seconds(stages(config, dataset.size)[name], frozen, one)
     print(f"{name}: the step eats {eaten:.2f} a second", file=sys.stderr)
     return {
         "name": name,
@@ -85,20 +83,6 @@ def _rate(once: Callable[[], Any]) -> float:
     raise AssertionError
 
 
-def _step_seconds(stage: Stage, vgg: Any, batch: dict[str, np.ndarray]) -> float:
-    """The median of some steps, after the one that is compiled, on a batch that is there."""
-    state = jax.jit(stage.init)(jax.random.key(0))
-    step = jax.jit(stage.step, donate_argnums=0)
-    frozen, batch = jax.device_put(({"vgg": vgg, "vae": {}}, batch))
-    seconds = []
-    for _ in range(STEPS + 1):
-        start = time.perf_counter()
-        state, metrics = step(state, frozen, batch)
-        jax.block_until_ready((state, metrics))
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
-
-
 def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "| stage | size | batch | pipeline, a second | step, a second | ratio |"
     yield "|---|---|---|---|---|---|"
@@ -114,6 +98,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--json", type=Path, help="where to write the numbers as well")
     flags = parser.parse_args()
+    keep_freed_memory()
     rows = measure(flags.size)
     print(*_lines(rows), sep="\n")
     if flags.json:

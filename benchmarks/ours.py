@@ -7,8 +7,10 @@ CASE is JSON. With FOLDER it writes there what the twin is compared with, and en
 
 import dataclasses
 import json
+import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -28,8 +30,8 @@ from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
-from lumiere_jax.training.parallel import compile_step, data_mesh, place, replicate, whole
-from lumiere_jax.training.stage import Batch, State
+from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
+from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.workflows import infer
 from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.workdir import Run
@@ -46,14 +48,32 @@ def config_of(case: Case) -> Config:
     return config
 
 
-def training(case: Case) -> tuple[Any, State, dict[str, Any], Batch]:
-    """The jitted step of a stage, and its arguments: first state, frozen networks, batch."""
+def begin(stage: Stage, frozen: Any, batch: Batch) -> tuple[Any, State, Any, Batch]:
+    """The jitted step of a stage, and its arguments as training places them.
+
+    With a state from elsewhere the second step would be compiled anew.
+    """
+    mesh = stage_mesh(stage)
+    state = first_state(stage, mesh, seed=0)
+    return compile_step(stage, mesh), state, replicate(frozen, mesh), place(batch, mesh)
+
+
+def step_seconds(stage: Stage, frozen: Any, batch: Batch, steps: int = 3) -> float:
+    """The median of some steps, after the one that is compiled."""
+    step, state, frozen, batch = begin(stage, frozen, batch)
+    seconds = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        state, metrics = step(state, frozen, batch)
+        jax.block_until_ready((state, metrics))
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+def training(case: Case) -> tuple[Any, State, Any, Batch]:
+    """The jitted step of a case's stage, and its arguments."""
     stage = stages(config_of(case), case.size or 32)[case.name]
-    mesh = data_mesh(case.batch)
-    # As training places them: with a state from elsewhere the second step would be compiled anew.
-    state = jax.jit(stage.init, out_shardings=whole(mesh))(jax.random.key(0))
-    frozen = replicate({"vgg": vgg.load_vgg19("random")}, mesh)
-    return compile_step(stage, mesh), state, frozen, place(arrays(case), mesh)
+    return begin(stage, {"vgg": vgg.load_vgg19("random")}, arrays(case))
 
 
 def train(case: Case) -> Callable[[int], None]:

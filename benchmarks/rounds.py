@@ -19,12 +19,10 @@ def serve(run: Callable[[int], None], parts: int = 1) -> None:
     at least a second.
     """
     run(1)
-    after_first = time.perf_counter()
-    run(1)
     began = time.perf_counter()
     run(1)
     steps = max(1, round(ROUND_SECONDS / (time.perf_counter() - began)))
-    _say(warm_s=time.perf_counter() - after_first)
+    _say(steps=steps)
     for _ in sys.stdin:
         wall, own = time.perf_counter(), sum(os.times()[:4])
         run(steps)

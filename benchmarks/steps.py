@@ -6,10 +6,8 @@ Each size runs in a process of its own, on the preset `small`, with random pictu
 """
 
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,15 +34,7 @@ def measure(size: int) -> None:
         keypoints = random.random((*lead, 137, 3), np.float32)
         batch = {"figure": pictures, "figures": pictures, "frames": pictures}
         batch["keypoints"] = keypoints
-        state = jax.jit(stage.init)(jax.random.key(0))
-        step = jax.jit(stage.step, donate_argnums=0)
-        seconds = []
-        for _ in range(STEPS + 1):
-            start = time.perf_counter()
-            state, metrics = step(state, {"vgg": {}, "vae": vae}, batch)
-            jax.block_until_ready((state, metrics))
-            seconds.append(time.perf_counter() - start)
-        example = statistics.median(seconds[1:]) / stage.batch
+        example = step_seconds(stage, {"vgg": {}, "vae": vae}, batch, STEPS) / stage.batch
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"| {size} px | {name} | {example:.2f} s | {peak:.1f} GiB |", flush=True)
 

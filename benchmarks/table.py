@@ -28,7 +28,8 @@ def rows(results: list[dict[str, Any]]) -> list[str]:
                 )
             cells.append(f"{r['ratio']:.2f}" if r else "–")
         where = f"{size} px, " if size else ""
-        table.append(f"| {name} {kind} | {where}{batch} | {' | '.join(cells)} |")
+        what = name if name == kind else f"{name} {kind}"
+        table.append(f"| {what} | {where}{batch} | {' | '.join(cells)} |")
     return table
 
 

@@ -1,5 +1,6 @@
-"""The same case in PyTorch, as fast as PyTorch does it: channels_last, fused optimisers, autocast,
-BatchNorm folded where it is used, G forwarded once, no gradients where none are wanted.
+"""The same case in PyTorch, as fast as PyTorch does it: channels_last, fused Adam (RMSprop has no
+fused form), autocast, BatchNorm folded where it is used, G forwarded once, no gradients where none
+are wanted; on a GPU TensorFloat-32, as in JAX, and cuDNN's search for the fastest algorithms.
 
   python benchmarks/twin.py CASE eager|compiled [FOLDER]
 
@@ -9,6 +10,7 @@ With FOLDER it compares itself with what ours.py wrote there and prints the larg
 import contextlib
 import itertools
 import json
+import os
 import re
 import sys
 import tempfile
@@ -39,6 +41,7 @@ from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.allocation import keep_freed_memory
+from lumiere_jax.workflows.infer import WAITING
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = ("pool1", "pool2", "pool3")
@@ -201,7 +204,7 @@ class Twin:
                     yield from run(_to_device(padded)).cpu().numpy()[: len(piece)]
 
         def once() -> None:
-            with contextlib.closing(made_ahead(pictures(), 64)) as made:
+            with contextlib.closing(made_ahead(pictures(), WAITING)) as made:
                 out, heard = folder / "video.mp4", read_sound(path)
                 write_video(out, made, fps, heard, sound.rate, sound.channels, {})
 
@@ -321,6 +324,9 @@ def _vgg_name(name: str) -> str:
 
 if __name__ == "__main__":
     keep_freed_memory()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # as many as XLA takes
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
     case, compiled = Case(**json.loads(sys.argv[1])), sys.argv[2] == "compiled"
     if sys.argv[3:]:
         print(json.dumps(deviation(case, compiled, Path(sys.argv[3]))))

@@ -17,6 +17,7 @@ differ from a convolution's by float32's rounding.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,7 @@ class Form:
 
 
 def down(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The convolution of x."""
+    """The convolution of x (b, h stride, w stride, in): (b, h, w, out)."""
     b, rows, cols, _ = x.shape
     shape = (b, rows // form.stride, cols // form.stride, kernel.shape[3])
     taps = _cast(form.taps(kernel), x)
@@ -56,7 +57,7 @@ def down(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def up(form: Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The transposed convolution of y."""
+    """The transposed convolution of y (b, h, w, out): (b, h stride, w stride, in)."""
     b, h, w, _ = y.shape
     shape = (b, h * form.stride, w * form.stride, kernel.shape[2])
     taps = _cast(form.taps(kernel), y)
@@ -68,8 +69,10 @@ def up(form: Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
     return _map(some, _together(form, shape, y.shape), y)
 
 
-def down_gradients(form: Form, x: jax.Array, kernel: jax.Array, dy: jax.Array):
-    """Of `down`, for x and the kernel."""
+def down_gradients(
+    form: Form, x: jax.Array, kernel: jax.Array, dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Of `down`, for x and the kernel, in their shapes, from dy (b, h, w, out)."""
     taps = _cast(form.taps(kernel), x)
 
     def back(_: Matrices, outputs: Matrices, count: int) -> jax.Array:
@@ -79,8 +82,10 @@ def down_gradients(form: Form, x: jax.Array, kernel: jax.Array, dy: jax.Array):
     return _gradients(form, x, dy, kernel.shape, back)
 
 
-def up_gradients(form: Form, y: jax.Array, kernel: jax.Array, dx: jax.Array):
-    """Of `up`, for y and the kernel."""
+def up_gradients(
+    form: Form, y: jax.Array, kernel: jax.Array, dx: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Of `up`, for y and the kernel, in their shapes, from dx (b, h stride, w stride, in)."""
     taps = _cast(form.taps(kernel), y)
 
     def back(tiles: Matrices, _: Matrices, count: int) -> jax.Array:
@@ -91,11 +96,13 @@ def up_gradients(form: Form, y: jax.Array, kernel: jax.Array, dx: jax.Array):
 
 
 def kernel_gradient(form: Form, x: jax.Array, dy: jax.Array, shape: Sequence[int]) -> jax.Array:
-    """Of `down`, for a kernel of `shape`."""
+    """Of `down`, for a kernel of `shape` (rows, cols, in, out)."""
     return _gradients(form, x, dy, shape, lambda *_: None)[1]
 
 
-def _gradients(form: Form, x: jax.Array, y: jax.Array, kernel: Sequence[int], back: Callable):
+def _gradients(
+    form: Form, x: jax.Array, y: jax.Array, kernel: Sequence[int], back: Callable
+) -> tuple[Any, jax.Array]:
     """What `back` makes of so many pictures' tiles and outputs, and the kernel's gradient."""
 
     def some(pictures: tuple[jax.Array, jax.Array]) -> tuple[jax.Array | None, Matrices]:
@@ -124,7 +131,12 @@ def _add(cut: Cut, matrices: Matrices, shape: Sequence[int]) -> jax.Array:
 
 
 def _together(form: Form, high: Sequence[int], low: Sequence[int]) -> int:
-    """Of how many pictures the matrices stay in the cache."""
+    """Of how many pictures the matrices stay in the cache.
+
+    All of them where several devices have a part each: a loop would gather every group.
+    """
+    if jax.device_count() > 1:
+        return high[0]
     numbers = [
         sum(m.size for m in jax.eval_shape(cut, jax.ShapeDtypeStruct((1, *shape[1:]), jnp.float32)))
         for cut, shape in ((form.tiles, high), (form.outputs, low))

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from lumiere_jax import convolutions, products
+from lumiere_jax.training import parallel
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -87,6 +89,7 @@ def test_every_form_is_the_convolution_its_transpose_and_their_gradients(
     monkeypatch, form, native, kernel, cached
 ):
     monkeypatch.setattr(products, "CACHED", cached)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
     x, kernel, y = draw((3, 8, 12, 5), kernel, (3, 8 // form.stride, 12 // form.stride, 7))
 
     def transposed(y, kernel):
@@ -147,3 +150,17 @@ def test_bf16_products_stay_within_a_percent_of_float32(case):
     for full, half in zip(exact, rounded, strict=True):
         error = np.linalg.norm(np.asarray(half, np.float32) - full) / np.linalg.norm(full)
         assert error < 0.01
+
+
+def test_pictures_that_are_spread_over_devices_stay_where_they_are(monkeypatch):
+    monkeypatch.setattr(products, "CACHED", 1)
+    mesh = parallel.data_mesh(jax.device_count())
+    spread = NamedSharding(mesh, PartitionSpec("data"))
+    x = jax.ShapeDtypeStruct((mesh.size, 64, 64, 16), jnp.float32, sharding=spread)
+    kernel = jax.ShapeDtypeStruct((4, 4, 16, 4), jnp.float32, sharding=parallel.whole(mesh))
+
+    def loss(x, kernel):
+        return (convolutions.conv4x4_down(x, kernel) ** 2).mean()
+
+    compiled = jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).compile().as_text()
+    assert "all-reduce" in compiled and "all-gather" not in compiled

@@ -111,7 +111,8 @@ def _decoded(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> dict[st
         "keypoints": np.empty((frames, pipeline.POINTS, 3), np.float32),
     }
     done = 0
-    with tqdm(total=frames, desc=f"frames of {split}", unit="frame") as bar:
+    quiet = jax.process_index() > 0
+    with tqdm(total=frames, desc=f"frames of {split}", unit="frame", disable=quiet) as bar:
         for chunk in pipeline.in_order(dataset, split, pictures):
             count = len(chunk["keypoints"])
             for name, table in tables.items():

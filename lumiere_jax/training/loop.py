@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, reason
@@ -88,7 +88,7 @@ def train(
     folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
-        state, first = _begin(stage, manager, parallel.whole(mesh), seed)
+        state, first = _begin(stage, manager, mesh, seed)
         if first >= stage.steps:
             hosts.say(f"{stage.name}: {first} steps are done already")
             return state
@@ -123,15 +123,13 @@ def train(
     return state
 
 
-def _begin(stage: Stage, manager: Any, sharding: NamedSharding, seed: int) -> tuple[State, int]:
+def _begin(stage: Stage, manager: Any, mesh: Mesh, seed: int) -> tuple[State, int]:
     """The state to go on from, and the number of its steps."""
     first = manager.latest_step() or 0
     if first:
-        abstract = checkpoint.abstract_state(stage, sharding)
+        abstract = checkpoint.abstract_state(stage, parallel.whole(mesh))
         return checkpoint.restore(manager, first, abstract), first
-    # A key of one host is no key of all of them.
-    init = jax.jit(lambda seed: stage.init(jax.random.key(seed)), out_shardings=sharding)
-    return init(np.uint32(seed)), 0
+    return parallel.first_state(stage, mesh, seed), 0
 
 
 def _calls(first: int, stage: Stage, due_after: Callable[[int], Due]) -> Iterator[range]:

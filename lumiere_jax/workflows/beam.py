@@ -51,6 +51,7 @@ def make_on_beam(kept: Path, footages: Sequence[Footage], options: Any) -> None:
     """
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
 
+    shutil.rmtree(kept / ERRORS, ignore_errors=True)  # of a run that was killed
     with beam.Pipeline(options=options) as pipeline:
         clips = pipeline | "Clips" >> beam.Create(list(footages)) | beam.Reshuffle()
         _ = clips | "Prepare" >> beam.Map(_make_one, kept)

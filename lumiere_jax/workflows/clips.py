@@ -60,6 +60,11 @@ def missing(kept: Path, footages: Sequence[Footage]) -> list[Footage]:
     return [footage for footage in footages if not (kept / WHOLE / footage.name).is_dir()]
 
 
+def begun(kept: Path) -> bool:
+    """Whether an earlier run has left pieces that this one need not make."""
+    return any(kept.glob(f"{PARTS}/*/*-*"))
+
+
 def make_archives(kept: Path, footages: Sequence[Footage], run: Run) -> Busy:
     """Makes the archives that are missing, `kept/whole/<name>`; seconds that the parts took.
 

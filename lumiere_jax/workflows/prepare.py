@@ -24,7 +24,7 @@ from lumiere_jax.inputs.poses import Footage, Source, Tick, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.workflows import beam
-from lumiere_jax.workflows.clips import WHOLE, account, make_archives, missing, sweep, tidy
+from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.dataset import finish
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.framing import small_face
@@ -228,10 +228,11 @@ def _make_archives(kept: Path, footages: list[Footage], workers: int, options: A
     if options is not None:
         beam.make_on_beam(kept, todo, options)
         return
-    begin = time.monotonic()
+    going_on, begin = begun(kept), time.monotonic()
     with side_by_side(workers, 2 * sum(footage.frames for footage in todo)) as run:
         busy = make_archives(kept, todo, run)
-    tqdm.write(account(busy, todo, time.monotonic() - begin, workers))
+    if not going_on:  # otherwise the seconds are not those of all frames
+        tqdm.write(account(busy, todo, time.monotonic() - begin, workers))
 
 
 def _write_drawn(

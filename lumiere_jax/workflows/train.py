@@ -162,7 +162,7 @@ def _kept(
         data = resident.figures(dataset, "train")
     else:
         data = resident.triplets(dataset, "train", config.seqpix2pix.stride)
-    tqdm.write(
+    hosts.say(
         f"{stage.name}: {dataset.frames('train'):,} frames kept in device memory "
         f"({resident.shown(data.size)})"
     )

@@ -79,7 +79,7 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
             )
 
         # In one batch, λ2's term would reach G through the statistics that both pasts share;
-        # under vmap, a CPU's products over phases become slow batched ones.
+        # under vmap, a CPU's products become slow batched ones.
         keys = jax.random.split(key)
         from_g, after_g = predict(g[:, :-1], keys[0])
         from_y, after_y = predict(y[:, :-1], keys[1])
