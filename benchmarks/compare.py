@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROUNDS, TRIES, FOREIGN = 5, 15, 0.1
 # Of steps this long, three rounds tell as much.
 LONG_MS = 1000
+REST = 0.3
 # Sums in another order, and bfloat16's eight bits: what two right computations may differ by.
 AGREE = {"float32": 1e-3, "bfloat16": 3e-2}
 
@@ -63,6 +64,7 @@ class Side:
     def round(self) -> dict[str, float]:
         """A round's times, and the share of the processors that others had in it."""
         assert self.process.stdin is not None
+        time.sleep(REST)
         began = busy_seconds()
         self.process.stdin.write("\n")
         self.process.stdin.flush()

@@ -6,7 +6,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
@@ -29,18 +28,20 @@ def _forget_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.flo
 
 
 def _scan(gates: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The last state, and the states before each step, from the inputs' part of the gates."""
+    """The last state, and the states before it, from the inputs' part of the gates.
 
-    def step(carry, gates):
-        h, c = carry
-        heard = jnp.matmul(h.astype(recurrent.dtype), recurrent, preferred_element_type=jnp.float32)
-        i, f, g, o = jnp.split(gates + heard, 4, axis=-1)
+    The first step has heard nothing, so its state is of the inputs alone.
+    """
+    states, c = [], jnp.zeros((), jnp.float32)
+    for inputs in gates:
+        heard = 0.0
+        if states:
+            h = states[-1].astype(recurrent.dtype)
+            heard = jnp.matmul(h, recurrent, preferred_element_type=jnp.float32)
+        i, f, g, o = jnp.split(inputs + heard, 4, axis=-1)
         c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-        return (nn.sigmoid(o) * jnp.tanh(c), c), h
-
-    start = jnp.zeros((gates.shape[1], recurrent.shape[0]), jnp.float32)
-    (h, _), before = lax.scan(step, (start, start), gates, unroll=True)
-    return h, before
+        states.append(nn.sigmoid(o) * jnp.tanh(c))
+    return states[-1], jnp.stack(states)[:-1]
 
 
 @jax.custom_vjp
@@ -62,7 +63,7 @@ def _recur_backward(residuals, dh):
     drecurrent = jnp.einsum(
         "tbc,tbg->cg",
         before.astype(dtype),
-        dgates.astype(dtype),
+        dgates[1:].astype(dtype),
         preferred_element_type=jnp.float32,
     )
     return dgates, drecurrent.astype(dtype)
