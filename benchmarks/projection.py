@@ -36,6 +36,7 @@ class Stage:
     items: int
     batch: int
     ms: float
+    device: str
 
     @property
     def epochs(self) -> float:
@@ -70,7 +71,8 @@ def measured(results: list[dict[str, Any]], device: str | None, dtype: str) -> l
             )
         best = max(own, key=lambda r: r["batch"])
         c = getattr(config, name)
-        stages.append(Stage(name, c.steps * c.batch, items, best["batch"], best["ours_ms"]))
+        where = f"{device}, in {dtype}"
+        stages.append(Stage(name, c.steps * c.batch, items, best["batch"], best["ours_ms"], where))
     return stages
 
 
@@ -89,6 +91,7 @@ def arithmetic(stages: list[Stage]) -> str:
     """Where the numbers come from, a line a stage."""
     frames = PAPERS_HOURS * 3600 * FPS
     lines = [
+        f"A device is {stages[0].device}. "
         f"{PAPERS_HOURS} h are {PAPERS_HOURS} · 3600 · {FPS} = {frames:,} frames. "
         f"Hours of training are examples · footage / {PAPERS_HOURS} h · ms / batch / 3,600,000 / "
         "(devices · efficiency), and the efficiency "

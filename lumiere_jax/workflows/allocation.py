@@ -9,7 +9,7 @@ def keep_freed_memory() -> None:
     """Makes glibc's malloc reuse what is freed, where it would give every large array back.
 
     A network's step takes and frees hundreds of MB, and to have the kernel clear those pages anew
-    for each step costs a tenth to a quarter of its time. Elsewhere nothing happens.
+    for each step costs an eighth to a fifth of its time. Elsewhere nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -17,7 +17,11 @@ def script():
         spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # where dataclasses look for their annotations
-        spec.loader.exec_module(module)
+        sys.path.insert(0, str(FOLDER))
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.remove(str(FOLDER))
         return module
 
     return load

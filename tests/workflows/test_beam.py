@@ -57,6 +57,9 @@ def test_options_that_beam_does_not_know_are_named(text):
 @needs_beam
 def test_beam_makes_the_same_dataset(tmp_path, given):
     """The same records under the same indices, the same statistics, sound and preview."""
+    errors = tmp_path / ".beam.clips" / "errors"  # of a run that was killed
+    errors.mkdir(parents=True)
+    (errors / "a").write_text("this was mended")
     with_beam = prepare_footage(
         **given, out=tmp_path / "beam", beam_options="runner=DirectRunner,direct_num_workers=1"
     )

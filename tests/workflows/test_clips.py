@@ -150,6 +150,7 @@ def test_what_is_whole_is_not_done_again(tmp_path, talk, starts):
     with pytest.raises(KeyboardInterrupt):
         clips.make_archives(kept, [footage], broken)
     clips.tidy(kept)
+    assert clips.begun(kept) and not clips.begun(tmp_path)
     first = kept / "parts" / "talk" / "posed-0"
     made = first.stat().st_ctime_ns
     (kept / "parts" / "talk" / ".posed-105.half").mkdir()

@@ -17,8 +17,9 @@ from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.train import train
 
 ROOT = Path(__file__).parents[2]
-# A stage that ends on two processes, and one in which they are stopped, with calls of two steps.
-STEPS = {"vae": 3, "blstm": 400}
+# A stage that ends on two processes, one in which they are stopped, with calls of two steps, and
+# one that follows on two processes again.
+STEPS = {"vae": 3, "blstm": 400, "seqpix2pix": 2}
 FIELDS = {"blstm.dispatch": 2, "seqpix2pix.batch": 2}
 FIELDS |= {f"{stage}.steps": steps for stage, steps in STEPS.items()}
 
@@ -83,9 +84,13 @@ def test_two_processes_are_stopped_and_one_goes_on_to_the_same_losses(
     assert 8 <= newest(tmp_path / "parts") < STEPS["blstm"]
 
     monkeypatch.setattr(previews, "SHORTEST", 1_000)  # clips take longer than all of this
-    for name in ("parts", "whole"):
-        for stage in STEPS:
+    for name, stages in (("parts", ("vae", "blstm")), ("whole", STEPS)):
+        for stage in stages:
             train(config=configured(tiny()), data=drawn, workdir=tmp_path / name, stage=stage)
+    processes = [start(index, free_port, *flags, "--stage=seqpix2pix") for index in range(2)]
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
     for stage, steps in STEPS.items():
         parts, whole = (read_log(tmp_path / name / stage) for name in ("parts", "whole"))
         assert parts[-1]["step"] == steps
