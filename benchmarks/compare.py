@@ -9,6 +9,7 @@ that, both sides take the same step on the same numbers and must agree.
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -150,6 +151,16 @@ def device() -> str:
     return f"{model}, {os.cpu_count()} cores"
 
 
+def _read(path: Path) -> dict[tuple, dict]:
+    """What was measured before, which stays where it is not measured again."""
+    known = json.loads(path.read_text()) if path.exists() else []
+    return {_key(result): result for result in known}
+
+
+def _key(result: dict) -> tuple:
+    return tuple(x for name, x in result.items() if name not in ("ours_ms", "torch_ms", "ratio"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -171,7 +182,11 @@ def main() -> None:
         for case in grid(sizes, batches, split(arguments.dtypes))
         if case.name in split(arguments.names) and case.kind in split(arguments.passes)
     ]
-    baselines, results = split(arguments.baselines), []
+    if not cases:
+        parser.error("no case has such a name, pass, size, batch and dtype (see --help).")
+    if importlib.util.find_spec("torch") is None:
+        parser.error("PyTorch is not installed: uv pip install torch==2.13.0, or make bench.")
+    baselines, results = split(arguments.baselines), _read(arguments.out)
     kinds = {(c.name, c.kind, c.dtype): c for c in cases}
     with tqdm(total=len(kinds) + len(cases), unit="case") as bar:
         for case in kinds.values() if arguments.check else ():
@@ -183,9 +198,9 @@ def main() -> None:
             small = case.batch == min(batches) and case.size in (0, min(sizes))
             chosen = [b for b in baselines if b == "eager" or small or len(baselines) == 1]
             for result in compare(case, chosen, arguments.foreign):
-                results.append(result)
+                results[_key(result)] = result
                 tqdm.write(json.dumps(result))
-            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+            arguments.out.write_text(json.dumps([*results.values()], indent=1) + "\n")
             bar.update()
 
 

@@ -1,5 +1,7 @@
 """Medians and ratios of the rounds that nothing disturbed."""
 
+import json
+
 import pytest
 
 QUIET, BUSY = 0.02, 0.4
@@ -50,3 +52,14 @@ def test_long_steps_have_fewer_rounds(compare):
 def test_where_nothing_was_quiet_there_is_no_result(compare, capsys):
     assert compare(ours=[(100, BUSY)] * 15, eager=[(200, QUIET)] * 15) == []
     assert "other work disturbed the rounds" in "".join(capsys.readouterr())
+
+
+def test_what_is_not_measured_again_stays(script, tmp_path):
+    module = script("compare")
+    old = {"name": "vae", "device": "a", "batch": 1, "ours_ms": 1.0, "torch_ms": 1.0, "ratio": 1.0}
+    path = tmp_path / "results.json"
+    assert module._read(path) == {}
+    path.write_text(json.dumps([old, old | {"device": "b"}, old | {"batch": 4}]))
+    known = module._read(path)
+    known[module._key(old | {"ours_ms": 0.5})] = old | {"ours_ms": 0.5}
+    assert [result["ours_ms"] for result in known.values()] == [0.5, 1.0, 1.0]
