@@ -270,8 +270,11 @@ def deviation(case: Case, compiled: bool, folder: Path) -> float:
         found = twin.train()()
     wanted = {k.removeprefix("expected/"): x for k, x in known.items() if k.startswith("expected")}
     assert found.keys() == wanted.keys(), (found.keys(), wanted.keys())
-    if case.dtype == "bfloat16":  # a logit beside the threshold falls on either side of it
-        found.pop("discriminator_accuracy", None)
+    if case.dtype == "bfloat16" and "discriminator_accuracy" in found:
+        # A count: of the logits, one that is beside the threshold may fall on its other side.
+        logits = 2 * 3 * case.batch
+        flips = abs(found.pop("discriminator_accuracy").item() - wanted["discriminator_accuracy"])
+        assert round(flips * logits) <= 1, flips
     return max(_relative(found[k].detach().float().cpu().numpy(), wanted[k]) for k in found)
 
 
@@ -327,8 +330,9 @@ def _vgg_name(name: str) -> str:
 if __name__ == "__main__":
     keep_freed_memory()
     torch.set_num_threads(len(os.sched_getaffinity(0)))  # as many as XLA takes
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True
+    if DEVICE == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     case, compiled = Case(**json.loads(sys.argv[1])), sys.argv[2] == "compiled"
     if sys.argv[3:]:
         print(json.dumps(deviation(case, compiled, Path(sys.argv[3]))))
