@@ -1,6 +1,7 @@
 """Orbax checkpoints: one folder a stage, each step written whole or not at all."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import jax
 import orbax.checkpoint as ocp
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Stage, State
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, DELETED = "checkpoints", "deleted"
 
 
 @contextlib.contextmanager
@@ -20,21 +22,27 @@ def open_checkpoints(
 ) -> Iterator[ocp.CheckpointManager]:
     """A manager of a stage's folder that waits for its writes and closes in the end.
 
-    On several hosts all have to open it, save and restore, but `alone`, which is to read.
+    What a killed run left half-written or half-deleted is swept. On several hosts all have to open
+    it, save and restore, but `alone`, which is to read, also while another process writes.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    several = jax.distributed.is_initialized()
-    if alone and several:
-        own = jax.process_index()
-        options = ocp.CheckpointManagerOptions(
-            create=False,
-            multiprocessing_options=ocp.options.MultiprocessingOptions(
+    several, place = jax.distributed.is_initialized(), (folder / CHECKPOINTS).absolute()
+    if alone:
+        processes = ocp.options.MultiprocessingOptions()
+        if several:
+            own = jax.process_index()
+            processes = ocp.options.MultiprocessingOptions(
                 primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"host{own}"
-            ),
+            )
+        options = ocp.CheckpointManagerOptions(
+            create=False, read_only=True, multiprocessing_options=processes
         )
-    manager = ocp.CheckpointManager(
-        (folder / CHECKPOINTS).absolute(), options=options, item_names=("state", "metadata")
-    )
+    else:
+        _sweep(place)
+        # Half-deleted under its own name, a step would pass for a whole one.
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, todelete_subdir=DELETED, cleanup_tmp_directories=True
+        )
+    manager = ocp.CheckpointManager(place, options=options, item_names=("state", "metadata"))
     interrupted = False
     try:
         yield manager
@@ -45,6 +53,20 @@ def open_checkpoints(
         # What is being written may wait for hosts that were stopped before it began.
         if not (interrupted and several):
             manager.close()
+            if not alone:
+                _sweep(place)
+
+
+def _sweep(place: Path) -> None:
+    """Deletes the steps that are no longer kept: a manager only takes their names from them."""
+    if hosts.is_first():
+        shutil.rmtree(place / DELETED, ignore_errors=True)
+
+
+def tidy(manager: ocp.CheckpointManager) -> None:
+    """Deletes the steps that are no longer kept, unless one is being written."""
+    if not manager.is_saving_in_progress():
+        _sweep(Path(manager.directory))
 
 
 def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any]) -> None:

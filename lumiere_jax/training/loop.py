@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import jax
@@ -16,9 +17,11 @@ from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, reason
 from lumiere_jax.training import checkpoint, hosts, parallel
+from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
 from lumiere_jax.training.reports import Due, Preview, due_at, reporting
-from lumiere_jax.training.stage import Batch, Metrics, Stage, State
+from lumiere_jax.training.stage import Batch, Stage, State
+from lumiere_jax.training.stopping import Wish, wishes_to_stop
 
 Batches = Callable[[int], Iterator[Batch]]
 """Batches from a step on: a pure function of the seed and the step, of each this host's slice."""
@@ -82,8 +85,12 @@ def train(
     `clips` times, and at least every `CLIP_STEPS`, `preview` makes a clip. Nothing is asked for
     when nothing is left to do. On several hosts all have to call this, with the same arguments.
 
+    At Ctrl-C and SIGTERM it saves after one more call or two, all hosts at the same step.
+
     Raises:
-      UserError: a loss, or a weight that would be saved, is not finite.
+      UserError: ten steps in a row have losses or gradients that are not finite, or a weight that
+        would be saved is not.
+      KeyboardInterrupt: it was asked to stop; its argument is the signal.
     """
     folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
@@ -98,29 +105,40 @@ def train(
             reporting(stage, folder, first, frozen, held_out, checks or {}, preview)
         )
         bar, stream = opened.enter_context(_bar(stage, first, mesh.size)), batches(first)
-        recent: list[dict[str, float]] = []
-        late: tuple[range, Metrics] | None = None
+        wish, watch = opened.enter_context(wishes_to_stop()), Watch(stage.name)
+        late: Call | None = None
         for steps in _calls(first, stage, due_after):
-            state, metrics = take(state, frozen, list(itertools.islice(stream, len(steps))))
+            own = [_with_wish(batch, wish) for batch in itertools.islice(stream, len(steps))]
+            state, metrics = take(state, frozen, own)
+            wish.worth_saving = True
             if late is not None:
-                recent += _fetched(stage, *late, manager.latest_step())
-                _show(bar, recent[-1], stage.batch)
-            late, due = (steps, metrics), due_after(steps[-1])
+                watch.look(late, _saved(manager))
+                _show(bar, watch, stage.batch)
+            late, due = Call(steps, metrics, own), due_after(steps[-1])
             bar.update(len(steps))
             if due.line:
-                recent += _fetched(stage, *late, manager.latest_step())
+                watch.look(late, _saved(manager))
                 late = None
-            if any(due):
-                report(steps[-1], state, recent, due)
             if due.line:
-                recent.clear()
-            if steps[-1] == stage.steps or _is_long_ago(saved, checkpoint_seconds, due):
-                _fetched(stage, steps, metrics, manager.latest_step())
-                finite = {"a weight": _weights_are_finite(state)}
-                _fetched(stage, steps[-1:], finite, manager.latest_step())
+                checkpoint.tidy(manager)
+            if any(due):
+                report(steps[-1], state, watch.told() if due.line else ([], 0), due)
+            last = watch.stop or steps[-1] == stage.steps
+            if last or _is_long_ago(saved, checkpoint_seconds, due):
+                _check_weights(stage, state, manager)
                 checkpoint.save(manager, state, metadata)
                 saved = time.monotonic()
+            if watch.stop:
+                manager.wait_until_finished()
+                hosts.say(f"{stage.name}: step {steps[-1]} is saved")
+                raise KeyboardInterrupt(wish.signal or SIGTERM)
     return state
+
+
+def _with_wish(batch: Batch, wish: Wish) -> Batch:
+    """A batch that tells the other hosts whether this one was asked to stop."""
+    count = len(next(iter(batch.values())))
+    return {**batch, STOP: np.full(count, wish.signal is not None, np.float32)}
 
 
 def _begin(stage: Stage, manager: Any, mesh: Mesh, seed: int) -> tuple[State, int]:
@@ -162,32 +180,29 @@ def _bar(stage: Stage, first: int, count: int) -> tqdm:
     )
 
 
+def _saved(manager: Any) -> str:
+    """What of a run is safe, in words."""
+    step = manager.latest_step()
+    return f"{manager.directory / str(step)} is the last good step" if step else "nothing is saved"
+
+
 @jax.jit
 def _weights_are_finite(state: State) -> jax.Array:
-    """1, or NaN: a loss tells only of the weights before its step."""
     weights = [network.variables for network in state.networks.values()]
-    finite = [jnp.isfinite(x).all() for x in jax.tree.leaves(weights)]
-    return jnp.where(jnp.stack(finite).all(), 1.0, jnp.nan)
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(weights)]).all()
 
 
-def _fetched(
-    stage: Stage, steps: range, metrics: Metrics, saved: int | None
-) -> list[dict[str, float]]:
-    """Metrics of a call's steps as numbers; a UserError where one is none."""
-    columns = {name: np.ravel(value) for name, value in jax.device_get(metrics).items()}
-    lines = [{name: float(x[i]) for name, x in columns.items()} for i in range(len(steps))]
-    for step, line in zip(steps, lines, strict=True):
-        wrong = [name for name, value in line.items() if not np.isfinite(value)]
-        if wrong:
-            raise UserError(
-                f"{stage.name}: {', '.join(wrong)} is not finite at step {step}: lower "
-                f"--config.{stage.name}.learning_rate or look at the data; "
-                + (f"step {saved} is saved." if saved else "nothing is saved yet.")
-            )
-    return lines
+def _check_weights(stage: Stage, state: State, manager: Any) -> None:
+    """A loss tells only of the weights before its step, and a finite gradient can be too large."""
+    if not _weights_are_finite(state):
+        raise UserError(
+            f"{stage.name}: a weight is not finite by step {int(state.step)}: lower "
+            f"--config.{stage.name}.learning_rate; {_saved(manager)}."
+        )
 
 
-def _show(bar: tqdm, metrics: dict[str, float], batch: int) -> None:
+def _show(bar: tqdm, watch: Watch, batch: int) -> None:
     rate = bar.format_dict["rate"] or 0.0
+    metrics = watch.recent[-1] if watch.recent else {}
     shown = {k: f"{value:.3g}" for k, value in metrics.items() if not k.startswith(UNSHOWN)}
     bar.set_postfix({**shown, "examples/s": f"{rate * batch:.1f}"}, refresh=False)

@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.training.guard import guarded
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 
 Take = Callable[[State, Any, Sequence[Batch]], tuple[State, Metrics]]
@@ -72,9 +73,10 @@ def first_state(stage: Stage, mesh: Mesh, seed: int) -> State:
 
 
 def compile_step(stage: Stage, mesh: Mesh) -> Callable[[State, Any, Batch], tuple[State, Any]]:
-    """The stage's step over the mesh: state replicated and donated, batch split by examples."""
+    """The stage's step, guarded, over the mesh: state replicated and donated, batch split by
+    examples."""
     return jax.jit(
-        stage.step,
+        guarded(stage.step),
         in_shardings=(whole(mesh), whole(mesh), NamedSharding(mesh, PartitionSpec("data"))),
         out_shardings=(whole(mesh), whole(mesh)),
         donate_argnums=0,
@@ -92,13 +94,15 @@ def compile_steps(stage: Stage, mesh: Mesh) -> Take:
         once = compile_step(stage, mesh)
         return lambda state, frozen, batches: once(state, frozen, place(batches[0], mesh))
 
+    step = guarded(stage.step)
+
     def steps(state: State, frozen: Any, batches: Batch, count: Any) -> tuple[State, Metrics]:
         def body(i: Any, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-            state, metrics = stage.step(carry[0], frozen, {k: x[i] for k, x in batches.items()})
+            state, metrics = step(carry[0], frozen, {k: x[i] for k, x in batches.items()})
             return state, {name: carry[1][name].at[i].set(x) for name, x in metrics.items()}
 
         first = {name: x[0] for name, x in batches.items()}
-        _, one = jax.eval_shape(stage.step, state, frozen, first)
+        _, one = jax.eval_shape(step, state, frozen, first)
         blank = {name: jnp.zeros((stage.dispatch,), x.dtype) for name, x in one.items()}
         return jax.lax.fori_loop(0, count, body, (state, blank))
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from lumiere_jax.training import hosts
+from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.log import Check, Clip, Log
 from lumiere_jax.training.parallel import local
 from lumiere_jax.training.stage import Batch, Stage, State
@@ -29,8 +30,9 @@ class Due(NamedTuple):
     clip: bool
 
 
-Report = Callable[[int, State, list[dict[str, float]], Due], None]
-"""Writes what is due at a step, from the state and the metrics since the line before."""
+Report = Callable[[int, State, tuple[list[dict[str, float]], int], Due], None]
+"""Writes what is due at a step, from the state, and the metrics of good steps and the number of
+skipped ones since the line before."""
 
 
 def due_at(steps: int, reports: int, clips: int) -> Callable[[int], Due]:
@@ -66,10 +68,12 @@ def reporting(
     evaluate, validation, frozen = jax.jit(stage.evaluate), held_out(), local(frozen)
     with contextlib.closing(Log(folder, step)) as log:
 
-        def report(step: int, state: State, recent: list[dict[str, float]], due: Due) -> None:
-            state = local(state)
+        def report(
+            step: int, state: State, told: tuple[list[dict[str, float]], int], due: Due
+        ) -> None:
+            state, (recent, skipped) = local(state), told
             if due.line:
-                values = means(recent)
+                values = means(recent) | ({SKIPPED: float(skipped)} if skipped else {})
                 if due.report:
                     measured = [evaluate(state, frozen, dict(b)) for b in validation]
                     values |= {f"val_{k}": v for k, v in means(measured).items()}

@@ -87,7 +87,8 @@ class Stage:
     """A separately trained factor of the chain.
 
     `init(key)` gives the first state; `step(state, frozen, batch)` is pure and gives
-    `(state, metrics)`, scalars by name; `evaluate(state, frozen, batch)` gives metrics of a
+    `(state, metrics)`, scalars by name, losses and the gradients' norms among them: a step is taken
+    only where all are finite. `evaluate(state, frozen, batch)` gives metrics of a
     held-out batch; `pictures(state, frozen, batch)` an RGB sheet to look at. `frozen` holds,
     by name, the variables of the stages in `needs` and of pretrained networks. `accumulate` is
     the number of parts that `step` takes a batch in, and `dispatch` that of the steps that one

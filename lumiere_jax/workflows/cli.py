@@ -16,7 +16,8 @@ from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
 from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+# A run that a signal stops exits as a shell would say it: with 128 and the signal's number.
+USAGE_ERROR, INTERRUPTED = 2, 128
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -36,7 +37,7 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     absl's own parsing prints usage and exits with 1, and `--help` exits with 1 as well.
     """
     # A run that is stopped leaves nothing half-written and no process behind, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.unraisablehook = _unraisable
     logging.use_absl_handler()
     # Orbax logs, with a traceback, what it raises as well.
@@ -82,19 +83,28 @@ def _guarded(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
             raise
         place = getattr(error, "filename", None) or "the output"
         _stop(str(disk_is_full(place)))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print(f"\nInterrupted: {interrupted}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         # XLA may still be computing, and crashes where Python is taken down around it.
-        os._exit(INTERRUPTED)
+        os._exit(INTERRUPTED + _signal(stopped))
+
+
+def _interrupt(number: int, _: Any) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def _signal(stopped: BaseException | None) -> int:
+    """The signal's number: Python's own KeyboardInterrupt of a Ctrl-C has none."""
+    numbers = [n for n in getattr(stopped, "args", ()) if isinstance(n, int)]
+    return (numbers or [signal.SIGINT])[0]
 
 
 def _unraisable(lost: Any) -> None:
     """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more."""
     if lost.exc_type is KeyboardInterrupt:
-        # A shell's background job ignores SIGINT, and `run` has taken SIGTERM to mean the same.
-        again = [threading.main_thread().ident, signal.SIGTERM]
+        again = [threading.main_thread().ident, _signal(lost.exc_value)]
         threading.Timer(0.1, signal.pthread_kill, again).start()
     else:
         sys.__unraisablehook__(lost)

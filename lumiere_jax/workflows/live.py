@@ -237,7 +237,7 @@ def _stopped_by_signals(ear: Ear) -> Iterator[None]:
 
     def stop(*_: Any) -> None:
         for number in before:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, before[number])
         ear.stop()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -11,7 +11,7 @@ from lumiere_jax.training.stage import Stage, State, TrainState
 BATCH = 8
 
 
-def line(steps, batch=BATCH, nan_at=None, nan_gradient_at=None, dispatch=1):
+def line(steps, batch=BATCH, nan_at=(), nan_gradient_at=(), dispatch=1):
     optimiser = optax.adam(0.1)
 
     def init(key):
@@ -27,13 +27,13 @@ def line(steps, batch=BATCH, nan_at=None, nan_gradient_at=None, dispatch=1):
         key = jax.random.fold_in(state.key, state.step)
         network = state.networks["line"]
         value, gradients = jax.value_and_grad(loss)(network.params, batch, key)
-        if nan_at is not None:
-            value = jnp.where(state.step == nan_at, jnp.nan, value)
-        if nan_gradient_at is not None:
-            wrong = state.step == nan_gradient_at
-            gradients = jax.tree.map(lambda g: jnp.where(wrong, jnp.nan, g), gradients)
+        among = lambda steps: jnp.isin(state.step + 1, jnp.array(list(steps), int))  # noqa: E731
+        value = jnp.where(among(nan_at), jnp.nan, value)
+        wrong = among(nan_gradient_at)
+        gradients = jax.tree.map(lambda g: jnp.where(wrong, jnp.inf, g), gradients)
         network = network.update(optimiser, gradients, None, 0.9, state.step)
-        return state.replace(networks={"line": network}, step=state.step + 1), {"loss": value}
+        metrics = {"loss": value, "gradient_norm": optax.tree.norm(gradients)}
+        return state.replace(networks={"line": network}, step=state.step + 1), metrics
 
     def evaluate(state, frozen, batch):
         return {"loss": loss(state.networks["line"].params, batch, state.key)}
@@ -55,7 +55,8 @@ def points(first):
     while True:
         random = np.random.default_rng(first)
         x = random.normal(size=(BATCH, 3)).astype(np.float32)
-        yield {"x": x, "y": (x @ np.float32([1, -2, 3]) + np.float32(0.5)).astype(np.float32)}
+        y = (x @ np.float32([1, -2, 3]) + np.float32(0.5)).astype(np.float32)
+        yield {"x": x, "y": y, "index": np.arange(first, first + BATCH, dtype=np.int32)}
         first += 1
 
 

@@ -1,14 +1,20 @@
+import dataclasses
 import io
 import json
+import shutil
+import signal
 from fractions import Fraction
 
 import chex
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import checkpoint, loop, reports
+from lumiere_jax.training import checkpoint, loop, reports, stopping
+from lumiere_jax.training.guard import Watch
 from lumiere_jax.training.log import Clip
 from lumiere_jax.training.reports import Due
 
@@ -63,9 +69,11 @@ def test_a_call_ends_where_something_is_due(make_line):
     assert [list(s) for s in loop._calls(10, make_line(12, dispatch=3), due)] == [[11, 12]]
 
 
-def test_nan_within_a_call_is_named_by_its_own_step(make_line, batches, tmp_path, seldom):
-    with pytest.raises(UserError, match="line: loss is not finite at step 7"):
-        run(make_line(20, nan_at=6, dispatch=5), batches, tmp_path, **seldom)
+def test_a_bad_step_within_a_call_is_named_by_its_own_number(
+    make_line, batches, tmp_path, seldom, capsys
+):
+    run(make_line(20, nan_at=[7], dispatch=5), batches, tmp_path, **seldom)
+    assert "line: loss is not finite at step 7: it is skipped" in capsys.readouterr().out
 
 
 def test_a_run_starts_where_the_last_ended_and_ends_where_it_should(make_line, batches, tmp_path):
@@ -86,32 +94,134 @@ def test_a_run_starts_where_the_last_ended_and_ends_where_it_should(make_line, b
     assert not [first for first in asked if first < 1000]
 
 
-def test_nan_stops_the_run_and_leaves_the_last_checkpoint(make_line, batches, tmp_path):
-    run(make_line(5), batches, tmp_path)
-    with pytest.raises(
-        UserError,
-        match=r"line: loss is not finite at step 8: lower .*line.learn"
-        ".*step 5 is saved",
-    ):
-        run(make_line(20, nan_at=7), batches, tmp_path, checkpoint_seconds=1e9)
-    assert checkpoint.latest_step(tmp_path / "line") == 5
-    state = run(make_line(20), batches, tmp_path)
+@pytest.mark.parametrize("what", ["nan_at", "nan_gradient_at"])
+@pytest.mark.parametrize("dispatch", [1, 4])
+def test_a_bad_step_is_not_taken_and_counted(make_line, batches, tmp_path, what, dispatch, seldom):
+    bad = [3, 4, 9]
+    state = run(make_line(12, dispatch=dispatch, **{what: bad}), batches, tmp_path / "a", **seldom)
+    assert int(state.step) == 12
     chex.assert_tree_all_finite(state.networks)
-    assert int(state.step) == 20
+    counts = optax.tree.get(state.networks["line"].optimiser, "count")
+    assert int(counts) == 12 - len(bad)
+    lines = read_log(tmp_path / "a" / "line")
+    assert sum(line.get("skipped", 0) for line in lines) == len(bad)
+    assert all(np.isfinite(list(line.values())).all() for line in lines)
 
 
 @pytest.mark.parametrize("what", ["nan_at", "nan_gradient_at"])
-def test_no_step_is_saved_before_it_is_known_to_be_finite(make_line, batches, tmp_path, what):
-    """A gradient can be NaN where its loss is finite; the loss is NaN one step later."""
-    with pytest.raises(UserError, match="at step 3: .*step 2 is saved"):
-        run(make_line(20, **{what: 2}), batches, tmp_path, checkpoint_seconds=0.0)
-    assert checkpoint.latest_step(tmp_path / "line") == 2
+def test_every_part_of_the_state_is_as_before_a_bad_step(make_line, batches, tmp_path, what):
+    before = run(make_line(5), batches, tmp_path / "before")
+    after = run(make_line(6, **{what: [6]}), batches, tmp_path / "after")
+    chex.assert_trees_all_equal(before.networks, after.networks)
+    assert int(after.step) == 6
+
+
+@pytest.mark.parametrize("dispatch", [1, 4])
+def test_ten_bad_steps_in_a_row_end_the_run_at_its_last_good_checkpoint(
+    make_line, batches, tmp_path, dispatch, seldom
+):
+    bad = [*range(7, 16), *range(17, 27)]
+    with pytest.raises(
+        UserError,
+        match=r"line: loss is not finite at steps 17 to 26, and 10 bad steps in a row end a run: "
+        r"lower --config.line.learning_rate, .* batch \(frames 25, 26, .*, 32\); "
+        r".*checkpoints/16 is the last good step",
+    ):
+        stage = make_line(40, nan_at=bad, dispatch=dispatch)
+        run(make_line(16, nan_at=bad, dispatch=dispatch), batches, tmp_path, **seldom)
+        run(stage, batches, tmp_path, checkpoint_seconds=1e9, **seldom)
+    assert checkpoint.latest_step(tmp_path / "line") == 16
+    state = run(make_line(40), batches, tmp_path)
+    chex.assert_tree_all_finite(state.networks)
+    assert int(state.step) == 40
+
+
+def test_no_weight_is_saved_that_is_not_finite(make_line, batches, tmp_path):
+    """A finite gradient can be too large for a weight."""
+    stage, last = make_line(20), lambda x: jnp.where(x.step == 4, jnp.inf, 0.0)
+
+    def step(state, frozen, batch):
+        new, metrics = stage.step(state, frozen, batch)
+        network = new.networks["line"]
+        params = {**network.params, "b": network.params["b"] + last(new)}
+        return new.replace(networks={"line": network.replace(params=params)}), metrics
+
+    with pytest.raises(UserError, match="a weight is not finite by step 4: .*/3 is the last good"):
+        own = dataclasses.replace(stage, step=step)
+        run(own, batches, tmp_path, checkpoint_seconds=0.0)
+    assert checkpoint.latest_step(tmp_path / "line") == 3
 
 
 def test_only_the_newest_checkpoints_are_kept(make_line, batches, tmp_path):
     run(make_line(6), batches, tmp_path, checkpoint_seconds=0.0)
     folder = tmp_path / "line" / checkpoint.CHECKPOINTS
     assert sorted(path.name for path in folder.iterdir()) == ["5", "6"]
+
+
+def test_what_a_killed_run_left_in_the_middle_is_swept_and_does_not_count(
+    make_line, batches, tmp_path
+):
+    """Killed within a write, within a step's renaming out of the way, and within its deletion."""
+    run(make_line(4), batches, tmp_path, checkpoint_seconds=0.0)
+    folder = tmp_path / "line" / checkpoint.CHECKPOINTS
+    shutil.copytree(folder / "4", folder / "9.orbax-checkpoint-tmp")
+    shutil.copytree(folder / "3", folder / checkpoint.DELETED / "3")
+    (folder / checkpoint.DELETED / "2" / "state").mkdir(parents=True)
+    assert checkpoint.latest_step(tmp_path / "line") == 4
+    assert (folder / "9.orbax-checkpoint-tmp").exists(), "who only reads sweeps nothing"
+    run(make_line(6), batches, tmp_path, checkpoint_seconds=0.0)
+    assert sorted(path.name for path in folder.iterdir()) == ["5", "6"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_saves_first(make_line, batches, tmp_path, number, capsys):
+    before = signal.signal(number, signal.default_int_handler)
+
+    def asking(first):
+        for step, batch in enumerate(batches(first), first + 1):
+            if step == 5:
+                signal.raise_signal(number)
+            yield batch
+
+    try:
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            run(make_line(20), asking, tmp_path)
+    finally:
+        signal.signal(number, before)
+    assert stopped.value.args == (number,)
+    step = checkpoint.latest_step(tmp_path / "line")
+    assert 5 <= step <= 7 and f"line: step {step} is saved" in capsys.readouterr().out
+    parts = run(make_line(20), batches, tmp_path)
+    chex.assert_trees_all_equal(parts, run(make_line(20), batches, tmp_path / "whole"))
+
+
+def test_before_there_is_anything_to_save_a_run_stops_at_once(make_line, batches, tmp_path):
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def asking(first):
+        signal.raise_signal(signal.SIGTERM)
+        yield from batches(first)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(make_line(20), asking, tmp_path)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert checkpoint.latest_step(tmp_path / "line") is None
+
+
+def test_the_second_signal_stops_at_once():
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with stopping.wishes_to_stop() as wish:
+            wish.worth_saving = True
+            signal.raise_signal(signal.SIGTERM)
+            assert wish.signal == signal.SIGTERM
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_log_lines_of_lost_steps_are_dropped_on_resuming(make_line, batches, tmp_path):
@@ -195,5 +305,6 @@ def test_clips_are_made_at_even_moments_and_one_that_fails_is_left_out(
 
 def test_the_bar_shows_losses_and_leaves_out_what_has_no_room():
     with tqdm(total=1, file=io.StringIO()) as bar:
-        loop._show(bar, {"loss": 0.5, "learning_rate": 1e-3, "gradient_norm_G": 3.0}, 4)
+        recent = [{"loss": 0.5, "learning_rate": 1e-3, "gradient_norm_G": 3.0}]
+        loop._show(bar, Watch("line", recent), 4)
     assert bar.postfix.startswith("loss=0.5, examples/s=")

@@ -155,7 +155,7 @@ def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp
         text=True,
         timeout=100,
     )
-    assert done.returncode == cli.INTERRUPTED
+    assert done.returncode == cli.INTERRUPTED + number
     assert done.stdout == "cleaned up\n"
     assert done.stderr.strip().startswith("Interrupted") and "Traceback" not in done.stderr
 

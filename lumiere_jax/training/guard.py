@@ -1,0 +1,101 @@
+"""Steps that go wrong change nothing, and are counted; ten in a row end the run."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.training import hosts
+from lumiere_jax.training.stage import Batch, Metrics, State
+
+Step = Callable[[State, Any, Batch], tuple[State, Metrics]]
+
+SKIPPED, STOP = "skipped", "stop"
+PATIENCE = 10
+# Items of a batch that a sentence has room for.
+SHOWN = 32
+
+
+def guarded(step: Step) -> Step:
+    """The step where its losses and its gradients' norms are finite; otherwise it only counts.
+
+    Networks, running statistics, averages and optimisers stay as they were, and the next step has
+    the next batch. To the metrics it adds `skipped`, 0 or 1, and `stop`, the largest of the
+    batch's: that is how hosts agree on the step at which they stop.
+    """
+
+    def take(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+        rest = {name: x for name, x in batch.items() if name != STOP}
+        new, metrics = step(state, frozen, rest)
+        good = jnp.stack([jnp.isfinite(x).all() for x in metrics.values()]).all()
+        networks = jax.tree.map(lambda *both: jnp.where(good, *both), new.networks, state.networks)
+        told = {SKIPPED: 1.0 - good.astype(jnp.float32)}
+        if STOP in batch:
+            told[STOP] = batch[STOP].max()
+        return dataclasses.replace(new, networks=networks), {**metrics, **told}
+
+    return take
+
+
+@dataclass
+class Call:
+    """Steps that one call has taken, their metrics on the device, and their batches."""
+
+    steps: range
+    metrics: Metrics
+    batches: list[Batch]
+
+
+@dataclass
+class Watch:
+    """What the steps have told so far: the metrics of good ones since they were last asked for, how
+    many were skipped, those of them that end the row, and whether a host wants to stop."""
+
+    stage: str
+    recent: list[dict[str, float]] = field(default_factory=list)
+    skipped: int = 0
+    row: list[int] = field(default_factory=list)
+    stop: bool = False
+
+    def look(self, call: Call, saved: str) -> None:
+        """Fetches the metrics of a call's steps.
+
+        Raises:
+          UserError: `PATIENCE` steps in a row were skipped; it names what is `saved`.
+        """
+        columns = {name: np.ravel(x) for name, x in jax.device_get(call.metrics).items()}
+        for i, step in enumerate(call.steps):
+            line = {name: float(x[i]) for name, x in columns.items()}
+            self.stop |= line.pop(STOP, 0.0) > 0
+            if not line.pop(SKIPPED):
+                self.row.clear()
+                self.recent.append(line)
+                continue
+            self.skipped += 1
+            self.row.append(step)
+            wrong = ", ".join(name for name, x in line.items() if not np.isfinite(x))
+            if len(self.row) == PATIENCE:
+                raise self._patience_ends(wrong, call.batches[i], saved)
+            if len(self.row) == 1 and hosts.is_first():
+                tqdm.write(f"{self.stage}: {wrong} is not finite at step {step}: it is skipped.")
+
+    def _patience_ends(self, wrong: str, batch: Mapping[str, Any], saved: str) -> UserError:
+        items = [str(i) for i in np.ravel(batch.get("index", []))]
+        of = f" (frames {', '.join(items[:SHOWN])}{', …' * (len(items) > SHOWN)})" if items else ""
+        return UserError(
+            f"{self.stage}: {wrong} is not finite at steps {self.row[0]} to {self.row[-1]}, and "
+            f"{PATIENCE} bad steps in a row end a run: lower --config.{self.stage}.learning_rate, "
+            f"or look at the last one's batch{of}; {saved}."
+        )
+
+    def told(self) -> tuple[list[dict[str, float]], int]:
+        """The good steps' metrics and the number of skipped ones, which are then forgotten."""
+        told = self.recent, self.skipped
+        self.recent, self.skipped = [], 0
+        return told
