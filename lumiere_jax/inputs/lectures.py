@@ -16,6 +16,7 @@ from jaxtyping import Float
 from lumiere_jax.audio.features import CLIP, FILTERS, RATE, extract, frame_start, normalise
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.records import Records
 
 SPLITS = ("train", "val", "test")
 SHARES = (75, 5, 20)
@@ -60,7 +61,7 @@ class Dataset:
         """Number of frames in a split."""
         return sum(s.frames for s in self.segments if s.split == split)
 
-    def records(self, split: str) -> Any:
+    def records(self, split: str) -> Records:
         """Random access to a split's examples, the pictures still encoded.
 
         Raises:
@@ -70,7 +71,7 @@ class Dataset:
         from lumiere_jax.inputs.builder import data_source
 
         try:
-            source = data_source(self.folder, split)
+            source = Records(data_source(self.folder, split), f"{self.folder}, '{split}' split")
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.records import Records
 
 Load = Callable[[Any], dict[str, Any]]
-"""TensorFlow's side: the arrays of a batch, by name, from its items' indices."""
+"""TensorFlow's side: the arrays of a batch, by name, from its items' indices. They have an `index`
+too: the frames of the split that the items are, or end with."""
 
 MEMORY = 2
 POINTS = 137
@@ -68,35 +71,47 @@ def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
     return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def _reader(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> Load:
-    """Reads a split's examples: `pictures` (n, size, size, 3) uint8, and keypoints.
+def _told(
+    batches: Iterator[dict[str, np.ndarray]], records: Records
+) -> Iterator[dict[str, np.ndarray]]:
+    """The batches; what TensorFlow says of records that it cannot read becomes a UserError."""
+    try:
+        yield from batches
+    except host_tensorflow().errors.OpError as error:
+        raise records.failure or UserError(
+            f"{records.name}: a record holds no example of this project "
+            f"({' '.join(error.message.split())[:80]}): make the dataset anew with prepare.py."
+        ) from error
+
+
+def _reader(records: Records, size: int, pictures: tuple[str, ...]) -> Load:
+    """Reads examples: `pictures` (n, size, size, 3) uint8, and keypoints.
 
     Python hands over bytes alone. They are parsed and decoded by TensorFlow, outside the GIL.
     """
     tf = host_tensorflow()
-    # One by one: the source's own reading of several starts threads for every call.
-    source = dataset.records(split).data_source
     names = {
         **{name: tf.io.FixedLenFeature([], tf.string) for name in pictures},
         "keypoints": tf.io.FixedLenFeature([POINTS, 3], tf.float32),
     }
 
     def fetch(index):
-        return np.array([source[i] for i in index.tolist()], object)
+        # One by one: the source's own reading of several starts threads for every call.
+        return np.array([records.encoded(i) for i in index.tolist()], object)
 
     def decode(data):
         picture = tf.io.decode_image(data, 3, expand_animations=False)
-        return tf.ensure_shape(picture, [dataset.size, dataset.size, 3])
+        return tf.ensure_shape(picture, [size, size, 3])
 
     def load(index):
-        records = tf.ensure_shape(tf.numpy_function(fetch, [index], tf.string), index.shape)
-        examples = tf.io.parse_example(records, names)
+        encoded = tf.ensure_shape(tf.numpy_function(fetch, [index], tf.string), index.shape)
+        examples = tf.io.parse_example(encoded, names)
         for name in pictures:
             # Batches are decoded side by side, so that pictures need not be.
             examples[name] = tf.map_fn(
                 decode, examples[name], parallel_iterations=1, fn_output_signature=tf.uint8
             )
-        return examples
+        return {**examples, "index": tf.cast(index, tf.int32)}
 
     return load
 
@@ -105,23 +120,23 @@ def in_order(
     dataset: Dataset, split: str, pictures: tuple[str, ...], chunk: int = 16
 ) -> Iterator[dict[str, np.ndarray]]:
     """A split's examples once, in order, up to `chunk` of them at a time."""
-    tf = host_tensorflow()
-    load = _reader(dataset, split, pictures)
-    return _run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load)
+    tf, records = host_tensorflow(), dataset.records(split)
+    load = _reader(records, dataset.size, pictures)
+    return _told(_run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records)
 
 
 def index_batches(
-    items: int,
+    frames: np.ndarray,
     batch: int,
     seed: int,
     first: int = 0,
     last: int = FOREVER,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Which items the batches are made of: their `index` (batch,) int32."""
+    """Which of the `frames` the batches are made of: their `index` (batch,) int32."""
     tf = host_tensorflow()
-    load = lambda i: {"index": tf.cast(i, tf.int32)}  # noqa: E731
-    return _batches(load, batch, items, seed, first, last, part)
+    load = lambda i: {"index": tf.cast(tf.gather(frames, i), tf.int32)}  # noqa: E731
+    return _batches(load, batch, len(frames), seed, first, last, part)
 
 
 def figure_batches(
@@ -134,8 +149,9 @@ def figure_batches(
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
-    load = _reader(dataset, split, ("figure",))
-    return _batches(load, batch, dataset.frames(split), seed, first, last, part)
+    records = dataset.records(split)
+    load = _reader(records, dataset.size, ("figure",))
+    return _told(_batches(load, batch, len(records), seed, first, last, part), records)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
@@ -163,20 +179,22 @@ def triplet_batches(
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
-    tf = host_tensorflow()
-    load = _reader(dataset, split, ("frame", "figure"))
+    tf, records = host_tensorflow(), dataset.records(split)
+    load = _reader(records, dataset.size, ("frame", "figure"))
     targets = triplet_targets(dataset, split, stride)
 
     def triplets(index):
-        times = tf.gather(targets, index)[:, None] + tf.range(-MEMORY, 1, dtype=tf.int64)[None]
+        last = tf.gather(targets, index)
+        times = last[:, None] + tf.range(-MEMORY, 1, dtype=tf.int64)[None]
         examples = load(tf.reshape(times, [-1]))
         names = {"frames": "frame", "figures": "figure", "keypoints": "keypoints"}
-        return {
+        own = {
             name: tf.reshape(examples[own], [-1, MEMORY + 1, *examples[own].shape[1:]])
             for name, own in names.items()
         }
+        return {**own, "index": tf.cast(last, tf.int32)}
 
-    return _batches(triplets, batch, len(targets), seed, first, last, part)
+    return _told(_batches(triplets, batch, len(targets), seed, first, last, part), records)
 
 
 def window_batches(
@@ -201,6 +219,6 @@ def window_batches(
 
     def load(index):
         features, targets = tf.numpy_function(fetch, [index], [tf.float32, tf.float32])
-        return {"features": features, "codes": targets}
+        return {"features": features, "codes": targets, "index": tf.cast(index, tf.int32)}
 
     return _batches(load, batch, len(codes), seed, first, last, part)

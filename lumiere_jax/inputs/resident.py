@@ -18,7 +18,7 @@ SHARE = 0.5
 
 @flax.struct.dataclass
 class Resident:
-    """Tables, and which rows of them make each item, (items,) or (items, rows), by name.
+    """Tables, and which rows of them make each frame's item, (frames,) or (frames, rows), by name.
 
     A picture's row is (size, 3 · size): a TPU would pad an axis of three to 128.
     """
@@ -27,18 +27,13 @@ class Resident:
     rows: dict[str, Any]
 
     @property
-    def items(self) -> int:
-        """How many items batches are made of."""
-        return min(len(rows) for rows in self.rows.values())
-
-    @property
     def size(self) -> int:
         """Bytes."""
         return sum(array.nbytes for array in jax.tree.leaves((self.tables, self.rows)))
 
 
 def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
-    """The batch of these items, as the pipeline gives it."""
+    """The batch of these frames, as the pipeline gives it."""
     batch = {}
     for name, rows in data.rows.items():
         wanted = rows.at[index].get(mode="promise_in_bounds")
@@ -57,11 +52,11 @@ def figures(dataset: Dataset, split: str) -> Resident:
     return Resident(tables, {name: order for name in tables})
 
 
-def triplets(dataset: Dataset, split: str, stride: int) -> Resident:
+def triplets(dataset: Dataset, split: str) -> Resident:
     """What `triplet_batches` draws from."""
     tables = _decoded(dataset, split, ("frame", "figure"))
-    targets = pipeline.triplet_targets(dataset, split, stride)
-    times = (targets[:, None] + np.arange(-pipeline.MEMORY, 1)[None]).astype(np.int32)
+    ends = np.arange(dataset.frames(split), dtype=np.int32)
+    times = np.maximum(ends[:, None] + np.arange(-pipeline.MEMORY, 1, dtype=np.int32)[None], 0)
     names = {"frame": "frames", "figure": "figures", "keypoints": "keypoints"}
     tables = {names[own]: table for own, table in tables.items()}
     return Resident(tables, {name: times for name in tables})

@@ -156,12 +156,14 @@ def _kept(
     stage: Stage, config: Config, dataset: Dataset, workdir: Path, every: dict[str, Stage]
 ) -> tuple[Stage, loop.Batches, dict[str, resident.Resident]]:
     """The stage on data in device memory, the indices that are its batches, and the data."""
+    frames = np.arange(dataset.frames("train"))
     if stage.name == "blstm":
         data = resident.windows(*_heard(config, dataset, workdir, every, "train"))
     elif stage.name == "vae":
         data = resident.figures(dataset, "train")
     else:
-        data = resident.triplets(dataset, "train", config.seqpix2pix.stride)
+        data = resident.triplets(dataset, "train")
+        frames = pipeline.triplet_targets(dataset, "train", config.seqpix2pix.stride)
     hosts.say(
         f"{stage.name}: {dataset.frames('train'):,} frames kept in device memory "
         f"({resident.shown(data.size)})"
@@ -172,7 +174,7 @@ def _kept(
 
     def batches(first: int) -> Iterator[Any]:
         rest = first, stage.steps, _own_part()
-        return pipeline.index_batches(data.items, stage.batch, config.seed, *rest)
+        return pipeline.index_batches(frames, stage.batch, config.seed, *rest)
 
     return dataclasses.replace(stage, step=step), batches, {"data": data}
 

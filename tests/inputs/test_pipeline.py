@@ -1,7 +1,6 @@
 import itertools
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import chex
 import cv2
@@ -10,6 +9,15 @@ import pytest
 
 from lumiere_jax.inputs import archive, pipeline
 from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.records import Records
+
+
+class FakeSource(list):
+    """Stored records, as TFDS's source bears them."""
+
+    @property
+    def data_source(self):
+        return self
 
 
 def stamps(batch):
@@ -62,7 +70,8 @@ def test_pictures_are_tensorflows_bit_for_bit(noise, monkeypatch):
         known = {"frame": bytes_of(frame), "figure": bytes_of(figure), "keypoints": points}
         return tf.train.Example(features=tf.train.Features(feature=known)).SerializeToString()
 
-    records = SimpleNamespace(data_source=list(map(example, frames, figures)))
+    stored = list(map(example, frames, figures))
+    records = Records(FakeSource(stored), "made")
     monkeypatch.setattr(Dataset, "records", lambda self, split: records)
     decoded = {bytes(data): tf.io.decode_image(data, 3).numpy() for data in frames}
     mine = {w.tobytes(): bytes(data) for w, data in zip(texture, frames, strict=True)}

@@ -20,27 +20,30 @@ def windows():
 
 
 def both(name, dataset):
-    """Data that is kept, and the pipeline's own batches."""
+    """Data that is kept, the frames that batches are made of, and the pipeline's own batches."""
     if name == "figures":
         batches = pipeline.figure_batches(dataset, "train", BATCH, SEED)
-        return resident.figures(dataset, "train"), batches
+        return resident.figures(dataset, "train"), np.arange(dataset.frames("train")), batches
     if name == "triplets":
         batches = pipeline.triplet_batches(dataset, "train", BATCH, SEED, 4)
-        return resident.triplets(dataset, "train", 4), batches
-    return resident.windows(*windows()), pipeline.window_batches(*windows(), BATCH, SEED)
+        frames = pipeline.triplet_targets(dataset, "train", 4)
+        return resident.triplets(dataset, "train"), frames, batches
+    data, batches = resident.windows(*windows()), pipeline.window_batches(*windows(), BATCH, SEED)
+    return data, np.arange(30), batches
 
 
 @pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize("name", ["figures", "triplets", "windows"])
 def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
-    data, batches = both(name, noise)
+    data, frames, batches = both(name, noise)
     mesh = parallel.data_mesh(devices)
     whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     gather = jax.jit(lambda data, batch: resident.gather(data, batch["index"]))
     kept = jax.device_put(data, whole)
-    indices = pipeline.index_batches(data.items, BATCH, SEED)
+    indices = pipeline.index_batches(frames, BATCH, SEED)
     for index, batch in itertools.islice(zip(indices, batches, strict=True), STEPS):
         mine = gather(kept, parallel.place(index, mesh))
+        np.testing.assert_array_equal(index["index"], batch.pop("index"))
         chex.assert_trees_all_equal(mine, batch)
         chex.assert_trees_all_equal_dtypes(mine, batch)
         assert all(array.sharding.is_equivalent_to(split, array.ndim) for array in mine.values())
@@ -49,7 +52,7 @@ def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
 
 
 def test_a_split_is_kept_whole_and_its_size_is_known_beforehand(noise):
-    data = resident.triplets(noise, "train", 1)
+    data = resident.triplets(noise, "train")
     chex.assert_shape(data.tables["frames"], (60, 64, 3 * 64))
     known = resident.picture_bytes(noise, "train", 2)
     assert known == sum(table.nbytes for table in data.tables.values())

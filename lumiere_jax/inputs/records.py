@@ -1,0 +1,69 @@
+"""A split's records at random access, with the next one in the place of one that is damaged."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+
+from lumiere_jax.errors import UserError
+
+# So many damaged records, or this share of them if that is more, are a disk's slip; more are not.
+FEWEST, SHARE = 3, 0.001
+
+
+@dataclass
+class Records:
+    """The examples of a split, the pictures still encoded; `source` is TFDS's, `name` for people.
+
+    A record that cannot be read is named once, and the next that can stands in its place, the first
+    one after the last. What is read thus depends on the index alone, whatever was read before.
+
+    Raises a UserError where more are `damaged` than three and a thousandth of them all.
+    """
+
+    source: Any
+    name: str
+    damaged: set[int] = field(default_factory=set)
+    failure: UserError | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._read(self.source.__getitem__, index)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def encoded(self, index: int) -> bytes:
+        """The record as it is stored."""
+        return self._read(self.source.data_source.__getitem__, index)
+
+    def _read(self, read: Callable[[int], Any], index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        while True:
+            index %= len(self)
+            try:
+                return read(index)
+            except Exception as error:  # array_record and TFDS raise what comes
+                self._note(index, error)
+            index += 1
+
+    def _note(self, index: int, error: Exception) -> None:
+        if index in self.damaged:
+            return
+        self.damaged.add(index)
+        many = len(self.damaged) > max(FEWEST, int(SHARE * len(self)))
+        if many or len(self.damaged) == len(self):
+            # Kept, because TensorFlow, in whose threads records are read, loses what is raised.
+            self.failure = UserError(
+                f"{self.name}: {len(self.damaged)} of its {len(self)} records are damaged, the "
+                f"last of them {index} ({' '.join(str(error).split())[:80]}): check the disk, and "
+                "make the dataset anew with prepare.py."
+            )
+            raise self.failure
+        tqdm.write(
+            f"warning: {self.name}: record {index} is damaged; the one after it takes its place."
+        )
