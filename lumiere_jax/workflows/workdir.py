@@ -1,6 +1,7 @@
 """What a workdir says of itself (`run.json`): size, statistics, consent, config, versions."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from fractions import Fraction
@@ -20,6 +21,8 @@ from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
 FORMAT = 1
+# By how much the log-mel statistics of the same footage may differ.
+ROUNDED = 1e-3
 # A checkpoint fits only the networks it was made from; of a decay or weight, whether it is 0.
 ARCHITECTURE = {
     "vae": ("code", "average"),
@@ -72,8 +75,21 @@ def write_run(workdir: Path, run: Run) -> None:
             "lumiere_jax": lumiere_jax.__version__,
             **{name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint")},
         },
+        "commit": _commit(),
     }
     write_whole(workdir / FILE, json.dumps(values, indent=1) + "\n")
+
+
+def _commit() -> str | None:
+    """The commit of a checkout that the package is in, with "-dirty" where it was changed."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 def read_run(workdir: Path) -> Run:
@@ -88,6 +104,12 @@ def read_run(workdir: Path) -> Run:
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): train into a new --workdir.") from error
     try:
+        if values["format"] > FORMAT:
+            raise UserError(
+                f"{workdir} was made by lumiere_jax {values.get('versions', {}).get('lumiere_jax')}"
+                f", and this is {lumiere_jax.__version__}, which does not know its format "
+                f"({values['format']}): update lumiere_jax, or name another --workdir."
+            )
         if values["format"] != FORMAT:
             raise ValueError(f"format {values['format']} is not {FORMAT}")
         if values["config"]["system"] != "lumierenet":
@@ -158,9 +180,13 @@ def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> N
 def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") -> None:
     """A lecturer's networks never get another's data, nor another's record of consent."""
     different = [
+        name for name in ("consent", "figure", "fps") if getattr(old, name) != getattr(run, name)
+    ]
+    # Another machine rounds otherwise.
+    different += [
         name
-        for name in ("consent", "figure", "fps", "mean", "std")
-        if not np.array_equal(getattr(old, name), getattr(run, name))
+        for name in ("mean", "std")
+        if not np.allclose(getattr(old, name), getattr(run, name), rtol=0, atol=ROUNDED)
     ]
     if different:
         names = {"mean": "statistics of the sound", "std": "statistics of the sound"}

@@ -175,7 +175,8 @@ def edit(path, change):
     [
         (lambda run: run.update(size=128), "was trained at 128 px and the data has 64 px"),
         (lambda run: run["config"].update(system="vid2vid"), "for the system 'vid2vid'"),
-        (lambda run: run.update(format=9), "run.json cannot be read .format 9 is not 1"),
+        (lambda run: run.update(format=9), r"made by lumiere_jax .*format .9.: update lumiere_jax"),
+        (lambda run: run.update(format=0), "run.json cannot be read .format 0 is not 1"),
         (lambda run: run.pop("mean"), "run.json cannot be read"),
     ],
 )
