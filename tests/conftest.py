@@ -1,6 +1,9 @@
-"""Strict settings for every test: typed shapes, several devices, no silent promotion."""
+"""Strict settings for every test: typed shapes, several devices, no silent promotion. A dataset of
+the drawn lecturer and a workdir trained on it are made once, for all tests that ask for them."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,9 +29,40 @@ install_import_hook("lumiere_jax", "beartype.beartype")
 @pytest.fixture
 def shared():
     """The folder of real footage and weights beside the project; the test is skipped without it."""
-    import pathlib
-
-    folder = pathlib.Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(__file__).resolve().parents[2] / "shared"
     if not folder.is_dir():
         pytest.skip("needs the real footage in ../shared, which is not part of the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Makes a new config of the preset `tiny`."""
+    path = Path(__file__).parents[1] / "configs" / "lumierenet.py"
+    spec = importlib.util.spec_from_file_location("lumierenet_presets", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda: module.get_config("tiny")
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A folder with a dataset of 180 frames to train on and ten seconds of another narration."""
+    from lumiere_jax.workflows import prepare
+
+    whole = prepare.read_narration
+    folder = tmp_path_factory.mktemp("drawn") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare, "read_narration", lambda path: whole(path)[:160_000])
+        prepare.prepare_synthetic(out=folder, minutes=0.1, size=64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory, tiny, drawn):
+    """A workdir with all stages trained, hardly."""
+    from lumiere_jax.workflows.train import train
+
+    folder = tmp_path_factory.mktemp("run") / "ada"
+    train(config=tiny(), data=drawn, workdir=folder)
     return folder

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lumiere_jax.errors import UserError, reason
 from lumiere_jax.training.loop import lock
+from lumiere_jax.workflows.space import written_into
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out={out} cannot be written: {reason(error)}.") from error
-    with lock(folder, out):
+    with lock(folder, out), written_into(out, folder / ".lock"):
         try:
             _put_back(old, place)
             for rest in folder.iterdir():

@@ -30,6 +30,7 @@ from lumiere_jax.systems.lumierenet import stages, synthesise_frames
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.devices import spread
+from lumiere_jax.workflows.space import STILL, check_space, written_into
 from lumiere_jax.workflows.workdir import Run, check_follows, origin, read_run
 
 # Frames that may wait for the encoder: a chunk of an accelerator's.
@@ -80,12 +81,12 @@ def load_model(workdir: Path) -> Model:
     return Model(run, variables, steps)
 
 
-def narrations(audio: str | Path, out: Path) -> list[tuple[Sound, Path]]:
+def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
     """The narrations that a file's name or a pattern names, and the videos they become: `out`, or
-    one for each in the folder `out`. Everything about them is checked.
+    one for each in the folder `out`.
 
     Raises:
-      UserError: there are none, one cannot be read, or a video cannot be written.
+      UserError: two would become the same video, or one cannot be written.
     """
     if "-" in (str(audio), str(out)):
         raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
@@ -106,14 +107,16 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Sound, Path]]:
                 f"--audio={audio}: two narrations are named '{twin}'; rename one of them."
             )
         videos = [out / f"{stem}.mp4" for stem in stems]
-    return [(_checked(path, video), video) for path, video in zip(paths, videos, strict=True)]
+    for path, video in zip(paths, videos, strict=True):
+        check_writable(video)
+        if video.exists() and path.exists() and video.samefile(path):
+            raise UserError(f"--out={video} is the narration itself: give the video another name.")
+    return list(zip(paths, videos, strict=True))
 
 
-def _checked(audio: Path, out: Path) -> Sound:
-    check_writable(out)
+def _heard(audio: Path) -> Sound:
+    """A narration, all of which has been decoded once."""
     sound = probe_audio(audio)
-    if out.exists() and out.samefile(audio):
-        raise UserError(f"--out={out} is the narration itself: give the video another name.")
     if sound.truncated:
         tqdm.write(f"{audio} is cut off: the {sound.seconds:.1f} s that are whole are spoken.")
     return sound
@@ -138,16 +141,21 @@ def infer(*, workdir: Path, audio: str | Path, out: Path, preset: str = "medium"
     Raises:
       UserError: anything about the workdir, the narrations or the output's name.
     """
-    tasks = narrations(audio, out)
+    named = narrations(audio, out)
     model = load_model(workdir)
+    tasks = [(_heard(path), video) for path, video in named]
     record, fps = model.record, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
+    check_space(tasks[0][1].parent, STILL * total)
 
     def work(variables: Any, task: tuple[Sound, Path], tick: Callable[[], None]) -> None:
         sound, video = task
         own = dataclasses.replace(model, variables=variables)
         # The networks in a thread of their own, the encoder here.
-        with contextlib.closing(made_ahead(speak(own, sound), WAITING)) as made:
+        with (
+            written_into(video.parent, video.parent),
+            contextlib.closing(made_ahead(speak(own, sound), WAITING)) as made,
+        ):
             frames = _ticked(made, tick)
             heard = read_sound(sound.path)
             write_video(

@@ -28,6 +28,7 @@ from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, mi
 from lumiere_jax.workflows.dataset import finish
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.framing import small_face
+from lumiere_jax.workflows.space import ask_for, dataset_bytes
 from lumiere_jax.workflows.workers import cores, side_by_side
 
 SIZES = (64, 128, 256, 512, 1024)
@@ -106,6 +107,7 @@ def prepare_footage(
         )
         for clip in clips
     ]
+    ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, rate))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:
@@ -161,6 +163,7 @@ def prepare_synthetic(
         "when": "1970-01-01",
         "purpose": "demonstration and tests",
     }
+    ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, fps))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         archives = folder / "clips"
         archives.mkdir()

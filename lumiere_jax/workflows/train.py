@@ -24,6 +24,7 @@ from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.framing import small_face
+from lumiere_jax.workflows.space import ask_for, checkpoint_bytes, written_into
 from lumiere_jax.workflows.workdir import check_continues, check_follows, checked, run_of, write_run
 
 VALIDATION_BATCHES = 2
@@ -48,7 +49,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             stage_mesh(every[name])
         if (workdir / DESCRIPTION).exists():
             raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
-    with loop.lock(workdir):
+    with loop.lock(workdir), written_into(workdir, workdir / ".lock"):
         with hosts.together():
             taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
             check_continues(workdir, run, [name for name in every if taken[name]])
@@ -56,6 +57,9 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
                 _check_needs(workdir, every, taken, chosen, name)
                 if config.resident and taken[name] < every[name].steps:
                     resident.check_fits(name, _resident_bytes(name, config, dataset))
+            left = [every[name] for name in chosen if taken[name] < every[name].steps]
+            if left and hosts.is_first():
+                ask_for(workdir, *checkpoint_bytes(left))
             frozen = {"vgg": load_vgg(config)}
         if hosts.is_first():
             write_run(workdir, run)

@@ -280,13 +280,6 @@ def test_a_config_of_something_else():
         checked({"learning_rate": 1e-3})
 
 
-@pytest.fixture
-def speech(tmp_path):
-    path = tmp_path / "speech.wav"
-    soundfile.write(path, np.sin(np.arange(4000) / 9) / 2, 16_000)
-    return path
-
-
 def test_a_narration_that_is_none(workdir, tmp_path):
     out = tmp_path / "lecture.mp4"
     out.write_bytes(b"an older video")

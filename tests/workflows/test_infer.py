@@ -21,14 +21,6 @@ from lumiere_jax.workflows.infer import infer
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def speech(tmp_path):
-    """A narration of a quarter of a second."""
-    path = tmp_path / "speech.wav"
-    soundfile.write(path, np.sin(np.arange(4000) / 9) / 2, 16_000)
-    return path
-
-
 def test_the_script_imports_no_tensorflow(workdir, speech, tmp_path):
     """From its start to a written video: TensorFlow takes as long to import as the rest."""
     program = textwrap.dedent("""
@@ -57,6 +49,17 @@ def test_the_script_imports_no_tensorflow(workdir, speech, tmp_path):
     )
     assert done.returncode == 0 and out.exists()
     assert done.stderr.splitlines()[-1] == ""
+
+
+def test_a_workdir_that_cannot_speak_is_refused_before_the_narration_is_decoded(
+    speech, tmp_path, monkeypatch
+):
+    def decoded(path):
+        raise AssertionError(f"{path} was decoded first")
+
+    monkeypatch.setattr(module, "probe_audio", decoded)
+    with pytest.raises(UserError, match="run is not a trained workdir"):
+        infer(workdir=tmp_path / "run", audio=speech, out=tmp_path / "lecture.mp4")
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""Room on the disk: asked for before a long run starts, and what is said where it ends in one.
+
+A run is refused only where it surely does not fit; what it takes at most is said beforehand.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+
+from lumiere_jax.audio.features import RATE
+from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
+from lumiere_jax.inputs.resident import shown
+from lumiere_jax.training import checkpoint, hosts
+from lumiere_jax.training.stage import Stage
+
+# Bytes of a pixel in a frame and its figure, at least and at most: 0.7 at 256 px to 1.8 at 64 px
+# were measured. At most they are there twice, in pieces and archives or archives and dataset.
+PIXEL_LEAST, PIXEL_MOST = 0.05, 2.5
+# Bytes of a frame's keypoints, and of a sample.
+NUMBERS, SAMPLE = 137 * 3 * 4, 4
+# A share of a checkpoint's numbers that compression leaves at least: 0.82 to 0.93 were measured.
+COMPRESSED = 0.5
+# A picture that hardly differs from the one before, its sound, and their places in the index.
+STILL = 30
+# Checkpoints of a stage.
+KEPT = 2
+
+
+def check_space(folder: Path, least: int) -> int:
+    """Bytes that are free where `folder` is, or will be.
+
+    Raises:
+      UserError: they are fewer than `least`.
+    """
+    place = folder.absolute()
+    free = shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
+    if free < least:
+        raise UserError(
+            f"{folder} has {shown(free)} of free disk, and this takes {shown(least)} at the very "
+            "least: make room, or name a folder on another disk."
+        )
+    return free
+
+
+def checkpoint_bytes(stages: Iterable[Stage]) -> tuple[int, int]:
+    """What training stages writes, at least and at most: the checkpoints that each keeps, and the
+    one that is being written beside the largest."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    sizes = [
+        sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+        for state in (checkpoint.abstract_state(stage, device) for stage in stages)
+    ]
+    return int(COMPRESSED * sum(sizes)), KEPT * sum(sizes) + max(sizes, default=0)
+
+
+def dataset_bytes(frames: int, size: int, fps: Fraction) -> tuple[int, int]:
+    """What preparing writes, at least (an interrupted run left the rest) and at most."""
+    pixels, numbers = frames * size**2, frames * NUMBERS + int(frames / fps * RATE * SAMPLE)
+    return int(PIXEL_LEAST * pixels), 2 * (int(PIXEL_MOST * pixels) + numbers)
+
+
+def ask_for(folder: Path, least: int, most: int) -> None:
+    """`check_space`, and a line that says how much will be written."""
+    free = check_space(folder, least)
+    warning = "warning: " if most > free else ""
+    hosts.say(f"{warning}{folder}: up to {shown(most)} to write, {shown(free)} are free.")
+
+
+@contextmanager
+def written_into(folder: Path, mark: Path) -> Iterator[None]:
+    """Says in a sentence where a disk filled up, was taken away or became read-only meanwhile.
+
+    `mark` is there, and can be written, as long as the folder can.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if is_disk_full(error):
+            raise disk_is_full(folder) from error
+        if not mark.exists():
+            what = "is gone"
+        elif not os.access(mark, os.W_OK):
+            what = "can be written no longer"
+        else:
+            raise
+        why = reason(error) if isinstance(error, OSError) else type(error).__name__
+        raise UserError(
+            f"{folder} {what} ({why}): bring its disk back and run this again; what was whole on "
+            "it is not touched."
+        ) from error

@@ -1,0 +1,108 @@
+"""Room on the disk: what is said beforehand holds, and what happens meanwhile is a sentence."""
+
+import errno
+import shutil
+
+import jax
+import pytest
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.lectures import SPLITS, open_dataset
+from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.training import checkpoint
+from lumiere_jax.workflows import infer as speaking
+from lumiere_jax.workflows import space
+from lumiere_jax.workflows import train as training
+from lumiere_jax.workflows.prepare import prepare_synthetic
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Leaves a disk so many free bytes."""
+
+    def leave(free):
+        usage = shutil.disk_usage("/")._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+    return leave
+
+
+def bytes_in(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_checkpoints_take_more_than_the_least_and_no_more_than_the_most(workdir, tiny):
+    for name, stage in stages(tiny(), 64).items():
+        if name == "blstm":
+            continue  # some kilobytes, most of which are not numbers
+        least, most = space.checkpoint_bytes([stage])
+        newest = workdir / name / checkpoint.CHECKPOINTS / str(stage.steps)
+        assert least < bytes_in(newest) < most / 3 * 1.01
+
+
+def test_a_dataset_takes_more_than_the_least_and_half_of_the_most(drawn):
+    dataset = open_dataset(drawn)
+    frames = sum(map(dataset.frames, SPLITS))
+    least, most = space.dataset_bytes(frames, dataset.size, dataset.fps)
+    assert least < bytes_in(drawn) < most / 2
+
+
+def test_room_is_that_of_the_nearest_folder_that_is_there(tmp_path, only):
+    assert space.check_space(tmp_path / "new" / "deep", 1) > 0
+    only(99)
+    with pytest.raises(UserError, match="new has 0.0 MB of free disk, and this takes 2.5 GB at"):
+        space.check_space(tmp_path / "new", 2_500_000_000)
+
+
+def test_train_asks_before_weights_are_fetched_and_says_how_much(
+    drawn, tiny, tmp_path, only, monkeypatch, capsys
+):
+    def fetched(config):
+        raise AssertionError("the weights came first")
+
+    monkeypatch.setattr(training, "load_vgg", fetched)
+    only(1_000_000)
+    with pytest.raises(UserError, match="run has 1.0 MB of free disk.*make room"):
+        training.train(config=tiny(), data=drawn, workdir=tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    only(10_000_000)
+    with pytest.raises(AssertionError, match="weights"):
+        training.train(config=tiny(), data=drawn, workdir=tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "warning: " in said and "run: up to 26." in said and "10.0 MB are free" in said
+
+
+def test_nothing_is_asked_for_a_run_that_is_done(workdir, drawn, tiny, only):
+    only(0)
+    training.train(config=tiny(), data=drawn, workdir=workdir)
+
+
+def test_prepare_and_infer_ask_before_they_write(workdir, tmp_path, speech, only):
+    only(100)
+    with pytest.raises(UserError, match="data has 0.0 MB of free disk"):
+        prepare_synthetic(out=tmp_path / "data", minutes=0.1, size=64)
+    with pytest.raises(UserError, match="of free disk"):
+        speaking.infer(workdir=workdir, audio=speech, out=tmp_path / "lecture.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == [speech.name]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_fills_up_is_named(tmp_path, code):
+    with pytest.raises(UserError, match=f"{tmp_path} cannot be written, the disk is full"):
+        with space.written_into(tmp_path, tmp_path):
+            raise OSError(code, "none")
+
+
+def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(UserError, match="run is gone .ValueError.: bring its disk back"):
+        with space.written_into(folder, folder):
+            folder.rmdir()
+            raise ValueError("whatever a library says")
+
+
+def test_defects_and_ctrl_c_are_not_disguised(tmp_path):
+    for error in (ZeroDivisionError, KeyboardInterrupt, jax.errors.JaxRuntimeError):
+        with pytest.raises(error), space.written_into(tmp_path, tmp_path):
+            raise error("ours")
