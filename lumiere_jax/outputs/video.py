@@ -39,6 +39,7 @@ AAC_RATES = (
 )
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 BT709 = 1
+ENCODERS = ("libx264", "aac")
 # Bits a sample of a channel: 176 kbit/s for 44.1 kHz mono would be wasted above 96.
 AAC_BITS, AAC_MOST = 4, 96_000
 
@@ -47,13 +48,22 @@ def check_writable(path: str | Path) -> Path:
     """Make the folder of an output video, and try it, before the expensive work.
 
     Raises:
-        UserError: a name that does not end in .mp4, a folder in its place, no right to write.
+        UserError: a name that does not end in .mp4, a folder in its place, no right to write, or
+            no encoder.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
         raise UserError(f"{path}: videos are written as MP4; give a name that ends in .mp4.")
     if path.is_dir():
         raise UserError(f"{path}: this is a folder; name the file that should be written.")
+    for name in ENCODERS:
+        try:
+            av.Codec(name, "w")
+        except ValueError as error:
+            raise UserError(
+                f"{path}: this build of PyAV cannot encode with {name}: install PyAV's own wheel, "
+                "as make env does."
+            ) from error
     trial = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +182,7 @@ def _add_picture(
     rows, cols, _ = first.shape
     if rows % 2 or cols % 2:
         raise ValueError(f"H.264 needs even sides, not {cols}x{rows}")
-    stream = container.add_stream("libx264", rate=fps, options={"preset": preset, "crf": "18"})
+    stream = container.add_stream(ENCODERS[0], rate=fps, options={"preset": preset, "crf": "18"})
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = cols, rows, "yuv420p"
     context.time_base = 1 / fps
@@ -185,7 +195,7 @@ def _add_picture(
 def _add_sound(container: OutputContainer, rate: int, channels: int) -> av.AudioStream:
     coded = min((r for r in AAC_RATES if r >= rate), default=AAC_RATES[-1])
     layout = LAYOUTS.get(channels, "stereo")
-    stream = container.add_stream("aac", rate=coded, layout=layout)
+    stream = container.add_stream(ENCODERS[1], rate=coded, layout=layout)
     stream.codec_context.format = "fltp"
     stream.codec_context.bit_rate = stream.layout.nb_channels * min(AAC_BITS * coded, AAC_MOST)
     return stream

@@ -10,6 +10,7 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.media import probe, probe_audio, read_frames, read_sound
+from lumiere_jax.outputs import video
 from lumiere_jax.outputs.video import check_writable, draw_label, read_record, write_video
 
 FPS = Fraction(30)
@@ -207,6 +208,13 @@ def test_outputs_that_cannot_be_written_are_named(tmp_path):
         assert str(error.value).startswith(str(path))
     assert check_writable(str(tmp_path / "new" / "deep" / "a.MP4")).parent.is_dir()
     assert not list((tmp_path / "new" / "deep").iterdir())
+
+
+def test_a_build_without_an_encoder_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "ENCODERS", ("libx264", "aac_at"))
+    with pytest.raises(UserError, match="a.mp4: this build of PyAV cannot encode with aac_at"):
+        check_writable(tmp_path / "new" / "a.mp4")
+    assert not list(tmp_path.iterdir())
 
 
 def test_sound_and_pictures_are_taken_in_step(tmp_path):
