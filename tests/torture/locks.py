@@ -1,0 +1,67 @@
+"""Two runs on one workdir, and the lock of a run that was killed."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from torture import train_kills
+from torture.disk import wrong_with
+from torture.footage import make_footage
+from torture.processes import Run, finish, kill, start, wait_until
+from torture.rows import Row
+from torture.tally import Tally, say
+
+REFUSED = "the second of two runs on one folder is refused"
+STALE = "the lock of a run that was killed is taken over at once"
+LONG = {"vae": 100_000, "blstm": 2, "seqpix2pix": 2}
+
+
+def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
+    """Trainings and preparations, two at a time; each first one is killed in the end."""
+    tally, data = Tally(), folder / "data"
+    footage = make_footage(folder / "footage")
+    if finish(start(folder, "prepare.py", *footage, f"--out={data}")):
+        raise RuntimeError("prepare.py cannot even run undisturbed")
+    trainings(folder, data, tally, 1 if short else 3)
+    preparations(folder, footage, tally, 1 if short else 3)
+    return tally.rows
+
+
+def trainings(folder: Path, data: Path, tally: Tally, times: int, **more: str) -> None:
+    """A training that saves, another beside it, and one after its death."""
+    workdir, left = folder / "run", None
+    for _ in range(times):
+        flags = [*train_kills.flags_of(data, workdir, LONG, seconds=1e6), "--stage=vae"]
+        first = left or start(folder, "train.py", *flags, **more)
+        wait_until(lambda run=first: "vae: steps" in run.said, first)
+        second = start(folder, "train.py", *flags, **more)
+        tally.tried(REFUSED, wrong_with(second, says="is in use by another run"))
+        again = functools.partial(start, folder, "train.py", *flags, **more)
+        left = taken_over(first, again, tally)
+    if left:
+        kill(left)
+
+
+def preparations(folder: Path, footage: list[str], tally: Tally, times: int) -> None:
+    """A preparation whose workers live a moment longer than it."""
+    left, flags = None, [*footage, f"--out={folder}/made"]
+    for _ in range(times):
+        first = left or start(folder, "prepare.py", *flags)
+        wait_until(lambda: list(folder.glob(".made.partial/.lock")), first)
+        second = start(folder, "prepare.py", *flags)
+        tally.tried(REFUSED, wrong_with(second, says="is in use by another run"))
+        left = taken_over(first, functools.partial(start, folder, "prepare.py", *flags), tally)
+    if left and finish(left):
+        tally.tried(STALE, left.said[-300:])
+
+
+def taken_over(first: Run, again: Callable[[], Run], tally: Tally) -> Run:
+    """kill -9, and the same command at once, while what it started may live."""
+    first.process.kill()
+    first.process.wait()
+    run, words = again(), ("in use", ": steps", "preparing:")
+    wait_until(lambda: any(word in run.said for word in words), run)
+    tally.tried(STALE, ("in use" in run.said or not run.running) and run.said[-300:])
+    kill(first)
+    say("locks: taken over")
+    return run

@@ -1,0 +1,98 @@
+"""Tries to break every promise about losing work, hostile input and marks, and counts.
+
+  python tests/torture/run.py [--only=kills,disk,...] [--short] [--seed=0] [--folder=DIR]
+
+Prints a table (promise, tries, failures) that ends with the totals, and exits with 1 on any
+failure. All of it takes about 75 minutes on two cores; --short is a tenth of it.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:1] = [str(HERE.parents[1]), str(HERE.parent)]
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from torture.rows import Row  # noqa: E402
+from torture.tally import say  # noqa: E402
+
+INPUTS = 10_000
+
+
+def _usual(module: Any, folder: Path, seed: int, short: bool) -> Iterable[Row]:
+    return module.torture(folder, seed, short)
+
+
+def _fuzz(module: Any, folder: Path, seed: int, short: bool) -> Iterable[Row]:
+    return module.fuzz(INPUTS // 10 if short else INPUTS, seed, folder)
+
+
+# The module of each, and how it is asked.
+TORTURES: dict[str, tuple[str, Callable[..., Iterable[Row]]]] = {
+    "kills": ("kills", _usual),
+    "disk": ("disk", _usual),
+    "locks": ("locks", _usual),
+    "fuzz": ("fuzz", _fuzz),
+    "marks": ("marks", _usual),
+    "soak": ("soak", _usual),
+}
+
+
+def main() -> int:
+    """Runs the chosen tortures, prints their rows and gives the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(TORTURES), help=f"some of {','.join(TORTURES)}")
+    parser.add_argument("--short", action="store_true", help="a tenth of the tries")
+    parser.add_argument("--seed", type=int, default=0, help="other moments, other inputs")
+    parser.add_argument("--folder", type=Path, help="keeps what is made there, to look at")
+    given = parser.parse_args()
+    chosen = given.only.split(",")
+    if unknown := [name for name in chosen if name not in TORTURES]:
+        parser.error(f"--only={given.only}: there is no '{unknown[0]}', only {','.join(TORTURES)}")
+    rows = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        base = (given.folder or Path(made)).resolve()
+        os.environ["LUMIERE_JAX_CACHE"] = str(base / "cache")  # what one compiles, the next reads
+        for name in chosen:
+            rows += tortured(name, base / name, given.seed, given.short)
+    print(table(rows))
+    return int(any(row.failures for row in rows))
+
+
+def tortured(name: str, folder: Path, seed: int, short: bool) -> list[Row]:
+    """The rows of a torture; one that cannot be run, or is not there, is a failure."""
+    say(f"== {name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        module, ask = TORTURES[name]
+        return list(ask(importlib.import_module(f"torture.{module}"), folder, seed, short))
+    except Exception as error:
+        traceback.print_exc()
+        missing = getattr(error, "name", None) == f"torture.{TORTURES[name][0]}"
+        what = "MISSING" if missing else "broke off"
+        return [Row(f"{name}: {what}", 1, 1, f"{type(error).__name__}: {error}")]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows in columns, and their totals."""
+    total = Row("total", sum(r.tries for r in rows), sum(r.failures for r in rows))
+    width = max(len(row.promise) for row in [*rows, total])
+    lines = [f"{'promise':{width}}  {'tries':>6}  {'failures':>8}  note"]
+    for row in [*rows, total]:
+        note = " ".join(row.note.split())
+        lines.append(f"{row.promise:{width}}  {row.tries:>6,}  {row.failures:>8,}  {note}".rstrip())
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Long and many: an hour's narration, 500 short ones, a day of checkpoints; nothing may grow."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from torture import train_kills
+from torture.footage import dataset
+from torture.infer_kills import frames_of
+from torture.processes import NARRATION, Run, finish, start
+from torture.rows import Row
+from torture.tally import Tally, say
+
+HOUR = "an hour's narration: every frame is there"
+MANY = "short narrations in a row in one process: each is there"
+DAY = "a training as long as a day's checkpoints goes on to its end"
+# What the second half of a soak may take beyond the first: an allocator's drift, no leak's.
+MB, FILES, THREADS = 24, 2, 2
+TRAIN_SECONDS, CHECKPOINT_SECONDS = 300, 1.0
+MANY_TIMES = """
+import sys
+from pathlib import Path
+from lumiere_jax.workflows.infer import infer
+workdir, talks, out, times = sys.argv[1:]
+talks = sorted(Path(talks).iterdir())
+for i in range(int(times)):
+    talk = talks[i % len(talks)]
+    frames = infer(workdir=Path(workdir), audio=talk, out=Path(out) / f"{i % len(talks)}.mp4")
+    print("spoken", i, frames, flush=True)
+"""
+
+
+class Sample(NamedTuple):
+    """What a process holds at a moment."""
+
+    mb: float
+    files: int
+    threads: int
+
+
+def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
+    """All of it; the short form is a tenth as long."""
+    share, tally = 10 if short else 1, Tally()
+    data, workdir = dataset(folder), folder / "run"
+    steps = {"vae": 2, "blstm": 2, "seqpix2pix": 2}
+    run = start(folder, "train.py", *train_kills.flags_of(data, workdir, steps))
+    if finish(run):
+        raise RuntimeError(f"train.py: {run.said[-400:]}")
+    hour(folder, workdir, tally, 3600 // share)
+    many(folder, workdir, tally, 500 // share)
+    day(folder, data, tally, TRAIN_SECONDS / share)
+    return tally.rows
+
+
+def hour(folder: Path, workdir: Path, tally: Tally, seconds: int) -> None:
+    """A narration of so many seconds, streamed."""
+    known, rate = soundfile.read(NARRATION)
+    soundfile.write(folder / "long.flac", np.resize(known, seconds * rate), rate)
+    out = folder / "long.mp4"
+    flags = (f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={out}")
+    run = start(folder, "infer.py", *flags)
+    seen = watched(run, lambda: list(folder.glob(".long.*.mp4")))
+    wrong = finish(run) and run.said[-300:]
+    tally.tried(HOUR, wrong or (frames_of(out) != 30 * seconds and "frames are missing"))
+    tally.note(HOUR, f"{seconds} s of sound, {30 * seconds:,} frames")
+    flat(tally, "an hour's narration", seen)
+
+
+def many(folder: Path, workdir: Path, tally: Tally, times: int, **more: str) -> None:
+    """So many narrations of half a second to one and a half, one after the other."""
+    known, rate = soundfile.read(NARRATION)
+    (folder / "talks").mkdir()
+    for i in range(5):
+        soundfile.write(folder / f"talks/{i}.wav", known[rate * i :][: rate * (i + 2) // 4], rate)
+    (folder / "many.py").write_text(MANY_TIMES)
+    (folder / "films").mkdir()
+    flags = (workdir, folder / "talks", folder / "films", times)
+    run = start(folder, str(folder / "many.py"), *flags, **more)
+    seen = watched(run, lambda: "spoken 2 " in run.said)
+    wrong = finish(run) and run.said[-300:]
+    spoken = {int(i): int(n) for i, n in re.findall(r"spoken (\d+) (\d+)", run.said)}
+    for i in range(times):
+        tally.tried(MANY, wrong or spoken.get(i) != -(-30 * (i % 5 + 2) // 4) and f"{i}: {spoken}")
+    flat(tally, "narrations in a row", seen)
+
+
+def day(folder: Path, data: Path, tally: Tally, seconds: float, **more: str) -> None:
+    """The BLSTM for so long, with a checkpoint every second; it is stopped in the end."""
+    workdir = folder / "day"
+    steps = {"vae": 2, "blstm": 100_000_000, "seqpix2pix": 2}
+    flags = train_kills.flags_of(data, workdir, steps, seconds=CHECKPOINT_SECONDS)
+    run = start(folder, "train.py", *flags, "--config.blstm.dispatch=50", **more)
+    saved: set[str] = set()
+    end: list[float] = []
+
+    def stop() -> bool:
+        found = workdir.glob("blstm/checkpoints/*")
+        saved.update(path.name for path in found if path.name.isdecimal())
+        if saved and not end:
+            end.append(time.monotonic() + seconds)
+        return bool(end) and time.monotonic() > end[0]
+
+    seen = watched(run, lambda: len(saved) > 3, stop)
+    run.process.send_signal(signal.SIGTERM)
+    code = finish(run)
+    last = max(map(int, saved), default=0)
+    lines = (workdir / "blstm" / "log.jsonl").read_text().splitlines()
+    wrong = code not in (130, 143) and f"exit {code}: {run.said[-300:]}"
+    tally.tried(DAY, wrong or train_kills.unreadable(workdir, data))
+    tally.note(
+        DAY,
+        f"{last:,} steps and {len(saved)} checkpoints in {seconds:.0f} s; a day has 288 at one in "
+        f"five minutes; the loss went from {json.loads(lines[0])['loss']:.3g} to "
+        f"{json.loads(lines[-1])['loss']:.3g}",
+    )
+    flat(tally, "a day's checkpoints", seen)
+
+
+def watched(
+    run: Run, begun: Callable[[], object], stop: Callable[[], object] = lambda: False
+) -> list[Sample]:
+    """Samples of a run from when it has begun, until it ends or is to be stopped."""
+    seen, has_begun = [], False
+    while run.running and not stop():
+        has_begun = has_begun or bool(begun())
+        if has_begun and (sample := _sample(run.process.pid)):
+            seen.append(sample)
+        time.sleep(0.25)
+    return seen
+
+
+def _sample(pid: int) -> Sample | None:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except OSError:  # it has just ended
+        return None
+    values = {k: int(v) for k, v in re.findall(r"(VmRSS|Threads):\s+(\d+)", status)}
+    return Sample(values["VmRSS"] / 1024, files, values["Threads"]) if "VmRSS" in values else None
+
+
+def flat(tally: Tally, what: str, seen: list[Sample]) -> None:
+    """Compares the second half's highest with the first's."""
+    half = len(seen) // 2
+    for name, bound in (("MB", MB), ("files", FILES), ("threads", THREADS)):
+        promise = f"{what}: {name} stay flat"
+        if not half:
+            tally.tried(promise, "it ended before it could be watched")
+            continue
+        first, second = (
+            max(getattr(sample, name.lower()) for sample in part)
+            for part in (seen[:half], seen[half:])
+        )
+        tally.tried(promise, second > first + bound and f"{first:.0f} became {second:.0f}")
+        tally.note(promise, f"at most {first:.0f}, then {second:.0f} (allowed: +{bound})")
+    say(f"soak: {what}")

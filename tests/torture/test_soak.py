@@ -1,0 +1,18 @@
+"""Some narrations in a row; and that a leak would be seen."""
+
+from torture import soak
+from torture.tally import Tally
+
+
+def test_narrations_in_a_row_leave_nothing_behind(workdir, quick, tmp_path):
+    tally = Tally()
+    soak.many(tmp_path, workdir, tally, 12, **quick)
+    assert not any(row.failures for row in tally.rows), tally.rows
+    assert tally.tries[soak.MANY] == 12
+
+
+def test_a_leak_is_seen():
+    tally = Tally()
+    seen = [soak.Sample(500 + 2.0 * t, 20 + t // 8, 9) for t in range(40)]
+    soak.flat(tally, "a leak", seen)
+    assert [row.failures for row in tally.rows] == [1, 1, 0]
