@@ -1,5 +1,6 @@
 """Pictures and sound as one MP4 that says it is synthetic."""
 
+import glob
 import itertools
 import json
 import os
@@ -67,6 +68,7 @@ def check_writable(path: str | Path) -> Path:
     trial = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         trial.touch()
         trial.unlink()
     except OSError as error:
@@ -134,6 +136,18 @@ def write_video(
 
 def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}.mp4")
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed runs left of a video."""
+    for rest in path.parent.glob(f".{glob.escape(path.stem)}.*.mp4"):
+        process = rest.stem.rpartition(".")[2]
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            rest.unlink(missing_ok=True)
+        except (ValueError, PermissionError, OverflowError):  # no number; another user's
+            continue
 
 
 def _encode(

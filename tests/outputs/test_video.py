@@ -1,6 +1,9 @@
 """Videos of ours, read back: every picture, every sample, in step, and marked."""
 
 import json
+import os
+import subprocess
+import sys
 import tracemalloc
 from fractions import Fraction
 
@@ -208,6 +211,16 @@ def test_outputs_that_cannot_be_written_are_named(tmp_path):
         assert str(error.value).startswith(str(path))
     assert check_writable(str(tmp_path / "new" / "deep" / "a.MP4")).parent.is_dir()
     assert not list((tmp_path / "new" / "deep").iterdir())
+
+
+def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    kept = [f".talk.{os.getppid()}.mp4", ".talk.draft.mp4", ".other.1.mp4", "talk.1.mp4"]
+    for name in (*kept, f".talk.{gone.pid}.mp4"):
+        (tmp_path / name).touch()
+    check_writable(tmp_path / "talk.mp4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_a_build_without_an_encoder_is_named_before_anything_is_written(tmp_path, monkeypatch):
