@@ -56,26 +56,44 @@ def torture(
 ) -> Path:
     """Kills train.py so many times; the workdir of the run that nobody disturbed."""
     folder.mkdir()
-    whole, workdir = folder / "whole", folder / "run"
+    whole, killed = folder / "whole", 0
     done = start(folder, "train.py", *flags_of(data, whole, steps), f"--stage={stage}", **more)
     if finish(done):
         raise RuntimeError(f"train.py cannot even run undisturbed: {done.said[-400:]}")
     say("train.py: the undisturbed run is there")
-    flags, killed, seen = [*flags_of(data, workdir, steps), f"--stage={stage}"], 0, {}
-    total = steps[stage] if stage in steps else sum(steps.values())
+    while killed < count:
+        workdir = folder / f"run-{killed}"
+        flags = [*flags_of(data, workdir, steps), f"--stage={stage}"]
+        total = steps[stage] if stage in steps else sum(steps.values())
+        killed = _until_its_end(
+            folder, data, workdir, flags, random, tally, killed, count, total, **more
+        )
+        for name in steps if stage == "all" else [stage]:
+            tally.tried(EXACT, differing(whole / name, workdir / name))
+    return whole
+
+
+def _until_its_end(
+    folder: Path,
+    data: Path,
+    workdir: Path,
+    flags: list[str],
+    random: Random,
+    tally: Tally,
+    killed: int,
+    count: int,
+    total: int,
+    **more: str,
+) -> int:
+    """Kills a training until it has ended, or so many times in all; the number of kills so far."""
     while True:
         before = whole_steps(workdir)
-        run = start(folder, "train.py", *flags, **more)
-        kind = KINDS[killed % len(KINDS)]
-        most = max(1, 2 * total // (3 * count))
-        ended = True
-        if killed < count:
-            ended = not reached(run, workdir, kind, random, random.randint(1, most))
-        if ended:
+        run, kind = start(folder, "train.py", *flags, **more), KINDS[killed % len(KINDS)]
+        steps = random.randint(1, max(1, 3 * total // (2 * count)))
+        if killed == count or not reached(run, workdir, kind, random, steps):
             tally.tried(KILLED, finish(run) and f"{run.process.returncode}: {run.said[-300:]}")
-            break
-        seen = whole_steps(workdir)
-        killed += 1
+            return killed
+        seen, killed = whole_steps(workdir), killed + 1
         tally.tried(ORPHANS, kill(run))
         tally.tried(KILLED, went_on_elsewhere(run, before))
         after = whole_steps(workdir)
@@ -84,11 +102,6 @@ def torture(
         tally.tried(PARTIAL, unreadable(workdir, data))
         left = [path.name for path in workdir.glob("*/checkpoints/*") if not path.name.isdecimal()]
         say(f"train.py: {killed} of {count} kills, {kind}; {after} {left or ''}")
-    if killed < count:
-        tally.note(KILLED, f"the training ended after {killed} kills")
-    for name in steps if stage == "all" else [stage]:
-        tally.tried(EXACT, differing(whole / name, workdir / name))
-    return whole
 
 
 def reached(run: Run, workdir: Path, kind: str, random: Random, more: int) -> bool:
