@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 
 from lumiere_jax.audio.features import RATE, frame_start
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.pictures import decode_picture
 from lumiere_jax.shapes import Picture
 
 JPEG_QUALITY = 95
@@ -47,11 +49,13 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def decode(data: bytes) -> Picture:
-    """RGB from JPEG or PNG bytes."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError("these bytes are no picture")
-    return picture[..., ::-1]
+    """RGB from JPEG or PNG bytes; UserError where they are none."""
+    try:
+        return decode_picture(data)[..., ::-1]
+    except ValueError as error:
+        raise UserError(
+            f"a picture of the dataset cannot be read ({error}): make it anew with prepare.py."
+        ) from error
 
 
 def write_clip(folder: Path, examples: Iterable[Example], sound: Iterable[np.ndarray]) -> None:

@@ -5,13 +5,23 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.containers import ENTERED, Track, decode, open_track, packets
+from lumiere_jax.inputs.containers import (
+    ENTERED,
+    LARGEST,
+    SMALLEST,
+    Track,
+    decode,
+    open_track,
+    packets,
+)
 from lumiere_jax.inputs.pictures import Crop, pixel_aspect, upright
 from lumiere_jax.inputs.sound import SHORTFALL, sound_extent
 
-SMALLEST, LARGEST = 64, 8192
+# Time stamps lie too, and every frame of the time between them would be made.
+LONGEST = 24 * 3600
 # Containers such as Matroska round time stamps to milliseconds.
 ROUNDING = Fraction(1, 1000)
 
@@ -63,6 +73,11 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
     zero, seconds = min(start, sound.start), min(end, sound.end) - min(start, sound.start)
     if min(end, sound.end) <= max(start, sound.start):
         raise UserError(f"{path}: picture and sound never play together; export the clip again.")
+    if seconds > LONGEST:
+        raise UserError(
+            f"{path}: its time stamps go on for {float(seconds):.0f} s, over a day; "
+            "export it again, or cut it."
+        )
     return Clip(
         path=path,
         rows=rows,
@@ -79,12 +94,8 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
 def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | float]:
     """Upright size, time of the first decodable picture, end of the last one's time, and the most
     seconds between key frames."""
-    path, context = track.path, track.stream.codec_context
-    if max(context.width, context.height) > LARGEST:
-        raise UserError(
-            f"{path}: the picture is {context.width}x{context.height}, over {LARGEST} pixels on "
-            "a side; scale it down first."
-        )
+    path, aspect = track.path, pixel_aspect(track)
+    check_size(path, track.stream.codec_context, aspect)
     first = last = None
     stamps = duration = 0
     earliest = key = None
@@ -112,7 +123,8 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | floa
                 else "has zero length; record it again."
             )
         )
-    rows, cols = upright(first, pixel_aspect(track)).shape[:2]
+    check_size(path, first, aspect)
+    rows, cols = upright(first, aspect).shape[:2]
     if min(rows, cols) < SMALLEST:
         raise UserError(
             f"{path}: the picture is {cols}x{rows}, under {SMALLEST} pixels on a side; "
@@ -126,6 +138,16 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | floa
     end = track.time(last) + Fraction(duration) * Fraction(track.stream.time_base)
     entered = key is not None and ENTERED & set(track.container.format.name.split(","))
     return rows, cols, start, end, track.time(max(apart, last - key)) if entered else math.inf
+
+
+def check_size(path: Path, picture: Any, aspect: Fraction) -> None:
+    """UserError for a picture, or a header, over 8192 pixels on a side once they are square."""
+    cols, rows = round(picture.width * aspect), picture.height
+    if max(cols, rows) > LARGEST:
+        raise UserError(
+            f"{path}: the picture is {cols}x{rows}, over {LARGEST} pixels on a side; "
+            "scale it down first."
+        )
 
 
 def check_crop(clip: Clip, crop: Crop) -> None:

@@ -16,7 +16,7 @@ from av import VideoFrame
 from jaxtyping import Float, Int
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clip import ROUNDING, Clip, check_crop, probe
+from lumiere_jax.inputs.clip import ROUNDING, Clip, check_crop, check_size, probe
 from lumiere_jax.inputs.containers import Track, decoded, decoded_from, open_track
 from lumiere_jax.inputs.pictures import Crop, pixel_aspect, squares
 from lumiere_jax.inputs.sound import (
@@ -85,9 +85,8 @@ def read_sizes(
     clip = probe(path)
     if crop is not None:
         check_crop(clip, crop)
-    return _scaled(
-        _shown(clip, fps, first, _count(clip, fps) if stop is None else stop), sizes, crop
-    )
+    stop = _count(clip, fps) if stop is None else stop
+    return _scaled(clip, _shown(clip, fps, first, stop), sizes, crop)
 
 
 def read_sources(path: str | Path, fps: Fraction) -> Int[np.ndarray, "frames"]:
@@ -108,12 +107,22 @@ def _count(clip: Clip, fps: Fraction) -> int:
 
 
 def _scaled(
-    shown: Iterable[tuple[int, VideoFrame, Fraction]], sizes: Sequence[int], crop: Crop | None
+    clip: Clip,
+    shown: Iterable[tuple[int, VideoFrame, Fraction]],
+    sizes: Sequence[int],
+    crop: Crop | None,
 ) -> Iterator[tuple[int, list[Picture]]]:
     before, pictures = None, []
     for index, frame, aspect in shown:
         if index != before:
-            before, pictures = index, squares(frame, aspect, sizes, crop)
+            check_size(clip.path, frame, aspect)
+            try:
+                before, pictures = index, squares(frame, aspect, sizes, crop)
+            except ValueError as error:
+                raise UserError(
+                    f"{clip.path}: picture {index} is of another size or kind than the first "
+                    f"({error}); export it again."
+                ) from error
         yield index, [picture.copy() for picture in pictures]
 
 

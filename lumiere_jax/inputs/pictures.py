@@ -1,5 +1,6 @@
-"""One decoded picture: its colours, its way up, its square."""
+"""One picture: decoded within bounds, its colours, its way up, its square."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,8 +10,9 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import UInt8
+from PIL import Image
 
-from lumiere_jax.inputs.containers import Track
+from lumiere_jax.inputs.containers import LARGEST, Track
 from lumiere_jax.shapes import Picture
 
 
@@ -23,16 +25,44 @@ class Crop:
     side: int
 
 
+def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """PNG or JPEG bytes as OpenCV reads them: BGR, or whatever `way` it is told.
+
+    Raises:
+        ValueError: they are neither, or a picture over 8192 pixels on a side.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header:
+            cols, rows = header.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("it is neither PNG nor JPEG") from error
+    if max(cols, rows) > LARGEST:
+        raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), way)
+    except cv2.error as error:
+        raise ValueError("it is damaged") from error
+    if picture is None:
+        raise ValueError("it is damaged")
+    return picture
+
+
 def squares(
     frame: av.VideoFrame, aspect: Fraction, sizes: Sequence[int], crop: Crop | None
 ) -> list[Picture]:
-    """The crop of an upright picture, by default the centre square, at each size."""
+    """The crop of an upright picture, by default the centre square, at each size.
+
+    Raises:
+        ValueError: the crop is not inside, or the picture's format cannot be converted.
+    """
     picture = upright(frame, aspect)
     rows, cols = picture.shape[:2]
     if crop is None:
         side = min(rows, cols)
         crop = Crop((cols - side) // 2, (rows - side) // 2, side)
     region = picture[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
+    if region.shape[:2] != (crop.side, crop.side):
+        raise ValueError(f"{cols}x{rows} pixels do not hold the crop")
     region = np.ascontiguousarray(region)
     ways = [cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC for size in sizes]
     return [

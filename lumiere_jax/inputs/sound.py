@@ -19,6 +19,12 @@ Samples = Float[np.ndarray, "samples channels"]
 RATE = 16_000
 # What a header may promise beyond what is there before the file counts as cut off.
 SHORTFALL = Fraction(1, 10)
+# Resampling a rate far from 16 kHz wants a filter of gigabytes.
+SLOWEST, FASTEST, CHANNELS = 1000, 768_000, 64
+# Kinds of frames that a track may change between before it starts anew with them.
+KINDS = 8
+# Numbers of floating point may be anything; in the scale of 16-bit ones they are the largest.
+LOUDEST = 2.0**15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +68,8 @@ def probe_audio(path: str | Path) -> Sound:
     All of it is decoded once: headers of compressed sound tell the length only roughly.
 
     Raises:
-        UserError: no such file, empty, not media, no sound, sound that cannot be decoded.
+        UserError: no such file, empty, not media, no sound, sound that cannot be decoded, a rate or
+            a number of channels that no sound has.
     """
     extent = sound_extent(path)
     return Sound(
@@ -147,17 +154,30 @@ def blocks(track: Track) -> Iterator[Block]:
     first = None
     converters = {}
     for frame in decoded(track):
-        first = first or frame
+        first = first or _sane(track.path, frame)
         time, kind = track.time(frame.pts), _kind(frame)
         # Broadcasts change between programmes; and PyAV 18 crashes on eight planes or more.
         if kind[1:] == _kind(first)[1:] and (kind[2] < 8 or not frame.format.is_planar):
             yield Block(time, first.sample_rate, _samples(frame))
             continue
         if kind not in converters:
+            _sane(track.path, frame)
+            if len(converters) == KINDS:
+                converters.clear()
             converters[kind] = av.AudioResampler("flt", first.layout.name, first.sample_rate)
         for part in converters[kind].resample(frame):
             yield Block(time, first.sample_rate, _samples(part))
             time = None
+
+
+def _sane(path: Path, frame: av.AudioFrame) -> av.AudioFrame:
+    rate, channels = frame.sample_rate, frame.layout.nb_channels
+    if not SLOWEST <= rate <= FASTEST or not 1 <= channels <= CHANNELS:
+        raise UserError(
+            f"{path}: its sound has {channels} channels at {rate} Hz; export it with at most "
+            f"{CHANNELS} channels, at {SLOWEST} to {FASTEST} Hz."
+        )
+    return frame
 
 
 def _kind(frame: av.AudioFrame) -> tuple[str, int, int]:
@@ -172,4 +192,5 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
         return (x.astype(np.float32) - 128) / 128
     if np.issubdtype(x.dtype, np.integer):
         return x.astype(np.float32) / np.float32(2 ** (8 * x.dtype.itemsize - 1))
-    return np.nan_to_num(x, posinf=0, neginf=0).astype(np.float32)
+    x = np.nan_to_num(x, posinf=0, neginf=0)
+    return np.clip(x, -LOUDEST, LOUDEST).astype(np.float32)

@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.pictures import decode_picture
 from lumiere_jax.inputs.poses import folders, torch_dump
 from lumiere_jax.shapes import Picture
 
 _DUMPS = (".pkl", ".pt", ".pth")
 _IUV = "_IUV.png"
+LONGEST_NAME = 4096
 
 
 def _record(value: Any) -> dict:
@@ -26,7 +28,10 @@ def _record(value: Any) -> dict:
 def _entries(path: Path) -> tuple[list[dict], Callable]:
     content, read = torch_dump.open_dump(path)
     if not isinstance(content, list) or not all(
-        isinstance(entry, dict) and isinstance(entry.get("file_name"), str) for entry in content
+        isinstance(entry, dict)
+        and isinstance(name := entry.get("file_name"), str)
+        and len(name) <= LONGEST_NAME
+        for entry in content
     ):
         raise UserError(
             f"{path} holds no list of DensePose results; write it with apply_net.py dump."
@@ -59,10 +64,7 @@ def _labels_uv(result: Any, read: Callable) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _png(text: str) -> np.ndarray:
-    picture = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError("no PNG")
-    return picture[:, :, ::-1].transpose(2, 0, 1)
+    return decode_picture(base64.b64decode(text))[:, :, ::-1].transpose(2, 0, 1)
 
 
 def paste(labels, uv, box, rows: int, cols: int) -> UInt8[np.ndarray, "{rows} {cols} 3"]:
@@ -112,12 +114,15 @@ def _from_dumps(dumps: list[Path], rows: int, cols: int):
 
 def _from_pictures(pictures: list[Path], rows: int, cols: int):
     def read(path: Path, channels: int) -> np.ndarray:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
-        if picture is None or picture.shape[:2] != (rows, cols):
-            size = "no picture" if picture is None else "x".join(map(str, picture.shape[1::-1]))
+        way = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
+        try:
+            picture = decode_picture(path.read_bytes(), way)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is no picture ({error}); run DensePose again.") from error
+        if picture.shape[:2] != (rows, cols):
             raise UserError(
-                f"{path} is {size}, the clip's frames are {cols}x{rows}: "
-                "run DensePose on the clip's own frames."
+                f"{path} is {picture.shape[1]}x{picture.shape[0]}, the clip's frames are "
+                f"{cols}x{rows}: run DensePose on the clip's own frames."
             )
         return picture
 
