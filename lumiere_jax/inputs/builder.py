@@ -3,31 +3,51 @@
 import contextlib
 import functools
 import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.inputs import lectures
+
+NAME, VERSION = "lectures", "1.0.0"
+ENCODED = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
+
+
+@functools.cache
+def features() -> Any:
+    """What an example holds."""
+    return tfds.features.FeaturesDict(
+        {
+            "frame": tfds.features.Image(encoding_format="jpeg"),
+            "figure": tfds.features.Image(encoding_format="png"),
+            "keypoints": tfds.features.Tensor(shape=(137, 3), dtype=np.float32),
+            "features": tfds.features.Tensor(shape=(FILTERS,), dtype=np.float32),
+            "aperture": np.float32,
+        }
+    )
 
 
 class Lectures(tfds.core.GeneratorBasedBuilder):
     """Frames, figures, keypoints and audio features of prepared clips, in time order.
 
-    `archives` is the folder of the clips' archives; without it an existing dataset is read.
+    `archives` is the folder of the clips' archives.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version(VERSION)
 
     def __init__(
         self,
         *,
-        archives: Path | None = None,
-        segments: tuple[lectures.Segment, ...] = (),
-        fps: Fraction = Fraction(30),
+        archives: Path,
+        segments: tuple[lectures.Segment, ...],
+        fps: Fraction,
         beam: bool = False,
         **kwargs: Any,
     ):
@@ -36,15 +56,7 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "frame": tfds.features.Image(encoding_format="jpeg"),
-                    "figure": tfds.features.Image(encoding_format="png"),
-                    "keypoints": tfds.features.Tensor(shape=(137, 3), dtype=np.float32),
-                    "features": tfds.features.Tensor(shape=(FILTERS,), dtype=np.float32),
-                    "aperture": np.float32,
-                }
-            ),
+            features=features(),
             # The order is time: neighbours must stay neighbours.
             disable_shuffling=True,
         )
@@ -58,7 +70,6 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, segments: list[lectures.Segment]) -> Any:
-        assert self._archives is not None
         read = functools.partial(lectures.read_segment, self._archives, fps=self._fps)
         if self._beam:
             import apache_beam as beam  # pyright: ignore[reportMissingImports]
@@ -84,8 +95,28 @@ def build(
         builder.download_and_prepare(download_config=config)
 
 
-def data_source(folder: Path, split: str) -> Any:
-    """Random access to a split's examples, the pictures still encoded; raises what comes."""
-    skip = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
-    builder: Any = Lectures(data_dir=str(folder))
-    return builder.as_data_source(split=split, decoders=skip)
+def data_source(folder: Path, split: str) -> "Records":
+    """Random access to a split's examples, the pictures still encoded; raises what comes.
+
+    TFDS would follow what the folder's `dataset_info.json` and `features.json` name. Their author
+    may be anyone: the features are those above, the files those that are there.
+    """
+    place = folder / NAME / VERSION
+    files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
+    return Records(ArrayRecordDataSource([str(file) for file in files]))
+
+
+@dataclass(frozen=True)
+class Records:
+    """Examples by index; `data_source` has them as they are stored."""
+
+    data_source: ArrayRecordDataSource
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return features().deserialize_example_np(self.data_source[index], decoders=ENCODED)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.__getitem__, range(len(self)))
