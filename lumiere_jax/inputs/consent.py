@@ -15,6 +15,8 @@ FIELDS = {
     "purpose": "what they agreed that the videos are for",
 }
 
+LARGEST = 1 << 16
+
 
 def read_consent(path: Path | None) -> dict[str, Any]:
     """The record with `who`, `when` and `purpose`; dates become ISO strings.
@@ -29,22 +31,26 @@ def read_consent(path: Path | None) -> dict[str, Any]:
             "and name it with --consent."
         )
     try:
-        record = tomllib.loads(path.read_text())
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST >> 10} kB")
+        record = json.loads(json.dumps(tomllib.loads(text.decode()), default=str))
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise UserError(f"{path} cannot be read ({why}): write it with {wanted}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not TOML ({error}): write it with {wanted}.") from error
     for name, meaning in FIELDS.items():
-        if not str(record.get(name, "")).strip():
+        if not isinstance(said := record.get(name), str) or not said.strip():
             raise UserError(f"{path} has no '{name}': add {meaning}.")
     try:
-        datetime.date.fromisoformat(str(record["when"])[:10])
+        datetime.date.fromisoformat(record["when"][:10])
     except ValueError as error:
         raise UserError(
             f"{path} says when = {record['when']!r}: write a date as 2026-01-31."
         ) from error
-    return json.loads(json.dumps(record, default=str))
+    return record
 
 
 def consent_id(record: dict[str, Any]) -> str:

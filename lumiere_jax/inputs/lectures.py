@@ -3,7 +3,8 @@
 import functools
 import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +16,12 @@ from jaxtyping import Float
 
 from lumiere_jax.audio.features import CLIP, FILTERS, RATE, extract, frame_start, normalise
 from lumiere_jax.errors import UserError
+from lumiere_jax.files import read_json
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.records import Records
 
+SIZES = (64, 128, 256, 512, 1024)
+SLOWEST, FASTEST = 5, 120
 SPLITS = ("train", "val", "test")
 SHARES = (75, 5, 20)
 DESCRIPTION = "dataset.json"
@@ -88,10 +92,18 @@ class Dataset:
         return normalise(np.stack(rows), self.mean, self.std)
 
     def sound(self, segment: Segment, frames: int) -> Float[np.ndarray, "samples 1"]:
-        """The sound of a segment's first frames, at 16 kHz."""
+        """The sound of a segment's first frames, at 16 kHz; UserError where it is damaged."""
         samples = frame_start(frames, self.fps, RATE)
         path = self.folder / segment.sound
-        return soundfile.read(path, samples, dtype="float32", always_2d=True)[0]
+        try:
+            with soundfile.SoundFile(path) as file:
+                if (file.format, file.samplerate, file.channels) != ("FLAC", RATE, 1):
+                    raise ValueError(f"it is no mono FLAC at {RATE} Hz")
+                return file.read(samples, dtype="float32", always_2d=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{path} cannot be read ({error}): make the dataset anew with prepare.py."
+            ) from error
 
 
 def segments_of(clips: dict[str, int]) -> list[Segment]:
@@ -182,6 +194,52 @@ def write_description(dataset: Dataset) -> None:
     (dataset.folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n")
 
 
+def described(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What datasets and workdirs both say of their data, checked.
+
+    Raises:
+      ValueError, KeyError, TypeError or ArithmeticError: it cannot be.
+    """
+    size, fps, seed = values["size"], values["fps"], values["drawn_seed"]
+    if type(size) is not int or size not in SIZES:
+        raise ValueError(f"its size is {size!r}, none of {', '.join(map(str, SIZES))}")
+    # As a fraction, 1e999999999 alone would take all memory.
+    if not re.fullmatch(r"\d{1,20}(/\d{1,20})?", fps) or not SLOWEST <= Fraction(fps) <= FASTEST:
+        raise ValueError(f"its fps is {fps!r}, not {SLOWEST} to {FASTEST}")
+    if not isinstance(values["figure"], str) or not isinstance(values["consent"], dict):
+        raise ValueError("its figure is no text, or its consent no record")
+    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
+        raise ValueError(f"its drawn_seed is {seed!r}")
+    known = {name: values[name] for name in ("size", "figure", "consent", "drawn_seed")}
+    known["fps"] = Fraction(fps)
+    for name, least in (("mean", -1e6), ("std", 0)):
+        numbers = np.array(values[name], np.float64)
+        if numbers.shape != (FILTERS,) or not ((least < numbers) & (numbers < 1e6)).all():
+            raise ValueError(f"its {name} is not {FILTERS} numbers that can be")
+        known[name] = numbers.astype(np.float32)
+    return known
+
+
+def _check_segments(segments: tuple[Segment, ...]) -> None:
+    """ValueError unless they follow each other in their splits and overlap in no clip."""
+    ends = dict.fromkeys(SPLITS, 0)
+    taken: dict[str, list[tuple[int, int]]] = {}
+    for s in segments:
+        numbers = (s.first, s.frames, s.offset)
+        if s.split not in SPLITS or any(type(n) is not int or not 0 <= n < 2**31 for n in numbers):
+            raise ValueError(f"there is no such segment: {s}")
+        if not isinstance(s.clip, str) or Path(s.clip).name != s.clip or "\0" in s.clip:
+            raise ValueError(f"{s.clip!r} is no clip's name")
+        if not s.frames or s.offset != ends[s.split]:
+            raise ValueError(f"the segments of its {s.split!r} split do not follow each other")
+        ends[s.split] += s.frames
+        taken.setdefault(s.clip, []).append((s.first, s.first + s.frames))
+    for clip, parts in taken.items():
+        for (_, stop), (first, _) in itertools.pairwise(sorted(parts)):
+            if first < stop:
+                raise ValueError(f"segments of the clip {clip!r} overlap")
+
+
 def open_dataset(folder: Path) -> Dataset:
     """Reads a dataset's description.
 
@@ -190,20 +248,12 @@ def open_dataset(folder: Path) -> Dataset:
     """
     path = folder / DESCRIPTION
     try:
-        values = json.loads(path.read_text())
+        values = read_json(path)
         if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']}, not {FORMAT}")
-        return Dataset(
-            folder=folder,
-            size=int(values["size"]),
-            fps=Fraction(values["fps"]),
-            figure=values["figure"],
-            segments=tuple(Segment(**s) for s in values["segments"]),
-            mean=np.array(values["mean"], np.float32),
-            std=np.array(values["std"], np.float32),
-            consent=values["consent"],
-            drawn_seed=values["drawn_seed"],
-        )
+            raise ValueError(f"its format is {values['format']!r}, not {FORMAT}")
+        segments = tuple(Segment(**s) for s in values["segments"])
+        _check_segments(segments)
+        return Dataset(folder=folder, segments=segments, **described(values))
     except OSError as error:
         raise UserError(
             f"{folder} holds no dataset ({DESCRIPTION} cannot be read): make one with prepare.py."

@@ -42,7 +42,7 @@ class Log:
     def __init__(self, folder: Path, step: int):
         self._log, self._warnings = folder / "log.jsonl", folder / "warnings.jsonl"
         self.lines = _kept(self._log, step)
-        self._said = {line["kind"] for line in _kept(self._warnings, step)}
+        self._said = {line.get("kind") for line in _kept(self._warnings, step)}
         # Files are named for the second they were begun in, and a later one takes their place.
         self._events = SummaryWriter(
             str(folder / "events"), purge_step=step + 1, flush_secs=10, filename_suffix=f".{step}"
@@ -102,9 +102,30 @@ def _append(path: Path, line: Line) -> None:
 
 def _kept(path: Path, step: int) -> list[dict[str, Any]]:
     """The whole lines of a file up to a step; the others are cut off."""
-    texts = path.read_text().splitlines() if path.exists() else []
-    lines = [json.loads(text) for text in texts if text.endswith("}")]
-    lines = [line for line in lines if line["step"] <= step]
-    if texts:
-        write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
+    if not path.exists():
+        return []
+    lines = [line for line in read_lines(path) if line["step"] <= step]
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log, each with its step; what is damaged, or no line of a log, is left out."""
+    lines = []
+    for text in path.read_text(errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+            if isinstance(line, dict) and all(map(_fits, line, line.values())) and "step" in line:
+                lines.append(line)
+        except (ValueError, RecursionError):
+            continue
+    return lines
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value is what a log's line has under such a name."""
+    if name in ("kind", "sentence"):
+        return isinstance(value, str)
+    if name == "step":
+        return type(value) is int and 0 <= value < 2**63
+    return type(value) is float or type(value) is int and abs(value) < 2**63

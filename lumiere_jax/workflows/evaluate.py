@@ -23,6 +23,7 @@ from lumiere_jax.inputs.lectures import SPLITS, Dataset, Segment, open_dataset
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.training.log import read_lines
 from lumiere_jax.workflows import measures, summaries
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.infer import Model, load_model
@@ -208,8 +209,7 @@ def _write_videos(
 def log_lines(stage: Path) -> list[dict[str, Any]]:
     """The lines of a stage's log; none where it has been cleared away."""
     path = stage / "log.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return read_lines(path) if path.is_file() else []
 
 
 def _tracks(values: Values) -> dict[str, np.ndarray]:

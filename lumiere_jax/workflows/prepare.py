@@ -19,7 +19,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.lectures import Dataset, Segment
+from lumiere_jax.inputs.lectures import FASTEST, SIZES, SLOWEST, Dataset, Segment
 from lumiere_jax.inputs.poses import Footage, Source, Tick, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
@@ -31,7 +31,6 @@ from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.space import ask_for, dataset_bytes
 from lumiere_jax.workflows.workers import cores, side_by_side
 
-SIZES = (64, 128, 256, 512, 1024)
 # Frames of which a twentieth, the share to validate on, are three.
 SHORTEST = 60
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
@@ -44,8 +43,8 @@ def parse_fps(text: str) -> Fraction:
         fps = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"--fps={text}: write a frame rate such as 30 or 29.97.") from error
-    if not 5 <= fps <= 120:
-        raise UserError(f"--fps={text}: use a frame rate from 5 to 120.")
+    if not SLOWEST <= fps <= FASTEST:
+        raise UserError(f"--fps={text}: use a frame rate from {SLOWEST} to {FASTEST}.")
     return NTSC.get(fps, fps)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 import lumiere_jax
 from lumiere_jax.errors import UserError
-from lumiere_jax.files import write_whole
+from lumiere_jax.files import read_json, write_whole
 from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.lectures import Dataset, described
 from lumiere_jax.systems.lumierenet import Config, check_config
 from lumiere_jax.training import checkpoint
 
@@ -96,8 +96,8 @@ def read_run(workdir: Path) -> Run:
     """Raises a UserError where the workdir is none, or of another system or format."""
     path = workdir / FILE
     try:
-        values = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        values = read_json(path)
+    except OSError as error:
         raise UserError(
             f"{workdir} is not a trained workdir ({FILE} cannot be read): run train.py first."
         ) from error
@@ -111,22 +111,15 @@ def read_run(workdir: Path) -> Run:
                 f"({values['format']}): update lumiere_jax, or name another --workdir."
             )
         if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']} is not {FORMAT}")
+            raise ValueError(f"format {values['format']!r} is not {FORMAT}")
         if values["config"]["system"] != "lumierenet":
             raise UserError(
                 f"{workdir} was trained for the system '{values['config']['system']}', not for "
                 "lumierenet: name another --workdir."
             )
-        return Run(
-            size=int(values["size"]),
-            fps=Fraction(values["fps"]),
-            figure=values["figure"],
-            mean=np.array(values["mean"], np.float32),
-            std=np.array(values["std"], np.float32),
-            consent=values["consent"],
-            drawn_seed=values["drawn_seed"],
-            config=_fill(Config(), values["config"]),
-        )
+        config = _fill(Config(), values["config"])
+        check_config(config)
+        return Run(config=config, **described(values))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}): train into a new --workdir.") from error
 
@@ -137,8 +130,12 @@ def _fill(config: Any, values: Mapping[str, Any]) -> Any:
             old, new = getattr(config, item.name), values[item.name]
             if is_dataclass(old):
                 _fill(old, new)
+            elif isinstance(old, tuple) and all(isinstance(part, str) for part in new):
+                setattr(config, item.name, tuple(new))
+            elif type(new) is type(old) or type(old) is float and type(new) is int:
+                setattr(config, item.name, new)
             else:
-                setattr(config, item.name, tuple(new) if isinstance(old, tuple) else new)
+                raise ValueError(f"its config says {item.name} = {new!r}")
     return config
 
 

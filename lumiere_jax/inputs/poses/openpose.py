@@ -1,6 +1,5 @@
 """Keypoints from a folder of OpenPose's JSON: BODY_25, face and hands, one file a source frame."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.files import read_json
 from lumiere_jax.inputs.poses import folders
 
 _PARTS = {
@@ -17,12 +17,15 @@ _PARTS = {
     "hand_right_keypoints_2d": 21,
 }
 _SEEN = 0.05
+_CROWD = 1000
 
 
 def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
     """Everyone in one of OpenPose's files, x and y in source pixels; absent parts are zeros."""
     try:
-        people = json.loads(path.read_bytes())["people"]
+        people = read_json(path)["people"]
+        if len(people) > _CROWD:
+            raise ValueError(f"it holds {len(people)} people")
         keypoints = np.zeros((len(people), 137, 3), np.float32)
         for person, found in zip(people, keypoints, strict=True):
             first = 0
@@ -36,7 +39,7 @@ def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
                 first += count
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise UserError(
             f"{path} is not a file of OpenPose's BODY_25 model ({type(error).__name__}: {error}); "
             "write it with --model_pose BODY_25 --write_json."
