@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from lumiere_jax.audio.features import FILTERS
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import lectures
 
 NAME, VERSION = "lectures", "1.0.0"
@@ -103,20 +104,30 @@ def data_source(folder: Path, split: str) -> "Records":
     """
     place = folder / NAME / VERSION
     files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
-    return Records(ArrayRecordDataSource([str(file) for file in files]))
+    return Records(ArrayRecordDataSource([str(file) for file in files]), f"{folder}: '{split}'")
 
 
 @dataclass(frozen=True)
 class Records:
-    """Examples by index; `data_source` has them as they are stored."""
+    """Examples by index; `data_source` has them as they are stored, and `name` says whose.
+
+    One that is damaged raises UserError.
+    """
 
     data_source: ArrayRecordDataSource
+    name: str
 
     def __len__(self) -> int:
         return len(self.data_source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return features().deserialize_example_np(self.data_source[index], decoders=ENCODED)
+        try:
+            return features().deserialize_example_np(self.data_source[index], decoders=ENCODED)
+        except Exception as error:  # array_record and TFDS raise what comes
+            raise UserError(
+                f"{self.name} record {index} is damaged ({error}): "
+                "make the dataset anew with prepare.py."
+            ) from error
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))

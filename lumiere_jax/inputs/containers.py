@@ -1,6 +1,7 @@
 """Media files as PyAV opens them: one track at a time, damage noted instead of raised."""
 
 import contextlib
+import errno
 import itertools
 import math
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
                 buffer_size=BUFFER,
                 metadata_errors="ignore",
             )
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError, OSError) as error:
             raise _not_media(path) from error
         with container:
             yield container
@@ -164,6 +165,14 @@ def packets(track: Track) -> Iterator[av.Packet]:
                 yield packet
     except av.error.FFmpegError:
         track.damaged = True
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which is a place that the file has not
+            raise UserError(
+                f"{track.path}: cannot be read any more ({error.strerror}); check its disk."
+            ) from error
+        track.damaged = True
+    except IndexError:
+        pass  # At the end PyAV looks for streams that have appeared since the file was opened.
 
 
 def decoded(track: Track) -> Iterator[Any]:
@@ -179,7 +188,7 @@ def decoded_from(track: Track, time: Fraction) -> Iterator[Any] | None:
     early = (time - EARLIER) / Fraction(track.stream.time_base)
     try:
         track.container.seek(math.floor(early), stream=track.stream)
-    except (av.error.FFmpegError, OverflowError):
+    except (av.error.FFmpegError, OSError, OverflowError):
         return None
     frames = decoded(track)
     head = next(frames, None)

@@ -42,7 +42,15 @@ def open_checkpoints(
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, todelete_subdir=DELETED, cleanup_tmp_directories=True
         )
-    manager = ocp.CheckpointManager(place, options=options, item_names=("state", "metadata"))
+    try:
+        manager = ocp.CheckpointManager(place, options=options, item_names=("state", "metadata"))
+    except OSError:
+        raise
+    except Exception as error:  # Orbax raises whatever a damaged file leads it to
+        raise UserError(
+            f"{place} cannot be read ({error}): what one of its steps says of itself is damaged; "
+            "remove that step's folder to go on from another."
+        ) from error
     interrupted = False
     try:
         yield manager
@@ -94,9 +102,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         step = manager.latest_step()
         assert step is not None
         with _readable(manager, step):
-            return manager.restore(step, args=ocp.args.Composite(metadata=ocp.args.JsonRestore()))[
-                "metadata"
-            ]
+            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+            metadata = manager.restore(step, args=args)["metadata"]
+            if not all(isinstance(m, dict) for m in (metadata, metadata.get("needs", {}))):
+                raise ValueError("its metadata is no record")
+            return metadata
 
 
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
@@ -117,7 +127,7 @@ def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State
 def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # Orbax raises whatever a damaged file leads it to
         raise UserError(
             f"{manager.directory / str(step)} cannot be read: it is of other networks, and wants "
             "another --workdir, or damaged: remove that folder to go on from the step before."
