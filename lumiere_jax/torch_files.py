@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+# Parts of a tuple, with those of the tuples in it.
+_LARGEST_TUPLE = 10_000
+_DIMENSIONS = 64
 _STORAGES = {
     **{"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"},
     **{"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2"},
@@ -53,25 +56,32 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
             return lambda *arguments: _tensor(*arguments)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
+            return lambda tensor, *_: _instance(tensor, Tensor)
         if (module, name) == ("torch.nn.parameter", "Parameter"):
             # As PyTorch wrote parameters until 2017: an object whose state begins with the tensor.
             return type(name, (), {"__setstate__": _set_data})
         if (module, name) == ("collections", "OrderedDict"):
             return type(name, (dict,), {})  # a state_dict() bears its metadata as an attribute
         if (module, name) == ("torch", "Size"):
-            return tuple
+            return lambda sizes=(): tuple(_instance(size, int) for size in sizes)
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         return self.others(module, name)
 
     def persistent_load(self, pid: Any) -> tuple[str, str, int, int]:
         kind, dtype, key, _, count, *view = pid
-        if kind != "storage" or dtype not in _STORAGES.values() or not isinstance(count, int):
+        if kind != "storage" or dtype not in _STORAGES.values():
             raise ValueError("a tensor's storage is of an unknown kind")
-        self.dtypes[str(key)] = dtype
+        key = str(_instance(key, str | int))
+        self.dtypes[key] = dtype
         first = view[0][1] if view and view[0] else 0  # a storage may be a part of another
-        return str(key), dtype, count, first
+        return key, dtype, _instance(count, int), _instance(first, int)
+
+
+def _instance(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError("a part of a tensor is of another kind")
+    return value
 
 
 def _set_data(parameter: Any, state: tuple) -> None:
@@ -81,7 +91,8 @@ def _set_data(parameter: Any, state: tuple) -> None:
 def _tensor(storage, offset, shape, stride, *_) -> Tensor:
     key, dtype, count, first = storage
     numbers = [first, offset, *shape, *stride]
-    if len(shape) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
+    known = all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+    if not known or len(shape) != len(stride) or len(shape) > _DIMENSIONS:
         raise ValueError("a tensor's shape is wrong")
     last = first + offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
     size = int(np.prod(shape, dtype=object)) if shape else 1
@@ -91,16 +102,45 @@ def _tensor(storage, offset, shape, stride, *_) -> Tensor:
 
 
 def _load(stream: Any, others: Callable = no_others) -> tuple[Any, dict[str, str]]:
-    """One pickle, and the types of its storages. The unpickler reserves memory up to the highest
-    number in the memo, so that is looked at first."""
+    """One pickle, and the types of its storages."""
     start = stream.tell()
-    for code, argument, position in pickletools.genops(stream):
-        named = argument if code.name in ("PUT", "LONG_BINPUT") else 0
-        if isinstance(named, int) and named > (position or 0) - start:
-            raise ValueError("its memo is out of range")
+    _check_pickle(stream, start)
     stream.seek(start)
     unpickler = _Unpickler(stream, others)
     return unpickler.load(), unpickler.dtypes
+
+
+def _check_pickle(stream: Any, start: int) -> None:
+    """ValueError for a pickle that costs more than its length.
+
+    The unpickler reserves memory up to the highest number in the memo; and a tuple of twice the
+    same tuple, forty times over, would be hashed for hours, or on the stack, as a dictionary's key.
+    """
+    stack: list[int | None] = []  # how many parts each thing has; None where a mark is
+    memo: dict[int, int | None] = {}
+    for code, argument, position in pickletools.genops(stream):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            place = len(memo) if argument is None else int(argument)
+            if not 0 <= place <= (position or 0) - start:
+                raise ValueError("its memo is out of range")
+            memo[place] = stack[-1]
+        elif code.name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[int(argument)])  # pyright: ignore[reportArgumentType]
+        elif code.name in ("MARK", "DUP"):
+            stack.append(None if code.name == "MARK" else stack[-1])
+        else:
+            first = len(stack) - len(code.stack_before)
+            if pickletools.markobject in code.stack_before:
+                mark = len(stack) - 1 - stack[::-1].index(None)
+                first = mark - code.stack_before.index(pickletools.markobject)
+            if first < 0:
+                raise ValueError("its stack is empty")
+            taken = stack[first:]
+            del stack[first:]
+            parts = 1 + sum(filter(None, taken)) if pickletools.pytuple in code.stack_after else 1
+            if parts > _LARGEST_TUPLE:
+                raise ValueError("it holds a tuple of too many parts")
+            stack += [parts] * len(code.stack_after)
 
 
 def _read(path: Path, places: dict[str, tuple[int, int]], tensor: Tensor) -> np.ndarray:
@@ -109,9 +149,9 @@ def _read(path: Path, places: dict[str, tuple[int, int]], tensor: Tensor) -> np.
     dtype = np.dtype(tensor.dtype)
     if length != tensor.count * dtype.itemsize:
         raise ValueError("a storage has another length than its tensor says")
-    flat = np.fromfile(path, dtype, tensor.count, offset=start)
-    if len(flat) < tensor.count:
+    if start + length > path.stat().st_size:
         raise ValueError("a storage is cut off")
+    flat = np.fromfile(path, dtype, tensor.count, offset=start)
     strides = [step * dtype.itemsize for step in tensor.stride]
     view = np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides)
     return view.copy()
@@ -141,7 +181,7 @@ def _open_zip(file: io.BufferedIOBase, others: Callable) -> tuple[Any, dict]:
             raise ValueError("its archive holds no data.pkl as torch.save writes it")
         folder = pickles[0].rpartition("/")[0]
         order = f"{folder}/byteorder"
-        if order in archive.namelist() and archive.read(order) != b"little":
+        if order in archive.namelist() and archive.open(order).read(len("little")) != b"little":
             raise ValueError("its numbers are big-endian")
         places = _zip_places(file, archive, folder)
         return _load(io.BytesIO(archive.read(pickles[0])), others)[0], places

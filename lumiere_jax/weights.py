@@ -31,10 +31,12 @@ def _npz(path: Path, wanted: Callable[[str], bool]) -> Reader:
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            key = member.removesuffix(".npy")
-            if key == member or not wanted(key):
+        for member in archive.infolist():
+            key = member.filename.removesuffix(".npy")
+            if key == member.filename or not wanted(key):
                 continue
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{key} is packed as NumPy packs nothing")
             with archive.open(member) as stream:
                 shape, fortran, dtype = headers[np.lib.format.read_magic(stream)](stream)
                 yield key, shape, dtype, partial(_member, stream, shape, dtype, fortran)
@@ -64,6 +66,8 @@ def _hdf5(path: Path, wanted: Callable[[str], bool]) -> Reader:
                 continue
             if node.external or node.is_virtual:
                 raise ValueError(f"{name} lies in another file")
+            if math.prod(node.chunks or ()) * node.dtype.itemsize > _LARGEST:
+                raise ValueError(f"{name} has pieces larger than any weights")
             yield name, node.shape, node.dtype, partial(node.__getitem__, ())
 
 

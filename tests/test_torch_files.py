@@ -2,15 +2,21 @@
 
 import io
 import pickle
+import tracemalloc
+import warnings
 import zipfile
 from collections import OrderedDict
 
 import numpy as np
 import pytest
+import watching
 from torch_writer import Record, save_legacy, save_zip
 
 from lumiere_jax import torch_files
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.poses import torch_dump
 from lumiere_jax.torch_files import open_torch
+from lumiere_jax.weights import read_arrays
 
 
 @pytest.mark.parametrize("save", [save_zip, save_legacy])
@@ -46,6 +52,100 @@ def test_garbled_pickles_are_refused(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises((ValueError, TypeError, EOFError, IndexError, pickle.UnpicklingError)):
         open_torch(path)
+
+
+GLOBAL = b"c%s\n%s\n"
+UNPACKS = GLOBAL % (b"torch._utils", b"_rebuild_parameter")
+SIZE = GLOBAL % (b"torch", b"Size")
+
+
+def nested(levels, again):
+    """A dictionary whose key is a tuple of twice the tuple before; `again` fetches that."""
+    twice = b"".join(b"q%c" % i + again(i) + b"\x86" for i in range(levels))
+    return b"\x80\x02})" + twice + b"Ns."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        nested(60, lambda i: b"h%c" % i),
+        nested(60, lambda i: b"2"),
+        b"\x80\x02}()" + b"\x85" * 10**6 + b"Ns.",  # hashed on the stack, one in the other
+        b"\x80\x02)" + b"q\x00h\x00h\x00\x86" * 60 + UNPACKS + b"q\x01h\x00\x85R.",
+        b"\x80\x02" + UNPACKS + b"N\x85R.",
+        b"\x80\x02" + SIZE + b"]]a\x85R.",
+        b"\x80\x02" + SIZE + b")\x81.",  # as a class
+        b"\x80\x04" + b"\x8e" + (2**62).to_bytes(8, "little") + b".",
+        b"\x80\x04" + b"\x8d" + (2**40).to_bytes(8, "little") + b"x.",
+        b"\x80\x05" + b"\x96" + (2**63 - 1).to_bytes(8, "little") + b".",
+        b"\x80\x02" + b"\x8b" + (2**31 - 1).to_bytes(4, "little") + b".",
+        b"I" + b"9" * 10**5 + b"\n.",
+        b"\x80\x02\x82\x01.",  # a global by its number in a registry
+        b"\x80\x02\x84\xff\xff\xff\x7f.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
+        b"\x80\x04\x8c\x05torch\x8c\x17FloatStorage.__class__\x93.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93)}\x92.",
+        b"(cos\nsystem\nS'true'\no.",
+        b"\x80\x02U\x07storageQ.",
+        b"\x80\x02(X\x07\x00\x00\x00storageX\x03\x00\x00\x00<f4]X\x03\x00\x00\x00cpuK\x01tQ.",
+    ],
+)
+def test_pickles_that_cost_more_than_their_length_or_reach_out_are_refused(tmp_path, data):
+    """At once: none of them is a matter of hours, of gigabytes or of the processor's stack."""
+    path = tmp_path / "net.pth"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"net\.pth cannot be read as weights"):
+        read_arrays(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("dump/data.pkl", data)
+    for refused in (read_arrays, torch_dump.open_dump):
+        with pytest.raises(UserError, match=r"net\.pth cannot be read"):
+            refused(path)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_ordinary_things_of_every_protocol_are_read(tmp_path, protocol):
+    content = {"a": [1, 2.5, (3, (4, "five"))], "b": {"c": None, "d": True}, "g": []}
+    shared = ("once", 2)
+    content |= {
+        "again": [shared] * 20_000,
+        "set": {1, 2} if protocol > 3 else b"" if protocol == 3 else 7,
+    }
+    for save in (save_zip, save_legacy):
+        save(tmp_path / "net.pth", content, protocol)
+        assert torch_dump.open_dump(tmp_path / "net.pth")[0] == content
+
+
+def test_archives_that_lie_are_refused(tmp_path):
+    path, array = tmp_path / "net.pth", np.zeros(4, np.float32)
+    for name in ("dump/data.pkl", "other/data.pkl", "../data.pkl"):
+        save_zip(path, [array])
+        with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings(action="ignore"):
+            archive.writestr(name, b"N.")
+        with pytest.raises(ValueError, match=r"no data\.pkl as torch\.save"):
+            open_torch(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("dump/data.pkl", b"N.", zipfile.ZIP_STORED)
+        archive.writestr("dump/byteorder", bytes(2**28))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="big-endian"):
+        open_torch(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_a_storage_in_the_next_folder_is_not_read(tmp_path):
+    """The archive's names are keys; none of them is a path."""
+    (tmp_path / "spoon").write_bytes(bytes(16))
+    save_zip(tmp_path / "net.pth", [np.zeros(4, np.float32)])
+    data = (tmp_path / "net.pth").read_bytes().replace(b"dump/data/0", b"../../spoon")
+    (tmp_path / "net.pth").write_bytes(data)
+    with watching.opened(tmp_path) as names:
+        with pytest.raises(Exception, match=r".") as raised:
+            content, read = open_torch(tmp_path / "net.pth")
+            read(content[0])
+    assert isinstance(raised.value, (zipfile.BadZipFile, ValueError, KeyError))
+    assert names == {"net.pth"}
 
 
 def test_storages_are_checked(tmp_path):

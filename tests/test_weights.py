@@ -1,5 +1,6 @@
 """The same arrays from every format, and one sentence for what is no such file."""
 
+import contextlib
 import io
 import os
 import pickle
@@ -11,6 +12,9 @@ import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
+import watching
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch_writer import Call, save_legacy, save_zip
 
 from lumiere_jax.errors import UserError
@@ -184,3 +188,56 @@ def test_a_dump_that_is_no_dictionary_is_refused(tmp_path):
     save_zip(tmp_path / "net.pth", [np.zeros(3, np.float32)])
     with pytest.raises(UserError, match=r"no dictionary of tensors, save .*state_dict"):
         read_arrays(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_numpy_never_packs_is_not_unpacked(tmp_path, compression):
+    """Python unpacks these by the block, whatever it is asked for."""
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", compression) as archive:
+        archive.writestr("weight.npy", npy("<f4", (4,)) + bytes(2**28))
+    with pytest.raises(UserError, match="weight is packed as NumPy packs nothing"):
+        read_arrays(tmp_path / "bomb.npz")
+
+
+def test_a_piece_of_hdf5_larger_than_its_array_is_not_unpacked(tmp_path):
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.create_dataset("a", (4,), "f4", chunks=(2**29,), maxshape=(None,), compression=9)
+    with pytest.raises(UserError, match="a has pieces larger than any weights"):
+        read_arrays(tmp_path / "weights.h5")
+
+
+def test_no_other_file_is_opened(tmp_path):
+    """Not even looked at: whatever links, external storage and views of HDF5 name."""
+    (tmp_path / "secret").write_bytes(bytes(16))
+    save_hdf5(tmp_path / "other.h5", {"a": np.ones(4)})
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "a", (4,))
+    for name, change in {
+        "external": lambda file: file.create_dataset(
+            "a", 4, "f4", external=[(tmp_path / "secret", 0, 16)]
+        ),
+        "virtual": lambda file: file.create_virtual_dataset("a", layout),
+        "link": lambda file: file.update(a=h5py.ExternalLink("other.h5", "a")),
+        "soft": lambda file: file.update(a=h5py.SoftLink("/../other.h5/a")),
+    }.items():
+        with h5py.File(tmp_path / name, "w") as file:
+            change(file)
+        with watching.opened(tmp_path) as names, contextlib.suppress(UserError):
+            assert read_arrays(tmp_path / name) == {}
+        assert names == {name}
+
+
+CUT = st.floats(0, 1)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(save=st.sampled_from(WRITERS), cut=CUT, place=CUT, value=st.binary(max_size=12))
+def test_damage_gives_arrays_or_one_error(tmp_path_factory, save, cut, place, value):
+    path = tmp_path_factory.mktemp("damaged") / "weights"
+    save(path, arrays())
+    data = path.read_bytes()
+    at = int(place * len(data))
+    path.write_bytes((data[:at] + value + data[at + len(value) :])[: int(cut * 2 * len(data))])
+    with contextlib.suppress(UserError):
+        for array in read_arrays(path).values():
+            assert array.dtype.kind in "fiub" and array.nbytes <= 2**20
