@@ -3,8 +3,6 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,8 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from lumiere_jax.audio.features import FILTERS
-from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import lectures
+from lumiere_jax.inputs.records import Records
 
 NAME, VERSION = "lectures", "1.0.0"
 ENCODED = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
@@ -96,7 +94,7 @@ def build(
         builder.download_and_prepare(download_config=config)
 
 
-def data_source(folder: Path, split: str) -> "Records":
+def records(folder: Path, split: str) -> Records:
     """Random access to a split's examples, the pictures still encoded; raises what comes.
 
     TFDS would follow what the folder's `dataset_info.json` and `features.json` name. Their author
@@ -104,30 +102,6 @@ def data_source(folder: Path, split: str) -> "Records":
     """
     place = folder / NAME / VERSION
     files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
-    return Records(ArrayRecordDataSource([str(file) for file in files]), f"{folder}: '{split}'")
-
-
-@dataclass(frozen=True)
-class Records:
-    """Examples by index; `data_source` has them as they are stored, and `name` says whose.
-
-    One that is damaged raises UserError.
-    """
-
-    data_source: ArrayRecordDataSource
-    name: str
-
-    def __len__(self) -> int:
-        return len(self.data_source)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        try:
-            return features().deserialize_example_np(self.data_source[index], decoders=ENCODED)
-        except Exception as error:  # array_record and TFDS raise what comes
-            raise UserError(
-                f"{self.name} record {index} is damaged ({error}): "
-                "make the dataset anew with prepare.py."
-            ) from error
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(self.__getitem__, range(len(self)))
+    stored = ArrayRecordDataSource([str(file) for file in files])
+    parse = functools.partial(features().deserialize_example_np, decoders=ENCODED)
+    return Records(stored, parse, f"{folder}, '{split}' split")

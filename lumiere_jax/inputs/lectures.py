@@ -72,10 +72,10 @@ class Dataset:
           UserError: they are not there, or not whole.
         """
         # TFDS is a second to import, and synthesis reads no records.
-        from lumiere_jax.inputs.builder import data_source
+        from lumiere_jax.inputs.builder import records
 
         try:
-            source = Records(data_source(self.folder, split), f"{self.folder}, '{split}' split")
+            source = records(self.folder, split)
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]

@@ -14,7 +14,7 @@ FEWEST, SHARE = 3, 0.001
 
 @dataclass
 class Records:
-    """The examples of a split, the pictures still encoded; `source` is TFDS's, `name` for people.
+    """The examples of a split, the pictures still encoded: what is `stored`, and how it is parsed.
 
     A record that cannot be read is named once, and the next that can stands in its place, the first
     one after the last. What is read thus depends on the index alone, whatever was read before.
@@ -22,23 +22,24 @@ class Records:
     Raises a UserError where more are `damaged` than three and a thousandth of them all.
     """
 
-    source: Any
+    stored: Any
+    parse: Callable[[bytes], dict[str, Any]]
     name: str
     damaged: set[int] = field(default_factory=set)
     failure: UserError | None = None
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.stored)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._read(self.source.__getitem__, index)
+        return self._read(lambda i: self.parse(self.stored[i]), index)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))
 
     def encoded(self, index: int) -> bytes:
         """The record as it is stored."""
-        return self._read(self.source.data_source.__getitem__, index)
+        return self._read(self.stored.__getitem__, index)
 
     def _read(self, read: Callable[[int], Any], index: int) -> Any:
         if not -len(self) <= index < len(self):

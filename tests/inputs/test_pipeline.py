@@ -12,14 +12,6 @@ from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.records import Records
 
 
-class FakeSource(list):
-    """Stored records, as TFDS's source bears them."""
-
-    @property
-    def data_source(self):
-        return self
-
-
 def stamps(batch):
     """(clip, frame) of each figure."""
     return [tuple(int(x) for x in w[0, 0, :2]) for w in batch["figure"]]
@@ -71,7 +63,7 @@ def test_pictures_are_tensorflows_bit_for_bit(noise, monkeypatch):
         return tf.train.Example(features=tf.train.Features(feature=known)).SerializeToString()
 
     stored = list(map(example, frames, figures))
-    records = Records(FakeSource(stored), "made")
+    records = Records(stored, bytes, "made")
     monkeypatch.setattr(Dataset, "records", lambda self, split: records)
     decoded = {bytes(data): tf.io.decode_image(data, 3).numpy() for data in frames}
     mine = {w.tobytes(): bytes(data) for w, data in zip(texture, frames, strict=True)}
