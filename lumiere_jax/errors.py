@@ -1,6 +1,7 @@
 """The one error that a user's input can cause."""
 
 import errno
+import os
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -21,7 +22,8 @@ def reason(error: OSError) -> str:
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether there was no room for what was being written, in whichever library's words."""
-    return getattr(error, "errno", None) in _FULL or "No space left" in str(error)
+    said = str(error)
+    return getattr(error, "errno", None) in _FULL or any(os.strerror(n) in said for n in _FULL)
 
 
 def disk_is_full(place: object) -> UserError:

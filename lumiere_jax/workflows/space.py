@@ -5,10 +5,12 @@ A run is refused only where it surely does not fit; what it takes at most is sai
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -77,21 +79,42 @@ def written_into(folder: Path, mark: Path) -> Iterator[None]:
 
     `mark` is there, and can be written, as long as the folder can.
     """
+    said = sys.excepthook
+    sys.excepthook = _unless_closed
+    wrong = None
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if is_disk_full(error):
-            raise disk_is_full(folder) from error
-        if not mark.exists():
-            what = "is gone"
-        elif not os.access(mark, os.W_OK):
-            what = "can be written no longer"
-        else:
+        wrong = _happened(folder, mark, error)
+        if wrong is None:
             raise
-        why = reason(error) if isinstance(error, OSError) else type(error).__name__
-        raise UserError(
-            f"{folder} {what} ({why}): bring its disk back and run this again; what was whole on "
-            "it is not touched."
-        ) from error
+    finally:
+        sys.excepthook = said
+    # Out here, where writes that were begun are let go of, and not at the program's end.
+    if wrong:
+        raise wrong
+
+
+def _happened(folder: Path, mark: Path, error: Exception) -> UserError | None:
+    """What befell the folder, if that is why something was raised."""
+    if is_disk_full(error):
+        return disk_is_full(folder)
+    if not mark.exists():
+        what = "is gone"
+    elif not os.access(mark, os.W_OK):
+        what = "can be written no longer"
+    else:
+        return None
+    why = reason(error) if isinstance(error, OSError) else type(error).__name__
+    return UserError(
+        f"{folder} {what} ({why}): bring its disk back and run this again; what was whole on it "
+        "is not touched."
+    )
+
+
+def _unless_closed(kind: type[BaseException], error: BaseException, where: Any) -> None:
+    """Of a write that fails, Orbax's others tell that the loop that waited for them is closed."""
+    if "Event loop is closed" not in str(error):
+        sys.__excepthook__(kind, error, where)

@@ -1,6 +1,7 @@
 """Room on the disk: what is said beforehand holds, and what happens meanwhile is a sentence."""
 
 import errno
+import os
 import shutil
 
 import jax
@@ -87,10 +88,11 @@ def test_prepare_and_infer_ask_before_they_write(workdir, tmp_path, speech, only
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_disk_that_fills_up_is_named(tmp_path, code):
-    with pytest.raises(UserError, match=f"{tmp_path} cannot be written, the disk is full"):
-        with space.written_into(tmp_path, tmp_path):
-            raise OSError(code, "none")
+def test_a_disk_that_fills_up_is_named_in_whichever_words_it_is_said(tmp_path, code):
+    for error in (OSError(code, "none"), ValueError(f"key/0: {os.strerror(code)} [{code}]")):
+        with pytest.raises(UserError, match=f"{tmp_path} cannot be written, the disk is full"):
+            with space.written_into(tmp_path, tmp_path):
+                raise error
 
 
 def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
