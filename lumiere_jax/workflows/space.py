@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -19,6 +19,8 @@ from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
 from lumiere_jax.inputs.resident import shown
 from lumiere_jax.training import checkpoint, hosts
 from lumiere_jax.training.stage import Stage
+
+T = TypeVar("T")
 
 # Bytes of a pixel in a frame and its figure, at least and at most: 0.7 at 256 px to 1.8 at 64 px
 # were measured. At most they are there twice, in pieces and archives or archives and dataset.
@@ -71,6 +73,18 @@ def ask_for(folder: Path, least: int, most: int) -> None:
     free = check_space(folder, least)
     warning = "warning: " if most > free else ""
     hosts.say(f"{warning}{folder}: up to {shown(most)} to write, {shown(free)} are free.")
+
+
+def while_there(items: Iterator[T], mark: Path) -> Iterator[T]:
+    """The items, as long as `mark` is there: Orbax would make the folders of a disk that was taken
+    away anew, on the disk below.
+
+    Raises:
+      OSError: it is not.
+    """
+    for item in items:
+        mark.stat()
+        yield item
 
 
 @contextmanager

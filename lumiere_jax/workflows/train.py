@@ -24,11 +24,13 @@ from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.framing import small_face
-from lumiere_jax.workflows.space import ask_for, checkpoint_bytes, written_into
+from lumiere_jax.workflows.space import ask_for, checkpoint_bytes, while_there, written_into
 from lumiere_jax.workflows.workdir import check_continues, check_follows, checked, run_of, write_run
 
 VALIDATION_BATCHES = 2
 VALIDATION_SEED = 1
+# The file that `loop.lock` holds.
+LOCK = ".lock"
 
 
 def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> None:
@@ -49,7 +51,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             stage_mesh(every[name])
         if (workdir / DESCRIPTION).exists():
             raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
-    with loop.lock(workdir), written_into(workdir, workdir / ".lock"):
+    with loop.lock(workdir), written_into(workdir, workdir / LOCK):
         with hosts.together():
             taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
             check_continues(workdir, run, [name for name in every if taken[name]])
@@ -93,7 +95,7 @@ def _train_stage(
     )
     loop.train(
         stage,
-        batches,
+        lambda first: while_there(batches(first), workdir / LOCK),
         held_out,
         frozen,
         workdir,

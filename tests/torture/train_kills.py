@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -56,52 +57,54 @@ def torture(
 ) -> Path:
     """Kills train.py so many times; the workdir of the run that nobody disturbed."""
     folder.mkdir()
-    whole, killed = folder / "whole", 0
-    done = start(folder, "train.py", *flags_of(data, whole, steps), f"--stage={stage}", **more)
-    if finish(done):
-        raise RuntimeError(f"train.py cannot even run undisturbed: {done.said[-400:]}")
-    say("train.py: the undisturbed run is there")
-    while killed < count:
-        workdir = folder / f"run-{killed}"
+
+    def begin(workdir: Path) -> Run:
         flags = [*flags_of(data, workdir, steps), f"--stage={stage}"]
-        total = steps[stage] if stage in steps else sum(steps.values())
-        killed = _until_its_end(
-            folder, data, workdir, flags, random, tally, killed, count, total, **more
-        )
-        for name in steps if stage == "all" else [stage]:
+        return start(folder, "train.py", *flags, **more)
+
+    whole, killed = folder / "whole", 0
+    if finish(run := begin(whole)):
+        raise RuntimeError(f"train.py cannot even run undisturbed: {run.said[-400:]}")
+    say("train.py: the undisturbed run is there")
+    trained = steps if stage == "all" else {stage: steps[stage]}
+    most = max(1, 3 * sum(trained.values()) // (2 * count))
+    while killed < count:
+        workdir, left = folder / f"run-{killed}", range(killed, count)
+        killed = _until_its_end(begin, workdir, data, random, tally, left, most)
+        for name in trained:
             tally.tried(EXACT, differing(whole / name, workdir / name))
     return whole
 
 
 def _until_its_end(
-    folder: Path,
-    data: Path,
+    begin: Callable[[Path], Run],
     workdir: Path,
-    flags: list[str],
+    data: Path,
     random: Random,
     tally: Tally,
-    killed: int,
-    count: int,
-    total: int,
-    **more: str,
+    numbers: range,
+    most: int,
 ) -> int:
-    """Kills a training until it has ended, or so many times in all; the number of kills so far."""
-    while True:
-        before = whole_steps(workdir)
-        run, kind = start(folder, "train.py", *flags, **more), KINDS[killed % len(KINDS)]
-        steps = random.randint(1, max(1, 3 * total // (2 * count)))
-        if killed == count or not reached(run, workdir, kind, random, steps):
+    """Kills a training so many times, each after `most` new steps or fewer, and lets it end; the
+    number of the kill that it did not live to see."""
+    for number in numbers:
+        before, kind = whole_steps(workdir), KINDS[number % len(KINDS)]
+        run = begin(workdir)
+        if not reached(run, workdir, kind, random, random.randint(1, most)):
             tally.tried(KILLED, finish(run) and f"{run.process.returncode}: {run.said[-300:]}")
-            return killed
-        seen, killed = whole_steps(workdir), killed + 1
+            return number
+        seen = whole_steps(workdir)
         tally.tried(ORPHANS, kill(run))
         tally.tried(KILLED, went_on_elsewhere(run, before))
         after = whole_steps(workdir)
         lost = [name for name in seen if max(after.get(name, [0])) < max(seen[name])]
         tally.tried(LOST, lost and f"{lost}: {seen} became {after}")
         tally.tried(PARTIAL, unreadable(workdir, data))
-        left = [path.name for path in workdir.glob("*/checkpoints/*") if not path.name.isdecimal()]
-        say(f"train.py: {killed} of {count} kills, {kind}; {after} {left or ''}")
+        rest = [path.name for path in workdir.glob("*/checkpoints/*") if not path.name.isdecimal()]
+        say(f"train.py: kill {number + 1}, {kind}; {after} {rest or ''}")
+    run = begin(workdir)
+    tally.tried(KILLED, finish(run) and f"{run.process.returncode}: {run.said[-300:]}")
+    return numbers.stop
 
 
 def reached(run: Run, workdir: Path, kind: str, random: Random, more: int) -> bool:

@@ -104,6 +104,17 @@ def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
             raise ValueError("whatever a library says")
 
 
+def test_a_training_ends_where_its_folder_is_no_longer_the_one_it_began_in(tmp_path):
+    mark = tmp_path / ".lock"
+    mark.touch()
+    steps = space.while_there(iter(range(9)), mark)
+    assert next(steps) == 0
+    mark.unlink()
+    with pytest.raises(UserError, match=f"{tmp_path} is gone .No such file or directory.:"):
+        with space.written_into(tmp_path, mark):
+            next(steps)
+
+
 def test_defects_and_ctrl_c_are_not_disguised(tmp_path):
     for error in (ZeroDivisionError, KeyboardInterrupt, jax.errors.JaxRuntimeError):
         with pytest.raises(error), space.written_into(tmp_path, tmp_path):
