@@ -105,7 +105,8 @@ def written_into(folder: Path, mark: Path) -> Iterator[None]:
         if wrong is None:
             raise
     finally:
-        sys.excepthook = said
+        if wrong is None:  # otherwise writes go on failing until the program has ended
+            sys.excepthook = said
     # Out here, where writes that were begun are let go of, and not at the program's end.
     if wrong:
         raise wrong

@@ -146,7 +146,7 @@ def _runs_into(
     into = place or folder / "removed-video"
     flags = [f"--workdir={workdir}", f"--audio={NARRATION}", f"--out={into}/a.mp4"]
     run = start(folder, "infer.py", *flags, "--preset=veryslow")
-    yield into, run, lambda: list(into.glob(".a.*.mp4")) and run.said.count("\r") > 5
+    yield into, run, lambda: list(into.glob(".a.*.mp4")) and run.said.count("\r") > 2
     into = place or folder / "removed-data"
     run = start(folder, "prepare.py", *footage, f"--out={into}/data")
     yield into, run, lambda: list(into.glob(".data.clips/parts/*/posed-*"))
