@@ -124,7 +124,12 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | floa
             )
         )
     check_size(path, first, aspect)
-    rows, cols = upright(first, aspect).shape[:2]
+    try:
+        rows, cols = upright(first, aspect).shape[:2]
+    except ValueError as error:
+        raise UserError(
+            f"{path}: its picture cannot be used ({error}); export it again."
+        ) from error
     if min(rows, cols) < SMALLEST:
         raise UserError(
             f"{path}: the picture is {cols}x{rows}, under {SMALLEST} pixels on a side; "
@@ -148,6 +153,8 @@ def check_size(path: Path, picture: Any, aspect: Fraction) -> None:
             f"{path}: the picture is {cols}x{rows}, over {LARGEST} pixels on a side; "
             "scale it down first."
         )
+    if rows and not cols:
+        raise UserError(f"{path}: its pixels are {1 / aspect} times as high as wide; export it.")
 
 
 def check_crop(clip: Clip, crop: Crop) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import av.error
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
@@ -78,8 +79,15 @@ def pixel_aspect(track: Track) -> Fraction:
 
 
 def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
-    """RGB as a player shows it: square pixels, turned by the display matrix."""
-    return _turned(frame, _stored(frame, aspect))
+    """RGB as a player shows it: square pixels, turned by the display matrix.
+
+    Raises:
+        ValueError: its format cannot be converted.
+    """
+    try:
+        return _turned(frame, _stored(frame, aspect))
+    except av.error.FFmpegError as error:
+        raise ValueError(str(error)) from error
 
 
 def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
