@@ -1,9 +1,16 @@
+import contextlib
+import struct
+import zlib
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lumiere_jax.audio.features import frame_start
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.archive import Example
 
@@ -51,3 +58,42 @@ def test_sound_belongs_to_its_frames_to_the_sample_and_ends_in_silence(clip):
     np.testing.assert_array_equal(part, samples[first:last])
     whole = np.concatenate(list(archive.read_sound(path, 0, 6, FPS)))
     np.testing.assert_array_equal(whole, np.pad(samples, (0, 100)))
+
+
+def png(cols, rows):
+    """A PNG that says how large it is, and no more."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", cols, rows, 8, 2, 0, 0, 0)
+    whole = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    data = zlib.compress(bytes(99))
+    return b"\x89PNG\r\n\x1a\n" + whole + struct.pack(">I", len(data)) + b"IDAT" + data + bytes(4)
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 1), (8193, 1)])
+def test_a_picture_of_gigabytes_is_not_decoded(size):
+    with pytest.raises(UserError, match=f"cannot be read .*{size[0]}x{size[1]}|neither PNG"):
+        archive.decode(png(*size))
+
+
+@pytest.mark.parametrize("kind", [".bmp", ".tiff", ".webp", ".ppm"])
+def test_other_kinds_of_pictures_are_not_decoded(kind):
+    _, data = cv2.imencode(kind, np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(UserError, match="neither PNG nor JPEG"):
+        archive.decode(data.tobytes())
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(
+    encode=st.sampled_from([archive.encode_jpeg, archive.encode_png]),
+    place=st.floats(0, 1),
+    value=st.binary(max_size=9),
+    cut=st.floats(0, 2),
+)
+def test_damage_gives_a_picture_or_one_error(encode, place, value, cut):
+    data = encode(PICTURE)
+    at = int(place * len(data))
+    data = (data[:at] + value + data[at + len(value) :])[: int(cut * len(data))]
+    with contextlib.suppress(UserError):
+        assert max(archive.decode(data).shape) <= 8192

@@ -1,4 +1,8 @@
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.consent import consent_id, read_consent
@@ -51,3 +55,44 @@ def test_what_is_no_toml_or_no_date_is_named(tmp_path):
 def test_the_identifier_is_of_the_content_not_of_the_order():
     assert consent_id({"who": "a", "when": "b"}) == consent_id({"when": "b", "who": "a"})
     assert consent_id({"who": "a"}) != consent_id({"who": "b"})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a = " + b"[" * 100_000,
+        b"a." * 20_000 + b"a = 1",
+        b"who = " + b"9" * 5000,
+        b'who = "\\ud800"',
+        b'who = "Ada"\nwho = "Eve"',
+        b"\0" * 99,
+        b"#" * 2**20,
+    ],
+)
+def test_what_would_take_long_or_break_later_is_named(tmp_path, data):
+    (tmp_path / "c.toml").write_bytes(data)
+    with pytest.raises(UserError, match=r"c\.toml is not TOML"):
+        read_consent(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("value", ["[1, 2]", "{a = 1}", "7", "true", "nan"])
+def test_somebody_and_a_purpose_are_texts(tmp_path, value):
+    for field in ("who", "purpose"):
+        with pytest.raises(UserError, match=f"c.toml has no '{field}'"):
+            read_consent(write(tmp_path / "c.toml", {**WHOLE, field: value}))
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(
+    text=st.text('who="Ad\n[].,{}#\\0123-:TZ_ ') | st.text(),
+    place=st.integers(0, 60),
+    length=st.integers(0, 9),
+)
+def test_damage_gives_a_record_or_one_error(tmp_path_factory, text, place, length):
+    path = write(tmp_path_factory.mktemp("consent") / "c.toml", WHOLE)
+    whole = path.read_text()
+    path.write_text(whole[:place] + text + whole[place + length :], "utf-8", "surrogatepass")
+    with contextlib.suppress(UserError):
+        record = read_consent(path)
+        assert all(isinstance(record[field], str) for field in WHOLE)
+        assert len(consent_id(record)) == 16

@@ -96,3 +96,30 @@ def test_a_resumed_log_remembers_its_lines(tmp_path):
         *((1, 0.0), (2, 0.0)),
         *((3, 2.0), (4, 2.0), (5, 2.0)),
     ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe\n",
+        b'{"step": 2, "loss": "low"}\n',
+        b'{"step": 2, "loss": [1]}\n',
+        b'{"step": -1}\n',
+        b'{"step": 1e999}\n',
+        b'{"step": true}\n',
+        b'{"loss": 3}\n',
+        b'["step"]\n',
+        b"7}\n",
+        b"[" * 100_000 + b"}\n",
+        b'{"step": ' + b"9" * 5000 + b"}\n",
+        b'{"step": 2, "kind": 3}\n',
+        b'{"step": 2, "lo',
+    ],
+)
+def test_damaged_lines_are_left_out(tmp_path, damage):
+    rest = b'{"step": 2, "loss": NaN}\n' if damage.endswith(b"\n") else b""
+    for name in ("log.jsonl", "warnings.jsonl"):
+        (tmp_path / name).write_bytes(b'{"step": 1, "loss": 0.5}\n' + damage + rest)
+    log = Log(tmp_path, 9)
+    log.close()
+    assert [line["step"] for line in log.lines] == ([1, 2] if rest else [1])
