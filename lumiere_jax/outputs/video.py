@@ -9,17 +9,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.error
 import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Float
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
+from lumiere_jax.inputs.containers import open_media
+from lumiere_jax.outputs.credentials import Credentials, sign
 from lumiere_jax.outputs.label import draw_label
+from lumiere_jax.outputs.mark import Pixels, mark
 from lumiere_jax.shapes import Picture
-
-__all__ = ["check_writable", "draw_label", "read_record", "write_video"]
 
 Samples = Float[np.ndarray, "samples channels"]
 
@@ -43,6 +43,8 @@ BT709 = 1
 ENCODERS = ("libx264", "aac")
 # Bits a sample of a channel: 176 kbit/s for 44.1 kHz mono would be wasted above 96.
 AAC_BITS, AAC_MOST = 4, 96_000
+# A longer comment is none of ours.
+LONGEST = 1 << 16
 
 
 def check_writable(path: str | Path) -> Path:
@@ -78,6 +80,11 @@ def check_writable(path: str | Path) -> Path:
     return path
 
 
+def marked(pictures: Iterable[Pixels]) -> Iterator[Picture]:
+    """A video's synthetic pictures with both marks: in the pixels, and the label over it."""
+    return map(draw_label, mark(pictures))
+
+
 def write_video(
     path: str | Path,
     frames: Iterable[Picture],
@@ -86,14 +93,16 @@ def write_video(
     sound_rate: int,
     channels: int,
     record: dict | None,
-    label: bool = True,
+    marks: bool = True,
     preset: str = "medium",
+    credentials: Credentials | None = None,
 ) -> int:
     """Stream pictures (H.264) and sound (AAC) into an MP4; returns the number of pictures.
 
     Memory does not grow with length: sound is taken as far as the pictures have come. The
     record goes as JSON into the container's comment, with "synthetic": true; real pictures,
-    with None in its place, get neither comment nor label. The file has a hidden temporary name
+    with None in its place, get neither comment nor marks. `marks` is False for pictures that
+    are `marked` already. With credentials the file is signed. It has a hidden temporary name
     until it is whole. AAC takes rates from 7,350 to 96,000 Hz and up to 8 channels; other sound
     is resampled to the next rate above, or mixed down to stereo.
 
@@ -105,8 +114,9 @@ def write_video(
         ValueError: no pictures, sides that are odd or change.
     """
     path = check_writable(path)
-    unfinished = _unfinished(path)
-    pictures = iter(map(draw_label, frames) if label and record is not None else frames)
+    unfinished, signed = _unfinished(path), None
+    told = None if record is None else {**record, "synthetic": True}
+    pictures = iter(marked(frames) if marks and record is not None else frames)
     first = next(pictures, None)
     if first is None:
         raise ValueError("a video needs at least one picture")
@@ -116,21 +126,26 @@ def write_video(
         with av.open(
             f"file:{unfinished}", "w", format="mp4", options={"movflags": "+faststart"}
         ) as container:
-            if record is not None:
-                container.metadata["comment"] = json.dumps({**record, "synthetic": True})
+            if told is not None:
+                container.metadata["comment"] = json.dumps(told)
             streams = (
                 _add_picture(container, first, fps, preset),
                 _add_sound(container, sound_rate, channels),
             )
             whole = itertools.chain([first], pictures)
             count = _encode(container, *streams, whole, fps, iter(sound), sound_rate)
-        os.replace(unfinished, path)
+        if credentials is not None and told is not None:
+            signed = unfinished.with_suffix(".signed.mp4")
+            sign(credentials, unfinished, signed, told)
+        os.replace(signed or unfinished, path)
     except OSError as error:  # FFmpeg's errors of writing are OSErrors too
         if is_disk_full(error):
             raise disk_is_full(path) from error
         raise
     finally:
-        unfinished.unlink(missing_ok=True)
+        for left in (unfinished, signed):
+            if left is not None:
+                left.unlink(missing_ok=True)
     return count
 
 
@@ -233,13 +248,14 @@ def read_record(path: str | Path) -> dict:
     """The record of a video of ours: what made it, from whom, and that it is synthetic.
 
     Raises:
-        UserError: not a video with such a record.
+        UserError: no media file, or one without such a record.
     """
+    with open_media(path) as container:
+        comment = container.metadata.get("comment", "")
     try:
-        with av.open(f"file:{path}") as container:
-            record = json.loads(container.metadata.get("comment", ""))
-    except (av.error.FFmpegError, ValueError) as error:
-        raise UserError(
-            f"{path}: this video carries no record; name one that infer.py wrote."
-        ) from error
+        record = json.loads(comment) if len(comment) <= LONGEST else None
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: this video carries no record; name one that infer.py wrote.")
     return record

@@ -32,8 +32,8 @@ from lumiere_jax.audio.features import (
 )
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.ear import Ear, Heard, listen
-from lumiere_jax.outputs.label import draw_label
-from lumiere_jax.outputs.video import check_writable, write_video
+from lumiere_jax.outputs.credentials import Credentials, read_credentials
+from lumiere_jax.outputs.video import check_writable, marked, write_video
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet import painter
 from lumiere_jax.systems.lumierenet.synthesis import Painter, stream_windows
@@ -145,16 +145,25 @@ def pictures(
         timing.latencies.append(clock() - arrived)
 
 
-def live(*, workdir: Path, audio: str, out: str, preset: str = "medium") -> Timing:
+def live(
+    *,
+    workdir: Path,
+    audio: str,
+    out: str,
+    preset: str = "medium",
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> Timing:
     """Speaks what it hears until the sound ends, or the first Ctrl-C.
 
-    `out` is `-` or a named pipe, for raw rgb24 pictures, or an .mp4 file with the sound. Nothing
-    but pictures goes to standard output.
+    `out` is `-` or a named pipe, for raw rgb24 pictures, or an .mp4 file with the sound, which a
+    certificate and its key sign. Nothing but pictures goes to standard output.
 
     Raises:
-      UserError: anything about the workdir, the sound or the output.
+      UserError: anything about the workdir, the sound, the output or the key.
     """
     timing = Timing()
+    signer = _signer(certificate, key, out)
     with _opened(out) as target, contextlib.redirect_stdout(sys.stderr):
         ear = listen(audio)
         model = load_model(workdir)
@@ -162,7 +171,7 @@ def live(*, workdir: Path, audio: str, out: str, preset: str = "medium") -> Timi
         _announce(model, ear)
         with _stopped_by_signals(ear):
             ear.open.set()
-            spoken = speak_live(model, paint, ear.heard(), target, preset, timing)
+            spoken = speak_live(model, paint, ear.heard(), target, preset, timing, signer)
     if not spoken:
         raise UserError(
             f"--audio={audio}: the sound ended before it was listened to; pipe it at the speed at "
@@ -178,6 +187,7 @@ def speak_live(
     target: BinaryIO | Path,
     preset: str,
     timing: Timing,
+    signer: Credentials | None = None,
 ) -> bool:
     """Writes a picture for each frame that `blocks` give, raw or into a video with the sound;
     False where there is no frame."""
@@ -195,10 +205,20 @@ def speak_live(
     made = itertools.chain([first], made)
     if isinstance(target, Path):
         samples = (block[:, None] for _, block in sound)
-        write_video(target, made, run.fps, samples, RATE, 1, model.record, preset=preset)
+        write_video(
+            target,
+            made,
+            run.fps,
+            samples,
+            RATE,
+            1,
+            model.record,
+            preset=preset,
+            credentials=signer,
+        )
         return True
     try:
-        for picture in map(draw_label, made):
+        for picture in marked(made):
             target.write(picture.tobytes())
             target.flush()
     except BrokenPipeError:
@@ -207,13 +227,24 @@ def speak_live(
     return True
 
 
+def _signer(certificate: Path | None, key: Path | None, out: str) -> Credentials | None:
+    if certificate is None or key is None:
+        return None
+    if out == STDOUT or Path(out).is_fifo():
+        raise UserError(
+            f"--certificate signs files, and --out={out} is raw pictures: name an .mp4 file, or "
+            "leave --certificate and --key out."
+        )
+    return read_credentials(certificate, key)
+
+
 def warmed_up(model: Model) -> Painter:
     """The model's painter, compiled for a single frame, as are its features."""
     run = model.run
     paint = painter(run.config, run.size, model.variables)
     log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
     window = np.zeros((1, run.config.blstm.window, FILTERS), np.float32)
-    draw_label(np.asarray(paint(window)[1])[0])
+    next(marked([np.asarray(paint(window)[1])[0]]))
     return paint
 
 

@@ -13,7 +13,7 @@ from lumiere_jax.audio.features import RATE, normalise
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.outputs.video import draw_label, write_video
+from lumiere_jax.outputs.video import marked, write_video
 from lumiere_jax.systems.lumierenet import Config
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
@@ -61,9 +61,9 @@ def make_preview(
             variables = state.networks[network].inference_variables
             made = in_batches(functools.partial(make, variables), BATCH, scene.given)
             both = [np.concatenate(pair, 1) for pair in zip(scene.true, made, strict=True)]
-            pictures = np.stack([draw_label(picture) for picture in both])
+            pictures = np.stack(list(marked(both)))
             path, known = folder / CLIPS / f"{step}.mp4", {**record, "step": step}
-            write_video(path, pictures, dataset.fps, [scene.sound], RATE, 1, known, label=False)
+            write_video(path, pictures, dataset.fps, [scene.sound], RATE, 1, known, marks=False)
             return Clip(pictures, dataset.fps, scene.sound, RATE)
         except Exception as error:  # no clip is worth a training
             tqdm.write(f"warning: '{name}' goes on without a clip of step {step}: {error}")

@@ -14,7 +14,8 @@ import pytest
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.media import probe, probe_audio, read_frames, read_sound
 from lumiere_jax.outputs import video
-from lumiere_jax.outputs.video import check_writable, draw_label, read_record, write_video
+from lumiere_jax.outputs.label import draw_label
+from lumiere_jax.outputs.video import check_writable, read_record, write_video
 
 FPS = Fraction(30)
 COLOURS = np.array([[200, 30, 40], [20, 180, 60], [30, 50, 220], [128, 128, 128]], np.uint8)
@@ -102,7 +103,7 @@ def test_pictures_come_back_in_order_and_colour(tmp_path, size, fps):
     count = 12
     sound = [np.zeros((44100, 1), np.float32)]
     written = write_video(
-        tmp_path / "a.mp4", pictures(count, size), fps, sound, 44100, 1, {}, label=False
+        tmp_path / "a.mp4", pictures(count, size), fps, sound, 44100, 1, {}, marks=False
     )
     assert written == count
     read = list(read_frames(tmp_path / "a.mp4", fps, size))
@@ -163,10 +164,10 @@ def test_label_is_small_and_can_be_seen(size, ground):
     assert 8 <= (np.diff(inked.astype(int)) == 1).sum() + inked[0] <= 10
 
 
-def test_label_is_optional_and_survives_coding(tmp_path):
+def test_marks_are_optional_and_the_label_survives_coding(tmp_path):
     sound = noise(8000, 1, 16000)
-    for name, label in (("a.mp4", True), ("b.mp4", False)):
-        write(tmp_path / name, sound, 16000, label=label)
+    for name, marks in (("a.mp4", True), ("b.mp4", False)):
+        write(tmp_path / name, sound, 16000, marks=marks)
     (_, marked), (_, plain) = (next(read_frames(tmp_path / n, FPS, 64)) for n in ("a.mp4", "b.mp4"))
     changed = np.abs(marked.astype(int) - plain).max(-1) > 40
     assert changed[-5:, -32:].mean() > 0.5 and changed[:48].mean() < 0.01

@@ -22,7 +22,9 @@ from lumiere_jax.audio.features import (
 )
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import probe_audio
+from lumiere_jax.outputs import video
 from lumiere_jax.outputs.label import draw_label
+from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet import synthesise_frames
 from lumiere_jax.workflows import live
@@ -160,6 +162,8 @@ def test_two_seconds_through_a_pipe_are_the_frames_of_the_same_features(
 ):
     """With the gain pinned, and standard input fed in real time."""
     monkeypatch.setattr(live.Level, "hear", lambda *_: 2.0)
+    # Where the mark lies depends on the first picture's last bit.
+    monkeypatch.setattr(video, "mark", iter)
     reading, writing = os.pipe()
     sound = voice(32_000)
     announced = threading.Event()
@@ -221,6 +225,9 @@ def test_standard_output_carries_nothing_but_frames(workdir):
         last = process.stderr.read().decode()
     assert process.returncode == 0
     assert len(pictures) == 17 * SIZE * SIZE * 3
+    shown = np.frombuffer(pictures, np.uint8).reshape(-1, SIZE, SIZE, 3)
+    assert strength(map(luminance, shown)) > ENOUGH
+    np.testing.assert_array_equal(shown[0][-5:, -32:] > 200, draw_label(shown[0])[-5:, -32:] > 200)
     assert "17 frames" in last and "95th percentile" in last and "Traceback" not in last
 
 
@@ -247,6 +254,14 @@ def test_who_stops_watching_ends_it(workdir):
     with os.fdopen(writing, "wb") as target:
         live.speak_live(model, live.warmed_up(model), blocks, target, "medium", timing)
     assert timing.frames <= 2
+
+
+def test_raw_pictures_are_not_signed(workdir, tmp_path):
+    os.mkfifo(tmp_path / "pictures")
+    key = tmp_path / "key.pem"
+    for out in ("-", str(tmp_path / "pictures")):
+        with pytest.raises(UserError, match="--certificate signs files, and --out="):
+            live.live(workdir=workdir, audio="-", out=out, certificate=key, key=key)
 
 
 def test_sound_that_ends_before_it_is_listened_to(workdir, monkeypatch, tmp_path):
