@@ -5,8 +5,12 @@
 
 Any sound that PyAV reads, of any length. A quoted pattern makes a video of each narration in a
 folder, spread over the GPUs or TPUs that there are. A video says that it is synthetic, in a corner
-of the picture and in the file's metadata. An older one of that name is replaced when the new one
-is whole.
+of the picture, in its pixels and in the file's metadata. An older one of that name is replaced when
+the new one is whole. --certificate=chain.pem --key=key.pem adds Content Credentials.
+
+  python infer.py --verify=lecture.mp4
+
+prints what any video says of itself, and exits with 0 if it says that it is synthetic, else with 1.
 
 --live speaks while it hears, a frame at a time, until the sound ends or Ctrl-C. --audio=- is raw
 sound on standard input, 16-bit, mono, 16 kHz; --out=- (or a named pipe) is raw rgb24 pictures:
@@ -42,12 +46,32 @@ PRESET = flags.DEFINE_enum(
     "preset", "medium", PRESETS, "x264's: faster ones make larger or less exact videos."
 )
 LIVE = flags.DEFINE_bool("live", False, "Speak while listening, without delay.")
+CERTIFICATE = flags.DEFINE_string(
+    "certificate", None, "The chain of certificates (PEM), the signer's first, to sign videos with."
+)
+KEY = flags.DEFINE_string("key", None, "The private key (PEM) of --certificate.")
+VERIFY = flags.DEFINE_string("verify", None, "A video: print what it says of itself, and stop.")
 
 
 def main() -> None:
+    if VERIFY.value is not None:
+        others = (WORKDIR, AUDIO, OUT, PRESET, LIVE, CERTIFICATE, KEY)
+        if named := next((flag.name for flag in others if flag.present), None):
+            raise UserError(f"--verify only looks at a video: leave --{named} out.")
+        from lumiere_jax.workflows.verify import verify
+
+        sys.exit(0 if verify(Path(VERIFY.value)) else 1)
     if WORKDIR.value is None or AUDIO.value is None or OUT.value is None:
         raise UserError("name --workdir, --audio and --out (see --help).")
-    given = {"workdir": Path(WORKDIR.value), "audio": AUDIO.value, "preset": PRESET.value}
+    if (CERTIFICATE.value is None) != (KEY.value is None):
+        raise UserError("name --certificate and --key together, or neither.")
+    given = {
+        "workdir": Path(WORKDIR.value),
+        "audio": AUDIO.value,
+        "preset": PRESET.value,
+        "certificate": CERTIFICATE.value and Path(CERTIFICATE.value),
+        "key": KEY.value and Path(KEY.value),
+    }
     if LIVE.value:
         from lumiere_jax.workflows.live import live
 

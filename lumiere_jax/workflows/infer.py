@@ -24,6 +24,7 @@ from lumiere_jax.audio.features import (
 )
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
+from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet import stages, synthesise_frames
@@ -134,13 +135,23 @@ def speak(model: Model, sound: Sound) -> Iterator[Picture]:
     return synthesise_frames(run.config, run.size, model.variables, normal)
 
 
-def infer(*, workdir: Path, audio: str | Path, out: Path, preset: str = "medium") -> int:
+def infer(
+    *,
+    workdir: Path,
+    audio: str | Path,
+    out: Path,
+    preset: str = "medium",
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> int:
     """Writes a narration's video, or those of all that a pattern names into the folder `out`,
-    and returns their number of frames. Narrations are spread over the local devices.
+    and returns their number of frames. Narrations are spread over the local devices. With a
+    certificate and its key the videos are signed.
 
     Raises:
-      UserError: anything about the workdir, the narrations or the output's name.
+      UserError: anything about the workdir, the narrations, the output's name or the key.
     """
+    signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
     model = load_model(workdir)
     tasks = [(_heard(path), video) for path, video in named]
@@ -159,7 +170,15 @@ def infer(*, workdir: Path, audio: str | Path, out: Path, preset: str = "medium"
             frames = _ticked(made, tick)
             heard = read_sound(sound.path)
             write_video(
-                video, frames, fps, heard, sound.rate, sound.channels, record, preset=preset
+                video,
+                frames,
+                fps,
+                heard,
+                sound.rate,
+                sound.channels,
+                record,
+                preset=preset,
+                credentials=signer,
             )
 
     with tqdm(total=total, desc="synthesis", unit="frame", dynamic_ncols=True) as bar:
