@@ -15,6 +15,7 @@ import numpy as np
 
 from lumiere_jax.outputs.measures_table import DRAWN_GOALS, PAPER, STAGES, describe
 from lumiere_jax.outputs.plots import line_plot
+from lumiere_jax.outputs.video import marked
 
 METRICS, PAGE = "metrics.json", "index.html"
 SYNTHESISED, REAL = "synthesised.mp4", "real.mp4"
@@ -44,6 +45,8 @@ SHEETS = (
         },
     ),
 )
+# Those that show a person who never sat like this.
+SYNTHETIC = {"rendered", "spoken"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +185,8 @@ def _write_pictures(folder: Path, samples: list[Sample]) -> list[dict[str, Any]]
     (folder / PICTURES).mkdir(exist_ok=True)
     for i, sample in enumerate(samples):
         for name, pixels in sample.pictures.items():
+            if name in SYNTHETIC:
+                pixels = next(marked([pixels]))
             cv2.imwrite(str(folder / picture(i, name)), pixels[..., ::-1])
     times = [f"{int(s.seconds // 60)}:{s.seconds % 60:04.1f}" for s in samples]
     return [

@@ -8,6 +8,7 @@ import pytest
 
 from lumiere_jax.outputs.plots import COLOURS, line_plot
 from lumiere_jax.outputs.report import SHEETS, Report, Sample, text_table, write_report
+from lumiere_jax.outputs.video import marked
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def report():
     samples = [
         Sample(
             seconds=61.5 * i,
-            pictures={n: generator.integers(0, 256, (8, 8, 3), np.uint8) for n in names},
+            pictures={n: generator.integers(0, 256, (64, 64, 3), np.uint8) for n in names},
         )
         for i in range(3)
     ]
@@ -60,8 +61,12 @@ def test_pictures_are_kept_exactly_and_nothing_comes_from_elsewhere(report, tmp_
     assert len(files) == 3 * sum(len(rows) for _, _, rows in SHEETS)
     assert all((tmp_path / name).is_file() for name in files)
     assert not re.search(r'(src|href)="(https?:)?//', page) and "@import" not in page
-    stored = cv2.imread(str(tmp_path / "pictures" / "2-spoken.png"))[..., ::-1]
-    assert np.array_equal(stored, report.pictures[2].pictures["spoken"])
+    for name in ("frame", "figure", "spoken_figure", "spoken", "rendered"):
+        stored = cv2.imread(str(tmp_path / "pictures" / f"2-{name}.png"))[..., ::-1]
+        expected = report.pictures[2].pictures[name]
+        if name in ("spoken", "rendered"):  # as in a video, what is synthetic says so
+            expected = next(marked([expected]))
+        assert np.array_equal(stored, expected)
     assert "2:03.0" in page
 
 
