@@ -4,7 +4,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo paper ablation given bench test check env clean
+.PHONY: demo paper ablation given bench torture test check env clean
 
 demo: env  ## the main job on the drawn lecturer: dataset, training, video, report
 	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic --out=$(DEMO)/data
@@ -35,6 +35,9 @@ bench: env  ## speed and memory beside PyTorch's, the input's speed, and the tim
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/projection.py
+
+torture: env  ## kills, full disks, hostile input, soaks and marks, counted: 75 minutes
+	$(BIN)/python tests/torture/run.py
 
 test: env  ## the tests
 	$(BIN)/python -m pytest

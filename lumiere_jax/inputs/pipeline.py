@@ -184,15 +184,15 @@ def triplet_batches(
     targets = triplet_targets(dataset, split, stride)
 
     def triplets(index):
-        last = tf.gather(targets, index)
-        times = last[:, None] + tf.range(-MEMORY, 1, dtype=tf.int64)[None]
+        ends = tf.gather(targets, index)
+        times = ends[:, None] + tf.range(-MEMORY, 1, dtype=tf.int64)[None]
         examples = load(tf.reshape(times, [-1]))
         names = {"frames": "frame", "figures": "figure", "keypoints": "keypoints"}
         own = {
             name: tf.reshape(examples[own], [-1, MEMORY + 1, *examples[own].shape[1:]])
             for name, own in names.items()
         }
-        return {**own, "index": tf.cast(last, tf.int32)}
+        return {**own, "index": tf.cast(ends, tf.int32)}
 
     return _told(_batches(triplets, batch, len(targets), seed, first, last, part), records)
 
