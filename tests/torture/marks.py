@@ -64,19 +64,19 @@ def brighter(pictures: Pictures) -> Pictures:
 CHANGES: dict[str, tuple[Callable[[Pictures], Pictures], str, int, int]] = {
     "as written": (lambda p: p, "", 30, 64),
     "CRF 18": (lambda p: p, "18", 30, 64),
-    "CRF 23": (lambda p: p, "23", 30, 64),
+    "CRF 23": (lambda p: p, "23", 30, 128),
     "CRF 28": (lambda p: p, "28", 30, 128),
     "CRF 32": (lambda p: p, "32", 30, 256),
     "half size, CRF 18": (half, "18", 30, 128),
     "half size, CRF 23": (lambda p: half(p, cv2.INTER_CUBIC), "23", 30, 256),
     "half size, CRF 28": (half, "28", 30, 0),
     "label's rows cut off, CRF 23": (lambda p: cut(p, bottom=0.92), "23", 30, 128),
-    "all sides cut, CRF 28": (lambda p: cut(p, 0.05, 0.92, 0.06, 0.95), "28", 30, 256),
-    "label cut off, half size, CRF 23": (lambda p: half(cut(p, bottom=0.92)), "23", 30, 256),
+    "all sides cut, CRF 28": (lambda p: cut(p, 0.05, 0.92, 0.06, 0.95), "28", 30, 0),
+    "label cut off, half size, CRF 23": (lambda p: half(cut(p, bottom=0.92)), "23", 30, 0),
     "brighter, CRF 23": (brighter, "23", 30, 128),
     "15 frames a second, CRF 23": (lambda p: p[::2], "23", 15, 128),
     "VP9": (lambda p: p, "libvpx-vp9", 30, 128),
-    "MPEG-4": (lambda p: p, "mpeg4", 30, 128),
+    "MPEG-4 as it comes": (lambda p: p, "mpeg4", 30, 0),
 }
 
 
