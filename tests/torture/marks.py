@@ -147,14 +147,15 @@ def _cost_in_pictures(videos: list[tuple[str, Pictures]]) -> Iterator[Row]:
     for _, pictures in videos:
         real = np.stack(pictures[::12]).astype(np.float64)
         alone += list(_psnr(np.stack(list(mark(pictures)))[::12], real))
-        # Stands for a stage's error: 29 dB, more than any chain that was trained here reaches.
-        error = random.normal(0, 255 * 10 ** (-29 / 20), real.shape)
-        made = np.clip(real + error, 0, 255).astype(np.uint8)
+        # Stands for a synthesis of 28.8 dB, which the demo reaches from true figures alone; away
+        # from black and white, where clipping would make it better.
+        error = np.abs(random.normal(0, 255 * 10 ** (-28.8 / 20), real.shape))
+        made = np.clip(np.where(real < 128, real + error, real - error), 0, 255).astype(np.uint8)
         drops += list(_psnr(made, real) - _psnr(np.stack(list(mark(made))), real))
-    bad = sum(psnr < 42 for psnr in alone)
+    bad = sum(bool(psnr < 42) for psnr in alone)
     yield Row("marked against unmarked at least 42 dB", len(alone), bad, f"least {min(alone):.1f}")
-    bad = sum(drop >= 0.1 for drop in drops)
-    note = f"most {max(drops):.3f} dB, of pictures at 29 dB"
+    bad = sum(bool(drop >= 0.1) for drop in drops)
+    note = f"most {max(drops):.3f} dB, of pictures at 28.8 dB"
     yield Row("PSNR against real frames drops by under 0.1 dB", len(drops), bad, note)
 
 
