@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs.consent import read_consent
+from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.inputs.poses import Footage, mediapipe
 from lumiere_jax.inputs.poses.pieces import release
 from lumiere_jax.workflows import clips
@@ -109,6 +111,7 @@ def test_the_dataset_is_the_same_with_one_and_two_workers(tmp_path, talk, consen
         told = capfd.readouterr().out
         assert "1 of 210 frames take a neighbour's pose" in told
         assert "210 frames in " in told and f"with {workers} worker" in told
+        assert open_dataset(tmp_path / f"data-{workers}").consent == read_consent(consent)
     first, second = (contents(tmp_path / f"data-{workers}") for workers in (1, 2))
     assert first == second and any("array_record" in name for name in first)
     assert not list(tmp_path.glob(".data*")), "nothing is left beside the datasets"

@@ -12,13 +12,16 @@ import pytest
 import soundfile
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet import stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.evaluate import evaluate
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.train import train
+from lumiere_jax.workflows.verify import find_mark
 
 RATE = 22_050
 
@@ -45,6 +48,23 @@ def test_a_narration_becomes_a_video_of_its_length_that_says_what_it_is(workdir,
     record = read_record(tmp_path / "films" / "lecture.mp4")
     assert record["synthetic"] is True
     assert "drawn by lumiere_jax" in record["who"]
+    assert find_mark(tmp_path / "films" / "lecture.mp4") > ENOUGH
+
+
+def test_consent_and_marks_outlast_resuming_and_moving(workdir, drawn, tiny, tmp_path):
+    """From the dataset to the comment of a video, by a workdir that was resumed and copied."""
+    moved = tmp_path / "elsewhere" / "ada"
+    shutil.copytree(workdir, moved)
+    config = tiny()
+    config.seqpix2pix.steps += 1
+    train(config=config, data=drawn, workdir=moved)
+    consent = open_dataset(drawn).consent
+    assert consent and json.loads((moved / "run.json").read_text())["consent"] == consent
+    soundfile.write(tmp_path / "narration.wav", np.sin(np.arange(RATE) / 9) / 2, RATE)
+    infer(workdir=moved, audio=tmp_path / "narration.wav", out=tmp_path / "a.mp4")
+    record = read_record(tmp_path / "a.mp4")
+    assert record["consent"] == consent_id(consent) and record["who"] == consent["who"]
+    assert find_mark(tmp_path / "a.mp4") > ENOUGH
 
 
 def test_the_report_has_every_number_and_shows_only_what_is_there(workdir, drawn, tmp_path):
@@ -77,8 +97,10 @@ def test_the_report_has_every_number_and_shows_only_what_is_there(workdir, drawn
         assert seen == frames
         assert 0 <= heard - frames * 16_000 // 30 < 1024
     assert read_record(out / "synthesised.mp4")["synthetic"] is True
+    assert find_mark(out / "synthesised.mp4") > ENOUGH
     with pytest.raises(UserError, match="no record"):
         read_record(out / "real.mp4")
+    assert find_mark(out / "real.mp4") < ENOUGH
 
 
 def test_evaluating_again_replaces_the_report_and_leaves_nothing_beside_it(
