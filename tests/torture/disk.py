@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torture import train_kills
 from torture.footage import make_footage
-from torture.infer_kills import OLDER
+from torture.infer_kills import OLDER, is_encoding
 from torture.processes import NARRATION, Run, finish, start, wait_until
 from torture.rows import Row
 from torture.tally import Tally, say
@@ -146,7 +146,7 @@ def _runs_into(
     into = place or folder / "removed-video"
     flags = [f"--workdir={workdir}", f"--audio={NARRATION}", f"--out={into}/a.mp4"]
     run = start(folder, "infer.py", *flags, "--preset=veryslow")
-    yield into, run, lambda: list(into.glob(".a.*.mp4")) and run.said.count("\r") > 2
+    yield into, run, lambda: is_encoding(run)
     into = place or folder / "removed-data"
     run = start(folder, "prepare.py", *footage, f"--out={into}/data")
     yield into, run, lambda: list(into.glob(".data.clips/parts/*/posed-*"))

@@ -33,9 +33,9 @@ def make_footage(folder: Path, clips: dict[str, int] | None = None) -> list[str]
     ]
 
 
-def dataset(folder: Path) -> Path:
-    """A dataset of footage, undisturbed."""
-    flags = make_footage(folder / "footage")
+def dataset(folder: Path, *flags: str) -> Path:
+    """A dataset, undisturbed: of these flags of prepare.py, or of footage."""
+    flags = flags or tuple(make_footage(folder / "footage"))
     run = start(folder, "prepare.py", *flags, f"--out={folder}/data")
     if finish(run):
         raise RuntimeError(f"prepare.py: {run.said[-400:]}")

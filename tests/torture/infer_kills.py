@@ -5,7 +5,9 @@ from pathlib import Path
 from random import Random
 
 import av
-from torture.processes import NARRATION, finish, kill, start, wait_until
+import numpy as np
+import soundfile
+from torture.processes import NARRATION, Run, finish, kill, start, wait_until
 from torture.tally import Tally, say
 
 KILLED = "infer.py killed: the next one gives the same video"
@@ -20,15 +22,16 @@ def torture(
     random: Random,
     tally: Tally,
     count: int,
-    narration: Path = NARRATION,
+    seconds: int = 100,
     **more: str,
 ) -> None:
     """Kills infer.py so many times, most of them while it encodes."""
     folder.mkdir()
     whole, out = folder / "whole.mp4", folder / "lecture.mp4"
-    flags = (f"--workdir={workdir}", f"--audio={narration}")
+    talk(folder / "talk.flac", seconds)
+    flags = (f"--workdir={workdir}", f"--audio={folder}/talk.flac")
     run = start(folder, "infer.py", *flags, f"--out={whole}", **more)
-    wait_until(lambda: list(folder.glob(".whole.*.mp4")), run)
+    wait_until(lambda: is_encoding(run), run)
     began = time.monotonic()
     if finish(run):
         raise RuntimeError(f"infer.py cannot even run undisturbed: {run.said[-400:]}")
@@ -43,8 +46,7 @@ def torture(
         if number % 5 == 4:
             time.sleep(random.uniform(0, 5))  # before the encoder
         else:
-            before = set(folder.glob(".lecture.*.mp4"))
-            wait_until(lambda old=before: set(folder.glob(".lecture.*.mp4")) - old, run)
+            wait_until(lambda run=run: is_encoding(run), run)
             time.sleep(random.uniform(0, 1.05 * lasts))
         tally.tried(ORPHANS, kill(run))
         found = out.read_bytes()
@@ -54,6 +56,17 @@ def torture(
     code = finish(start(folder, "infer.py", *flags, f"--out={out}", **more))
     same = code == 0 and out.read_bytes() == wanted
     tally.tried(KILLED, not same and f"exit {code}, or another video")
+
+
+def talk(path: Path, seconds: int) -> None:
+    """A narration of so many seconds."""
+    known, rate = soundfile.read(NARRATION)
+    soundfile.write(path, np.resize(known, seconds * rate), rate)
+
+
+def is_encoding(run: Run) -> bool:
+    """Whether the bar has moved, as it does with the first frame."""
+    return run.said.count("\r") > 1
 
 
 def frames_of(path: Path) -> int:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import soundfile
 from torture import train_kills
 from torture.footage import dataset
-from torture.infer_kills import frames_of
+from torture.infer_kills import frames_of, talk
+from torture.prepare_kills import SYNTHETIC
 from torture.processes import NARRATION, Run, finish, start
 from torture.rows import Row
 from torture.tally import Tally, say
@@ -47,7 +47,7 @@ class Sample(NamedTuple):
 def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
     """All of it; the short form is a tenth as long."""
     share, tally = 10 if short else 1, Tally()
-    data, workdir = dataset(folder), folder / "run"
+    data, workdir = dataset(folder, *SYNTHETIC), folder / "run"
     steps = {"vae": 2, "blstm": 2, "seqpix2pix": 2}
     run = start(folder, "train.py", *train_kills.flags_of(data, workdir, steps))
     if finish(run):
@@ -60,8 +60,7 @@ def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
 
 def hour(folder: Path, workdir: Path, tally: Tally, seconds: int) -> None:
     """A narration of so many seconds, streamed."""
-    known, rate = soundfile.read(NARRATION)
-    soundfile.write(folder / "long.flac", np.resize(known, seconds * rate), rate)
+    talk(folder / "long.flac", seconds)
     out = folder / "long.mp4"
     flags = (f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={out}")
     run = start(folder, "infer.py", *flags)

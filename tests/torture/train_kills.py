@@ -115,8 +115,17 @@ def reached(run: Run, workdir: Path, kind: str, random: Random, more: int) -> bo
         return False
     if kind == "write":
         wait_until(lambda: list(workdir.glob("*/checkpoints/*tmp*")), run)
-    time.sleep(random.uniform(0, {"step": 0.5, "write": 0.02, "retention": 0.01}[kind]))
+    if kind == "retention":
+        wait_until(_begins_to_remove(workdir), run, seconds=5)
+    time.sleep(random.uniform(0, {"step": 0.5, "write": 0.02, "retention": 0.003}[kind]))
     return run.running
+
+
+def _begins_to_remove(workdir: Path) -> Callable[[], bool]:
+    """Whether something of the steps that are there now is there no longer."""
+    before = [path for path in workdir.glob("*/checkpoints/*") if path.name.isdecimal()]
+    files = {path: sum(1 for _ in path.rglob("*")) for path in before}
+    return lambda: any(sum(1 for _ in path.rglob("*")) < files[path] for path in before)
 
 
 def _taken(workdir: Path) -> int:
