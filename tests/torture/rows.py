@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """A promise, the number of its tries and of its failures, and what else is to be said."""
+    """A promise, how often it was tried, how often it failed, and what else is to be said."""
 
     promise: str
     tries: int

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import soundfile
 from torture import train_kills
 from torture.footage import dataset
-from torture.infer_kills import frames_of, talk
+from torture.infer_kills import frames_of, is_encoding, talk
 from torture.prepare_kills import SYNTHETIC
 from torture.processes import NARRATION, Run, finish, start
 from torture.rows import Row
@@ -64,7 +64,7 @@ def hour(folder: Path, workdir: Path, tally: Tally, seconds: int) -> None:
     out = folder / "long.mp4"
     flags = (f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={out}")
     run = start(folder, "infer.py", *flags)
-    seen = watched(run, lambda: list(folder.glob(".long.*.mp4")))
+    seen = watched(run, lambda: is_encoding(run))
     wrong = finish(run) and run.said[-300:]
     tally.tried(HOUR, wrong or (frames_of(out) != 30 * seconds and "frames are missing"))
     tally.note(HOUR, f"{seconds} s of sound, {30 * seconds:,} frames")
