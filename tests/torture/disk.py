@@ -1,5 +1,6 @@
 """A full disk, one that is read-only, one that is taken away: a sentence, and nothing lost."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -65,7 +66,8 @@ def wrong_with(run: Run, *, says: str) -> str | None:
     code, said = finish(run), run.said
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     if code != 2 or "Traceback" in said or len(errors) != 1 or says not in errors[0]:
-        return f"exit {code}, wanted '{says}': {said[-1500:]}"
+        without_bars = re.sub(r"[^\n]*\r", "", said)
+        return f"exit {code}, wanted '{says}': {without_bars[-1500:]}"
     return None
 
 

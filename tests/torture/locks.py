@@ -44,15 +44,13 @@ def trainings(folder: Path, data: Path, tally: Tally, times: int, **more: str) -
 
 def preparations(folder: Path, footage: list[str], tally: Tally, times: int) -> None:
     """A preparation whose workers live a moment longer than it."""
-    left, flags = None, [*footage, f"--out={folder}/made"]
-    for _ in range(times):
-        first = left or start(folder, "prepare.py", *flags)
-        wait_until(lambda: list(folder.glob(".made.partial/.lock")), first)
+    for number in range(times):
+        flags = [*footage, f"--out={folder}/made-{number}"]
+        first = start(folder, "prepare.py", *flags)
+        wait_until(lambda n=number: list(folder.glob(f".made-{n}.clips/parts/*/posed-*")), first)
         second = start(folder, "prepare.py", *flags)
         tally.tried(REFUSED, wrong_with(second, says="is in use by another run"))
-        left = taken_over(first, functools.partial(start, folder, "prepare.py", *flags), tally)
-    if left and finish(left):
-        tally.tried(STALE, left.said[-300:])
+        kill(taken_over(first, functools.partial(start, folder, "prepare.py", *flags), tally))
 
 
 def taken_over(first: Run, again: Callable[[], Run], tally: Tally) -> Run:
@@ -61,7 +59,7 @@ def taken_over(first: Run, again: Callable[[], Run], tally: Tally) -> Run:
     first.process.wait()
     run, words = again(), ("in use", ": steps", "preparing:")
     wait_until(lambda: any(word in run.said for word in words), run)
-    tally.tried(STALE, ("in use" in run.said or not run.running) and run.said[-300:])
+    tally.tried(STALE, ("in use" in run.said or run.process.poll()) and run.said[-300:])
     kill(first)
     say("locks: taken over")
     return run

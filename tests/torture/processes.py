@@ -28,8 +28,8 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What it has printed so far, on both streams."""
-        return self.out.read_text(errors="replace")
+        """What it has printed so far, on both streams, with a bar's carriage returns."""
+        return self.out.read_bytes().decode(errors="replace")
 
     @property
     def running(self) -> bool:

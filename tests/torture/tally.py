@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from torture.rows import Row
 
+# Letters of a failure that the table has room for; standard error has all of it.
+NOTED = 240
 _BEGAN = time.monotonic()
 
 
@@ -30,7 +32,7 @@ class Tally:
             self.failures[promise] += 1
             say(f"FAILED  {promise}: {wrong}")
             if self.failures[promise] == 1:
-                self.note(promise, f"first failure: {wrong}")
+                self.note(promise, f"first failure: {str(wrong)[:NOTED]}")
 
     def note(self, promise: str, text: str) -> None:
         """Something else to be said of a promise."""

@@ -30,6 +30,8 @@ DEVICES = "resumed on another number of devices: the same losses to rounding"
 STOPPED = "SIGTERM and Ctrl-C: saved at that step, exit code 143 and 130"
 # Every stage long enough for its share of the kills, a checkpoint after each step.
 STEPS = {"vae": 36, "blstm": 36, "seqpix2pix": 24}
+# Steps after a change of devices in which losses are compared.
+ALIKE = 3
 KINDS = ("step", "write", "retention")
 
 
@@ -206,30 +208,31 @@ def _plain(leaf: Any) -> np.ndarray:
 
 
 def other_devices(folder: Path, data: Path, whole: Path, tally: Tally, steps=STEPS) -> None:
-    """A run that has one device, two, and one again, beside the one that nobody disturbed."""
-    workdir = folder / "devices"
-    for number, stage in enumerate([*steps, None]):
-        count = str(1 + number % 2)
-        run = start(folder, "train.py", *flags_of(data, workdir, steps), JAX_NUM_CPU_DEVICES=count)
-        if stage is None:
-            if finish(run):
-                tally.tried(DEVICES, f"exit {run.process.returncode}: {run.said[-300:]}")
-                return
-        else:
-            half = steps[stage] // 2
-            wait_until(lambda s=stage, h=half: max(whole_steps(workdir).get(s, [0])) >= h, run)
-            kill(run)
-        say(f"train.py: with {count} device(s), {whole_steps(workdir)}")
+    """Each stage begun on one device and ended on two, beside the run that nobody disturbed."""
     for stage in steps:
-        tally.tried(DEVICES, _other_losses(whole / stage, workdir / stage))
+        workdir = folder / f"devices-{stage}"
+        shutil.copytree(whole, workdir, ignore=shutil.ignore_patterns(stage))
+        flags, half = [*flags_of(data, workdir, steps), f"--stage={stage}"], steps[stage] // 2
+        run = start(folder, "train.py", *flags)
+        wait_until(lambda s=stage, w=workdir, h=half: max(whole_steps(w).get(s, [0])) >= h, run)
+        kill(run)
+        last = max(whole_steps(workdir)[stage])
+        run = start(folder, "train.py", *flags, JAX_NUM_CPU_DEVICES="2")
+        wrong = finish(run) and run.said[-300:]
+        if f"{stage}: steps {last + 1} to" not in run.said or "on 2 cpu device" not in run.said:
+            wrong = wrong or f"it did not go on on two devices: {run.said[:300]}"
+        tally.tried(DEVICES, wrong or _other_losses(whole / stage, workdir / stage, last + ALIKE))
+        say(f"train.py: {stage} went on on two devices after step {last}")
+    tally.note(DEVICES, f"compared until {ALIKE} steps later, as rounding grows with every step")
 
 
-def _other_losses(one: Path, other: Path) -> str | None:
+def _other_losses(one: Path, other: Path, until: int) -> str | None:
+    """The first number of two logs that differs by more than rounding, up to a step."""
     logs = [(folder / "log.jsonl").read_text().splitlines() for folder in (one, other)]
     if len(logs[0]) != len(logs[1]):
         return f"{one.name}: {len(logs[0])} and {len(logs[1])} lines"
     for first, second in zip(*(map(json.loads, log) for log in logs), strict=True):
-        for name in first:
+        for name in first if first["step"] <= until else ():
             if not np.isclose(first[name], second.get(name, np.nan), rtol=2e-3, atol=1e-5):
                 return f"{one.name}, step {first['step']}: {name} {first[name]} {second.get(name)}"
     return None
