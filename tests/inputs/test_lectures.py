@@ -1,11 +1,20 @@
+import contextlib
+import importlib
 import json
+import shutil
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import watching
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, lectures
+from lumiere_jax.inputs import archive, lectures, pipeline
 from lumiere_jax.inputs.lectures import open_dataset, segments_of
 
 
@@ -121,3 +130,153 @@ def test_missing_and_damaged_records_are_named(noise, tmp_path):
     (tmp_path / "dataset.json").write_text((noise.folder / "dataset.json").read_text())
     with pytest.raises(UserError, match=f"{tmp_path}: the records of its 'val' split"):
         open_dataset(tmp_path).records("val")
+
+
+def segment(**change):
+    return lambda values: values["segments"][1].update(change)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda v: v.update(size=100), "its size is 100, none of 64"),
+        (lambda v: v.update(size=True), "its size is True"),
+        (lambda v: v.update(size=[64]), "its size is"),
+        (lambda v: v.update(fps="1e999999999"), "its fps is '1e999999999'"),
+        (lambda v: v.update(fps="4"), "its fps is '4', not 5 to 120"),
+        (lambda v: v.update(fps="1/0"), "Fraction"),
+        (lambda v: v.update(fps=30), "expected string"),
+        (lambda v: v.update(figure=3), "its figure is no text"),
+        (lambda v: v.update(consent=[]), "its consent no record"),
+        (lambda v: v.update(drawn_seed="0"), "its drawn_seed is '0'"),
+        (lambda v: v["mean"].pop(), "its mean is not 40 numbers"),
+        (lambda v: v["mean"].__setitem__(0, float("nan")), "its mean is not 40 numbers"),
+        (lambda v: v["std"].__setitem__(0, 0.0), "its std is not 40 numbers"),
+        (lambda v: v["std"].__setitem__(0, 1e999), "its std is not 40 numbers"),
+        (lambda v: v["std"].__setitem__(0, 10**400), "too large"),
+        (segment(clip="../../secret"), "'../../secret' is no clip's name"),
+        (segment(clip="/etc/passwd"), "is no clip's name"),
+        (segment(clip="a\0b"), "is no clip's name"),
+        (segment(clip=7), "clip"),
+        (segment(split="../train"), "there is no such segment"),
+        (segment(frames=10**12), "there is no such segment"),
+        (segment(frames=-1), "there is no such segment"),
+        (segment(first=1.5), "first"),
+        (segment(frames=0), "do not follow each other"),
+        (segment(offset=1), "do not follow each other"),
+        (segment(clip="c0"), "segments of the clip 'c0' overlap"),
+        (segment(colour="red"), "colour"),
+        (lambda v: v.update(segments={"a": 1}), "must be a mapping"),
+    ],
+)
+def test_what_a_description_says_is_checked(noise, tmp_path, change, message):
+    values = json.loads((noise.folder / "dataset.json").read_text())
+    change(values)
+    (tmp_path / "dataset.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=rf"(?s)dataset.json .*{message}.*prepare.py"):
+        open_dataset(tmp_path)
+
+
+NUMBERS = st.integers() | st.floats() | st.text() | st.none() | st.lists(st.integers())
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(data=st.data())
+def test_damage_gives_a_dataset_that_adds_up_or_one_error(noise, tmp_path_factory, data):
+    values = json.loads((noise.folder / "dataset.json").read_text())
+    place = data.draw(st.sampled_from([values, *values["segments"]]))
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(NUMBERS)
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "dataset.json").write_text(json.dumps(values))
+    with contextlib.suppress(UserError):
+        dataset = open_dataset(folder)
+        assert dataset.size in lectures.SIZES and 5 <= dataset.fps <= 120
+        for one in dataset.segments:
+            assert (folder / one.sound).resolve().parent == (folder / "audio").resolve()
+
+
+def test_sound_of_another_kind_is_named(noise, tmp_path):
+    dataset = open_dataset(shutil.copytree(noise.folder, tmp_path / "data"))
+    one = dataset.segments[0]
+    path = tmp_path / "data" / one.sound
+    path.parent.mkdir()
+    for rate, channels, kind in ((44_100, 1, "FLAC"), (16_000, 2, "FLAC"), (16_000, 1, "WAV")):
+        soundfile.write(path, np.zeros((99, channels)), rate, format=kind)
+        with pytest.raises(UserError, match=f"{path} cannot be read .*no mono FLAC at 16000"):
+            dataset.sound(one, 3)
+    for content in (b"", b"fLaC" + b"\xff" * 99):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"{path} cannot be read"):
+            dataset.sound(one, 3)
+
+
+HOSTILE = "hostile_features"
+
+
+@pytest.fixture
+def hostile(noise, tmp_path, monkeypatch):
+    """A dataset whose descriptions name a module that would leave a trace, and other folders."""
+    folder = shutil.copytree(noise.folder, tmp_path / "data")
+    (tmp_path / f"{HOSTILE}.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    shutil.copytree(folder / "lectures", tmp_path / "elsewhere")
+    place = folder / "lectures" / "1.0.0"
+    names = {"pythonClassName": f"{HOSTILE}.Features", "proto_cls": f"{HOSTILE}.Proto"}
+    (place / "features.json").write_text(json.dumps({**names, "featuresDict": {"features": names}}))
+    template = "../../../elsewhere/1.0.0/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    splits = [
+        {
+            "name": f"../{split}" if split == "test" else split,
+            "filepathTemplate": template,
+            "shardLengths": [str(2**62)] * 9,
+            "numBytes": str(2**62),
+        }
+        for split in lectures.SPLITS
+    ]
+    info = {"name": HOSTILE, "moduleName": HOSTILE, "version": "1.0.0", "splits": splits}
+    info |= {"fileFormat": f"{HOSTILE}.Format", "configName": "../../.."}
+    (place / "dataset_info.json").write_text(json.dumps(info))
+    return folder, tmp_path
+
+
+def test_what_a_dataset_says_to_tfds_is_neither_run_nor_followed(hostile, noise):
+    folder, outside = hostile
+    dataset = open_dataset(folder)
+    with watching.opened(outside / "elsewhere" / "1.0.0") as elsewhere:
+        with watching.opened(folder / "lectures" / "1.0.0") as here:
+            for split in lectures.SPLITS:
+                np.testing.assert_array_equal(dataset.features(split), noise.features(split))
+            list(pipeline.in_order(dataset, "val", ("figure",)))
+    names = {f"lectures-{split}.array_record-00000-of-00001" for split in lectures.SPLITS}
+    assert not elsewhere and here - {""} == names  # the folder itself has no name
+    assert not (outside / "trace").exists()
+
+
+def test_the_module_would_leave_a_trace_if_it_were_imported(hostile):
+    _, outside = hostile
+    importlib.import_module(HOSTILE)
+    assert (outside / "trace").exists()
+    del sys.modules[HOSTILE]
+
+
+def test_nothing_makes_a_builder_of_a_folder():
+    for path in Path(lectures.__file__).parents[1].rglob("*.py"):
+        assert "builder_from_directory" not in path.read_text(), path
+
+
+def test_records_of_too_few_or_too_many_files_are_named(noise, tmp_path):
+    folder = shutil.copytree(noise.folder, tmp_path / "data")
+    whole = folder / "lectures" / "1.0.0" / "lectures-val.array_record-00000-of-00001"
+    shutil.copy(whole, whole.with_name("lectures-val.array_record-00001-of-00002"))
+    with pytest.raises(UserError, match="the records of its 'val' split cannot be read"):
+        open_dataset(folder).records("val")
+
+
+def test_a_damaged_record_is_named(noise, tmp_path):
+    folder = shutil.copytree(noise.folder, tmp_path / "data")
+    path = folder / "lectures" / "1.0.0" / "lectures-train.array_record-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=f"{folder}.*'train' record .* is damaged .*prepare.py"):
+        open_dataset(folder).features("train")

@@ -1,6 +1,14 @@
+import contextlib
+import json
+import shutil
+import struct
+import sys
+
 import jax
 import numpy as np
 import pytest
+import tensorstore
+import watching
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, loop
@@ -54,3 +62,105 @@ def test_shapes_are_known_without_computing(make_line):
     state = checkpoint.abstract_state(make_line(1), device)
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(state))
     assert state.networks["line"].params["a"].shape == (3,)
+
+
+def ocdbt(folder):
+    """TensorStore's description of a store in a folder, with nothing of it compressed."""
+    where = {"driver": "file", "path": f"{folder}/"}
+    config = {"compression": None, "max_inline_value_bytes": 0}
+    return {"driver": "ocdbt", "base": where, "manifest": where, "config": config}
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return struct.pack("<I", crc ^ 0xFFFFFFFF)
+
+
+def test_a_store_that_refers_to_another_folder_does_not_open_it(trained, tmp_path):
+    """A checkpoint rewritten so that its arrays lie in a part of it; then that part's name changes
+    to a place outside."""
+    folder, stage, _ = trained
+    state = folder / "line" / "checkpoints" / "3" / "state"
+    source = tensorstore.KvStore.open(
+        {"driver": "ocdbt", "base": {"driver": "file", "path": f"{state}/"}}
+    ).result()
+    values = {key: source.read(key).result().value for key in source.list().result()}
+    for name in ("manifest.ocdbt", "d", "ocdbt.process_0"):
+        shutil.rmtree(state / name) if (state / name).is_dir() else (state / name).unlink()
+    context = tensorstore.Context()  # which knows nothing of what was there
+    part, whole = (
+        tensorstore.KvStore.open(ocdbt(place), context=context).result()
+        for place in (state / "ocdbt.process_0", state)
+    )
+    for key, value in values.items():
+        part.write(key, value).result()
+    transaction = tensorstore.Transaction(atomic=True)
+    part.experimental_copy_range_to(whole.with_transaction(transaction)).result()
+    transaction.commit_sync()
+    (network,) = checkpoint.restore_frozen(folder, stage, "line").values()
+    assert np.isfinite(np.array(network["params"]["a"])).all()
+
+    there = b"../../../elsewh/"
+    outside = (state / "ocdbt.process_0").rename(folder / "line" / "elsewh")
+    changed = 0
+    for path in [*state.glob("d/*"), state / "manifest.ocdbt"]:
+        data = path.read_bytes()
+        body = data[:-4].replace(b"ocdbt.process_0/", there)
+        if body != data[:-4]:
+            changed += 1
+            path.write_bytes(body + crc32c(body))
+    assert changed
+    with watching.opened(outside / "d") as names:
+        with pytest.raises(UserError, match=f"{state.parent} cannot be read"):
+            checkpoint.restore_frozen(folder, stage, "line")
+    assert not names
+
+
+HOSTILE = "hostile_handler"
+
+
+def test_handlers_that_a_checkpoint_names_are_not_imported(trained, tmp_path, monkeypatch):
+    folder, stage, _ = trained
+    step = folder / "line" / "checkpoints" / "3"
+    (tmp_path / f"{HOSTILE}.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    values = json.loads((step / "_CHECKPOINT_METADATA").read_text())
+    values["item_handlers"] = dict.fromkeys(values["item_handlers"], f"{HOSTILE}.Handler")
+    (step / "_CHECKPOINT_METADATA").write_text(json.dumps(values))
+    for name, old in (("_METADATA", "jax.Array"), ("_sharding", "NamedSharding")):
+        text = (step / "state" / name).read_text()
+        assert old in text
+        (step / "state" / name).write_text(text.replace(old, f"{HOSTILE}.Kind"))
+    with contextlib.suppress(UserError):
+        checkpoint.restore_frozen(folder, stage, "line")
+    with contextlib.suppress(UserError):
+        checkpoint.read_metadata(folder / "line")
+    assert not (tmp_path / "trace").exists() and HOSTILE not in sys.modules
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"1e999", b"\xff", b"[" * 50_000, b"9" * 5000])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_CHECKPOINT_METADATA",
+        "metadata/metadata",
+        "state/_METADATA",
+        "state/_sharding",
+        "state/array_metadatas/process_0",
+    ],
+)
+def test_whatever_is_damaged_one_error_names_the_folder(trained, name, content):
+    folder, stage, _ = trained
+    (folder / "line" / "checkpoints" / "3" / name).write_bytes(content)
+    for read in (
+        lambda: checkpoint.restore_frozen(folder, stage, "line"),
+        lambda: checkpoint.read_metadata(folder / "line"),
+    ):
+        try:
+            read()
+        except UserError as error:
+            assert str(folder / "line" / "checkpoints") in str(error)
