@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -39,50 +39,51 @@ ATHERIS = importlib.util.find_spec("atheris") is not None
 CONTEXT = multiprocessing.get_context("spawn")
 
 
-def fuzz(inputs: int, seed: int, folder: Path) -> Iterator[Row]:
+def fuzz(inputs: int, seed: int, folder: Path, kinds: Mapping[str, Kind] = KINDS) -> Iterator[Row]:
     """Tries so many inputs, the same for the same seed; what fails is kept in `folder`."""
     with ThreadPoolExecutor(PROCESSES) as pool:
         started = {}
-        for name, kind in KINDS.items():
+        for name, kind in kinds.items():
             place = folder / name
             (place / "seeds").mkdir(parents=True)
             count = max(2, round(inputs * kind.share))
             guided = count // 2 if kind.guided and ATHERIS else 0
-            cut = (count - guided) // 2
+            # A process takes seconds to begin.
+            cut = (count - guided) // 2 if count > 100 else 0
             parts = [range(cut), range(cut, count - guided)]
-            _supervise(_write_seeds, (name,), place)
-            started[name] = [pool.submit(_mutated, name, seed, part, place) for part in parts]
-            started[name].append(pool.submit(_guided, name, seed, guided, place))
+            _supervise(_write_seeds, (kind,), place)
+            started[name] = [pool.submit(_mutated, kind, seed, part, place) for part in parts]
+            started[name].append(pool.submit(_guided, kind, seed, guided, place))
         for name, parts in started.items():
             tries = sum(part.result() for part in parts)
             failures = len(list((folder / name).glob("*.why")))
             promise = f"a result or one error: {name}"
-            yield Row(promise, tries, failures, _note(name, folder, failures))
+            yield Row(promise, tries, failures, _note(kinds[name], folder / name, failures))
 
 
-def _note(name: str, folder: Path, failures: int) -> str:
-    kept = f"inputs that failed are in {folder / name}" if failures else ""
-    without = "without atheris" if KINDS[name].guided and not ATHERIS else ""
+def _note(kind: Kind, place: Path, failures: int) -> str:
+    kept = f"inputs that failed are in {place}" if failures else ""
+    without = "without atheris" if kind.guided and not ATHERIS else ""
     return "; ".join(filter(None, (kept, without)))
 
 
-def _mutated(name: str, seed: int, numbers: range, place: Path) -> int:
+def _mutated(kind: Kind, seed: int, numbers: range, place: Path) -> int:
     """Tries the inputs of these numbers; how many were tried."""
     first = numbers.start
     while first < numbers.stop:
-        at, why = _supervise(_try, (name, seed, range(first, numbers.stop)), place)
+        at, why = _supervise(_try, (kind, seed, range(first, numbers.stop)), place)
         if why:
-            write_input(KINDS[name], seed, at, place, place / f"{at}")
+            write_input(kind, seed, at, place, place / f"{at}")
             (place / f"{at}.why").write_text(why)
         first = at + 1 if why else numbers.stop
     return len(numbers)
 
 
-def _guided(name: str, seed: int, count: int, place: Path) -> int:
+def _guided(kind: Kind, seed: int, count: int, place: Path) -> int:
     """Lets atheris try so many inputs; how many were tried."""
     tried = again = 0
     while tried < count:
-        at, why = _supervise(_guide, (name, seed + again, count - tried), place)
+        at, why = _supervise(_guide, (kind, seed + again, count - tried), place)
         tried, again = tried + at, again + 1
         if why:
             shutil.copytree(place / "guided", place / f"guided-{again}-{at}")
@@ -125,8 +126,8 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _write_seeds(name: str, place: Path, at: Any) -> None:
-    KINDS[name].write(place / "seeds")
+def _write_seeds(kind: Kind, place: Path, at: Any) -> None:
+    kind.write(place / "seeds")
 
 
 def write_input(kind: Kind, seed: int, number: int, place: Path, target: Path) -> None:
@@ -140,8 +141,7 @@ def write_input(kind: Kind, seed: int, number: int, place: Path, target: Path) -
     file.write_bytes(mutate(file.read_bytes(), others, random))
 
 
-def _try(name: str, seed: int, numbers: range, place: Path, at: Any) -> None:
-    kind = KINDS[name]
+def _try(kind: Kind, seed: int, numbers: range, place: Path, at: Any) -> None:
     _prepare(kind, place)
     for number in numbers:
         at.value = number
@@ -155,16 +155,15 @@ def _try(name: str, seed: int, numbers: range, place: Path, at: Any) -> None:
     os._exit(0)
 
 
-def _guide(name: str, seed: int, count: int, place: Path, at: Any) -> None:
+def _guide(kind: Kind, seed: int, count: int, place: Path, at: Any) -> None:
     import atheris
 
-    kind = KINDS[name]
     with atheris.instrument_imports(include=["lumiere_jax"]):
         _prepare(kind, place)
     seeds = sorted((place / "seeds").iterdir())
     shutil.rmtree(place / "guided", ignore_errors=True)
     shutil.copytree(seeds[0], place / "guided")
-    (file,) = [sorted((place / "guided").glob(kind.guided))[0]]
+    file = sorted((place / "guided").glob(kind.guided))[0]
     corpus = Path(tempfile.mkdtemp(dir=place, prefix="corpus-"))
     for number, one in enumerate(seeds):
         shutil.copy(sorted(one.glob(kind.guided))[0], corpus / f"{number}")
@@ -178,7 +177,7 @@ def _guide(name: str, seed: int, count: int, place: Path, at: Any) -> None:
             (place / f"guided-{seed}-{at.value}.why").write_text(why)
 
     limits = [f"-runs={count}", f"-seed={seed + 1}", "-rss_limit_mb=0", "-timeout=600"]
-    atheris.Setup([name, *limits, f"-artifact_prefix={place}/", str(corpus)], one)
+    atheris.Setup([place.name, *limits, f"-artifact_prefix={place}/", str(corpus)], one)
     atheris.Fuzz()
 
 
