@@ -14,7 +14,7 @@ from lumiere_jax.training.loop import lock
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.prepare import prepare_footage, prepare_synthetic
 from lumiere_jax.workflows.train import train
-from lumiere_jax.workflows.workdir import checked
+from lumiere_jax.workflows.workdir import checked, read_run
 
 
 @pytest.fixture(scope="module")
@@ -339,3 +339,29 @@ def test_silence_is_a_warning_and_a_wrong_name_is_none(workdir, tmp_path, capsys
     (tmp_path / "silence.flac").rename(tmp_path / "silence.mp3")
     assert infer(workdir=workdir, audio=tmp_path / "silence.mp3", out=tmp_path / "a.mp4") == 3
     assert "silence.mp3 is silent, so the lecturer keeps still" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda run: run.update(fps="1e999999999"), "its fps is '1e999999999'"),
+        (lambda run: run.update(size=63), "its size is 63"),
+        (lambda run: run.update(mean=[0.0] * 39), "its mean is not 40 numbers"),
+        (lambda run: run.update(std=[0.0] * 40), "its std is not 40 numbers"),
+        (lambda run: run.update(consent="Ada"), "its consent no record"),
+        (lambda run: run.update(config=7), "run.json cannot be read"),
+        (lambda run: run["config"].update(vae=None), "run.json cannot be read"),
+        (lambda run: run["config"]["vae"].update(code="8"), "its config says code = '8'"),
+        (lambda run: run["config"]["vae"].update(code=True), "its config says code = True"),
+        (lambda run: run["config"]["vae"].update(code=-8), "vae.code=-8: use a number"),
+        (lambda run: run["config"]["blstm"].update(window=1.5), "says window = 1.5"),
+        (lambda run: run["config"].update(vgg_layers=[["pool1"]]), "says vgg_layers"),
+        (lambda run: run["config"].update(seed=10**30), "config.seed"),
+    ],
+)
+def test_a_workdir_that_says_what_cannot_be(workdir, tmp_path, change, message):
+    run = json.loads((workdir / "run.json").read_text())
+    change(run)
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(UserError, match=message):
+        read_run(tmp_path)

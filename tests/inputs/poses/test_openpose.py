@@ -1,8 +1,11 @@
+import contextlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.poses import folders, openpose
@@ -77,3 +80,30 @@ def test_garbled_files_are_named(tmp_path, text):
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="write_json"):
         next(openpose.read_keypoints(tmp_path, Path("talk.mp4"), (0, 0, 64), np.zeros(1, int)))
+
+
+NUMBERS = st.floats() | st.integers() | st.text(max_size=3) | st.none() | st.lists(st.floats())
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(
+    name=st.sampled_from([*openpose._PARTS, "people"]),
+    place=st.integers(0, 62),
+    value=NUMBERS,
+    whole=st.booleans(),
+)
+def test_damage_gives_keypoints_or_one_error(tmp_path_factory, name, place, value, whole):
+    found = person()
+    if name in found:
+        found[name][place % len(found[name])] = value
+    people = value if name == "people" else [{**found, name: value} if whole else found]
+    path = tmp_path_factory.mktemp("damaged") / "a.json"
+    path.write_text(json.dumps({"people": people}))
+    with contextlib.suppress(UserError):
+        assert np.isfinite(openpose.read_people(path)).all()
+
+
+def test_a_crowd_that_fills_memory_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"people": [' + "{}," * 10**6 + "{}]}")
+    with pytest.raises(UserError, match="a.json .*it holds 1000001 people"):
+        openpose.read_people(tmp_path / "a.json")
