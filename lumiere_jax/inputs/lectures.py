@@ -249,6 +249,11 @@ def open_dataset(folder: Path) -> Dataset:
     path = folder / DESCRIPTION
     try:
         values = read_json(path)
+        if values["format"] > FORMAT:
+            raise UserError(
+                f"{path} is of a later lumiere_jax (format {values['format']}, not {FORMAT}): "
+                "update lumiere_jax, or make the dataset anew with prepare.py."
+            )
         if values["format"] != FORMAT:
             raise ValueError(f"its format is {values['format']!r}, not {FORMAT}")
         segments = tuple(Segment(**s) for s in values["segments"])
