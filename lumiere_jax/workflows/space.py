@@ -93,9 +93,14 @@ def written_into(folder: Path, mark: Path) -> Iterator[None]:
 
     `mark` is there, and can be written, as long as the folder can.
     """
-    said = sys.excepthook
-    sys.excepthook = _unless_closed
-    wrong = None
+    said, wrong = sys.unraisablehook, None
+
+    def say(lost: Any) -> None:
+        # Of a write that fails, Orbax's others tell that the loop that waited for them is closed.
+        if "Event loop is closed" not in str(lost.exc_value):
+            said(lost)
+
+    sys.unraisablehook = say
     try:
         yield
     except UserError:
@@ -106,7 +111,7 @@ def written_into(folder: Path, mark: Path) -> Iterator[None]:
             raise
     finally:
         if wrong is None:  # otherwise writes go on failing until the program has ended
-            sys.excepthook = said
+            sys.unraisablehook = said
     # Out here, where writes that were begun are let go of, and not at the program's end.
     if wrong:
         raise wrong
@@ -127,9 +132,3 @@ def _happened(folder: Path, mark: Path, error: Exception) -> UserError | None:
         f"{folder} {what} ({why}): bring its disk back and run this again; what was whole on it "
         "is not touched."
     )
-
-
-def _unless_closed(kind: type[BaseException], error: BaseException, where: Any) -> None:
-    """Of a write that fails, Orbax's others tell that the loop that waited for them is closed."""
-    if "Event loop is closed" not in str(error):
-        sys.__excepthook__(kind, error, where)

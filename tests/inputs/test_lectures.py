@@ -111,7 +111,10 @@ def test_a_description_comes_back(noise):
     "change, message",
     [
         (lambda text: text[:100], "is not a dataset's description"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), "is of a later lumiere_jax .format 2, not 1.: update"),
+        (
+            lambda text: text.replace('"format": 1', '"format": 2'),
+            "is of a later lumiere_jax .format 2, not 1.: update",
+        ),
         (lambda text: "[]", "is not a dataset's description"),
         (lambda text: text.replace('"fps"', '"fsp"'), "'fps'"),
     ],
