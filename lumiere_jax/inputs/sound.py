@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import av.error
 import numpy as np
 from jaxtyping import Float
 
@@ -165,7 +166,12 @@ def blocks(track: Track) -> Iterator[Block]:
             if len(converters) == KINDS:
                 converters.clear()
             converters[kind] = av.AudioResampler("flt", first.layout.name, first.sample_rate)
-        for part in converters[kind].resample(frame):
+        try:
+            parts = converters[kind].resample(frame)
+        except (av.error.FFmpegError, ValueError):
+            track.damaged = True
+            continue
+        for part in parts:
             yield Block(time, first.sample_rate, _samples(part))
             time = None
 
