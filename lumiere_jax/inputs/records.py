@@ -66,5 +66,6 @@ class Records:
             )
             raise self.failure
         tqdm.write(
-            f"warning: {self.name}: record {index} is damaged; the one after it takes its place."
+            f"warning: {self.name}: record {index} is damaged ({len(self.damaged)} so far); "
+            "the one after it takes its place."
         )

@@ -82,6 +82,13 @@ def first_says(value: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
 
 
+def any_says(value: bool) -> bool:
+    """Whether one of the processes says so, on all of them; all have to ask."""
+    if not jax.distributed.is_initialized():
+        return value
+    return bool(np.any(multihost_utils.process_allgather(np.array(value))))
+
+
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """Work that each process does by itself: where one fails, none goes on without it.

@@ -119,8 +119,7 @@ def train(
             if due.line:
                 watch.look(late, _saved(manager))
                 late = None
-            if due.line:
-                checkpoint.tidy(manager)
+            checkpoint.tidy(manager)
             if any(due):
                 report(steps[-1], state, watch.told() if due.line else ([], 0), due)
             last = watch.stop or steps[-1] == stage.steps
@@ -129,9 +128,11 @@ def train(
                 checkpoint.save(manager, state, metadata)
                 saved = time.monotonic()
             if watch.stop:
-                manager.wait_until_finished()
-                hosts.say(f"{stage.name}: step {steps[-1]} is saved")
-                raise KeyboardInterrupt(wish.signal or SIGTERM)
+                break
+        if hosts.any_says(wish.signal is not None):  # also since the last step was begun
+            manager.wait_until_finished()
+            hosts.say(f"{stage.name}: step {int(state.step)} is saved")
+            raise KeyboardInterrupt(wish.signal or SIGTERM)
     return state
 
 

@@ -70,10 +70,9 @@ def test_the_next_record_stands_in_the_place_of_a_damaged_one(noise, damage, cap
     with pytest.raises(IndexError):
         records[60]
     said = capsys.readouterr().out.splitlines()
-    assert sorted(line.split(":")[2] for line in said) == [
-        " record 59 is damaged; the one after it takes its place.",
-        " record 7 is damaged; the one after it takes its place.",
-        " record 8 is damaged; the one after it takes its place.",
+    assert [line.split(": ")[2] for line in said] == [
+        f"record {index} is damaged ({count} so far); the one after it takes its place."
+        for count, index in enumerate((59, 7, 8), 1)
     ]
 
 

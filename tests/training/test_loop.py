@@ -195,6 +195,22 @@ def test_a_run_that_is_asked_to_stop_saves_first(make_line, batches, tmp_path, n
     chex.assert_trees_all_equal(parts, run(make_line(20), batches, tmp_path / "whole"))
 
 
+def test_a_wish_after_the_last_step_was_begun_is_heard_too(make_line, batches, tmp_path):
+    """Otherwise the next stage would begin."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def asking(step, state):
+        if step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(make_line(4), batches, tmp_path, preview=asking)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert checkpoint.latest_step(tmp_path / "line") == 4
+
+
 def test_before_there_is_anything_to_save_a_run_stops_at_once(make_line, batches, tmp_path):
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
 
