@@ -67,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, interrupted="what footage gave so far is kept; the same command goes on.")
+    cli.run(main, interrupted="what footage gave so far is kept, and the same command goes on.")

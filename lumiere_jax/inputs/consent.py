@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,8 @@ def read_consent(path: Path | None) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read ({why}): write it with {wanted}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not TOML ({error}): write it with {wanted}.") from error
-    for name, meaning in FIELDS.items():
-        if not isinstance(said := record.get(name), str) or not said.strip():
-            raise UserError(f"{path} has no '{name}': add {meaning}.")
+    if lacking := next(missing_fields(record), None):
+        raise UserError(f"{path} has no '{lacking}': add {FIELDS[lacking]}.")
     try:
         datetime.date.fromisoformat(record["when"][:10])
     except ValueError as error:
@@ -51,6 +51,13 @@ def read_consent(path: Path | None) -> dict[str, Any]:
             f"{path} says when = {record['when']!r}: write a date as 2026-01-31."
         ) from error
     return record
+
+
+def missing_fields(record: Mapping[str, Any]) -> Iterator[str]:
+    """The fields of which a record says nothing."""
+    for name in FIELDS:
+        if not isinstance(said := record.get(name), str) or not said.strip():
+            yield name
 
 
 def consent_id(record: dict[str, Any]) -> str:

@@ -85,7 +85,8 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     if not path.exists():
         raise UserError(f"{path}: there is no such file; check the path.")
     if not path.is_file():
-        raise UserError(f"{path}: this is a folder, not a media file; name the file in it.")
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise UserError(f"{path}: this is {kind}, not a media file; name a file.")
     try:
         file = path.open("rb")
     except OSError as error:

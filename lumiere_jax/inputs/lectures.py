@@ -18,6 +18,7 @@ from lumiere_jax.audio.features import CLIP, FILTERS, RATE, extract, frame_start
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
 from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.consent import missing_fields
 from lumiere_jax.inputs.records import Records
 
 SIZES = (64, 128, 256, 512, 1024)
@@ -79,6 +80,8 @@ class Dataset:
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]
+        except UserError:
+            raise
         except Exception as error:  # TFDS and array_record raise what comes, asserts too
             raise UserError(
                 f"{self.folder}: the records of its '{split}' split cannot be read; "
@@ -206,8 +209,10 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
     # As a fraction, 1e999999999 alone would take all memory.
     if not re.fullmatch(r"\d{1,20}(/\d{1,20})?", fps) or not SLOWEST <= Fraction(fps) <= FASTEST:
         raise ValueError(f"its fps is {fps!r}, not {SLOWEST} to {FASTEST}")
-    if not isinstance(values["figure"], str) or not isinstance(values["consent"], dict):
-        raise ValueError("its figure is no text, or its consent no record")
+    if not isinstance(values["figure"], str):
+        raise ValueError("its figure is no text")
+    if lacking := next(missing_fields(values["consent"]), None):
+        raise ValueError(f"its consent does not say {lacking}")
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
         raise ValueError(f"its drawn_seed is {seed!r}")
     known = {name: values[name] for name in ("size", "figure", "consent", "drawn_seed")}

@@ -1,7 +1,8 @@
 """A split's records at random access, with the next one in the place of one that is damaged."""
 
+import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
@@ -10,6 +11,12 @@ from lumiere_jax.errors import UserError
 
 # So many damaged records, or this share of them if that is more, are a disk's slip; more are not.
 FEWEST, SHARE = 3, 0.001
+
+
+@functools.cache
+def known_damage(name: str) -> set[int]:
+    """The damaged records that this process has met in a split, whoever reads it."""
+    return set()
 
 
 @dataclass
@@ -25,8 +32,12 @@ class Records:
     stored: Any
     parse: Callable[[bytes], dict[str, Any]]
     name: str
-    damaged: set[int] = field(default_factory=set)
     failure: UserError | None = None
+
+    @property
+    def damaged(self) -> set[int]:
+        """Indices, as far as they have been met."""
+        return known_damage(self.name)
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -53,8 +64,7 @@ class Records:
             index += 1
 
     def _note(self, index: int, error: Exception) -> None:
-        if index in self.damaged:
-            return
+        new = index not in self.damaged
         self.damaged.add(index)
         many = len(self.damaged) > max(FEWEST, int(SHARE * len(self)))
         if many or len(self.damaged) == len(self):
@@ -65,7 +75,8 @@ class Records:
                 "make the dataset anew with prepare.py."
             )
             raise self.failure
-        tqdm.write(
-            f"warning: {self.name}: record {index} is damaged ({len(self.damaged)} so far); "
-            "the one after it takes its place."
-        )
+        if new:
+            tqdm.write(
+                f"warning: {self.name}: record {index} is damaged ({len(self.damaged)} so far); "
+                "the one after it takes its place."
+            )

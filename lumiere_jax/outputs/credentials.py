@@ -71,12 +71,13 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
     if c2pa() is None:
         raise UserError(f"--certificate needs c2pa-python, which is not installed: {INSTALL}.")
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     chain, secret = (_bytes(path) for path in (certificate, key))
     try:
         signer = x509.load_pem_x509_certificates(chain)[0].public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise UserError(
             f"--certificate={certificate}: this is no certificate in PEM; name the signer's, "
             "followed by those that vouch for it."
@@ -88,8 +89,10 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
             f"--key={key}: the key is locked by a password; name a copy without one that only "
             "you can read."
         ) from error
-    except ValueError as error:
-        raise UserError(f"--key={key}: this is no private key in PEM.") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UserError(
+            f"--key={key}: this is no private key in PEM, or of a kind that nobody signs with."
+        ) from error
     if private.public_key() != signer:
         raise UserError(
             f"--key={key} does not belong to the first certificate of --certificate={certificate}: "

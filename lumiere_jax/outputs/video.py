@@ -135,7 +135,7 @@ def write_video(
             whole = itertools.chain([first], pictures)
             count = _encode(container, *streams, whole, fps, iter(sound), sound_rate)
         if credentials is not None and told is not None:
-            signed = unfinished.with_suffix(".signed.mp4")
+            signed = _unfinished(path.with_stem(f"{path.stem}.signed"))
             sign(credentials, unfinished, signed, told)
         os.replace(signed or unfinished, path)
     except OSError as error:  # FFmpeg's errors of writing are OSErrors too

@@ -9,17 +9,17 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, is_disk_full, reason
 from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Stage, State
 
 CHECKPOINTS, DELETED = "checkpoints", "deleted"
+# Whole steps of a stage.
+KEPT = 2
 
 
 @contextlib.contextmanager
-def open_checkpoints(
-    folder: Path, keep: int = 2, alone: bool = False
-) -> Iterator[ocp.CheckpointManager]:
+def open_checkpoints(folder: Path, alone: bool = False) -> Iterator[ocp.CheckpointManager]:
     """A manager of a stage's folder that waits for its writes and closes in the end.
 
     What a killed run left half-written or half-deleted is swept. On several hosts all have to open
@@ -40,33 +40,36 @@ def open_checkpoints(
         _sweep(place)
         # Half-deleted under its own name, a step would pass for a whole one.
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, todelete_subdir=DELETED, cleanup_tmp_directories=True
+            max_to_keep=KEPT, todelete_subdir=DELETED, cleanup_tmp_directories=True
         )
     try:
         manager = ocp.CheckpointManager(place, options=options, item_names=("state", "metadata"))
-    except OSError:
-        raise
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise UserError(
+            f"{place} cannot be opened ({reason(error)}): check its rights, or name another "
+            "--workdir."
+        ) from error
     except Exception as error:  # Orbax raises whatever a damaged file leads it to
         raise UserError(
             f"{place} cannot be read ({error}): what one of its steps says of itself is damaged; "
             "remove that step's folder to go on from another."
         ) from error
-    interrupted = False
+    ended = False
     try:
         yield manager
-    except KeyboardInterrupt:
-        interrupted = True
-        raise
+        ended = True
     finally:
         # What is being written may wait for hosts that were stopped before it began.
-        if not (interrupted and several):
+        if ended or not several:
             manager.close()
             if not alone:
                 _sweep(place)
 
 
 def _sweep(place: Path) -> None:
-    """Deletes the steps that are no longer kept: a manager only takes their names from them."""
+    """A manager only takes their names from steps that are no longer kept."""
     if hosts.is_first():
         shutil.rmtree(place / DELETED, ignore_errors=True)
 
@@ -130,7 +133,8 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
     except Exception as error:  # Orbax raises whatever a damaged file leads it to
         raise UserError(
             f"{manager.directory / str(step)} cannot be read: it is of other networks, and wants "
-            "another --workdir, or damaged: remove that folder to go on from the step before."
+            "another --workdir, or damaged: remove that folder to go on from the step before. (A "
+            "training that runs removes older steps: then try again.)"
         ) from error
 
 

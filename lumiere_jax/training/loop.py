@@ -1,7 +1,6 @@
 """The training loop: batches in, checkpoints and logs out. It knows nothing of what it trains."""
 
 import contextlib
-import fcntl
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from lumiere_jax.errors import UserError, reason
+from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, hosts, parallel
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
@@ -28,38 +27,6 @@ Batches = Callable[[int], Iterator[Batch]]
 
 # Metrics that the progress bar has no room for.
 UNSHOWN = ("learning_rate", "gradient_norm", "discriminator_accuracy")
-
-
-@contextlib.contextmanager
-def lock(workdir: Path, name: Path | None = None) -> Iterator[None]:
-    """Holds `workdir` for one run; a killed process lets go of it by itself.
-
-    Errors speak of `name` where the user knows the folder by another.
-    """
-    with contextlib.ExitStack() as held:
-        with hosts.together():
-            if hosts.is_first():
-                held.enter_context(_locked(workdir, name or workdir))
-        yield
-
-
-@contextlib.contextmanager
-def _locked(workdir: Path, name: Path) -> Iterator[None]:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        handle = open(workdir / ".lock", "w")
-    except OSError as error:
-        raise UserError(
-            f"{name} cannot be written ({reason(error)}): name another folder."
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{name} is in use by another run: wait for it, or name another folder."
-            ) from error
-        yield
 
 
 def train(
@@ -101,8 +68,10 @@ def train(
             return state
         frozen, take = parallel.replicate(frozen, mesh), parallel.compile_steps(stage, mesh)
         due_after, saved = due_at(stage.steps, reports, clips), time.monotonic()
+        with hosts.together():
+            validation = held_out() if hosts.is_first() else []
         report = opened.enter_context(
-            reporting(stage, folder, first, frozen, held_out, checks or {}, preview)
+            reporting(stage, folder, first, frozen, validation, checks or {}, preview)
         )
         bar, stream = opened.enter_context(_bar(stage, first, mesh.size)), batches(first)
         wish, watch = opened.enter_context(wishes_to_stop()), Watch(stage.name)
@@ -116,10 +85,10 @@ def train(
                 _show(bar, watch, stage.batch)
             late, due = Call(steps, metrics, own), due_after(steps[-1])
             bar.update(len(steps))
+            checkpoint.tidy(manager)
             if due.line:
                 watch.look(late, _saved(manager))
                 late = None
-            checkpoint.tidy(manager)
             if any(due):
                 report(steps[-1], state, watch.told() if due.line else ([], 0), due)
             last = watch.stop or steps[-1] == stage.steps
@@ -129,8 +98,8 @@ def train(
                 saved = time.monotonic()
             if watch.stop:
                 break
+        manager.wait_until_finished()
         if hosts.any_says(wish.signal is not None):  # also since the last step was begun
-            manager.wait_until_finished()
             hosts.say(f"{stage.name}: step {int(state.step)} is saved")
             raise KeyboardInterrupt(wish.signal or SIGTERM)
     return state

@@ -53,7 +53,7 @@ def reporting(
     folder: Path,
     step: int,
     frozen: Any,
-    held_out: Callable[[], list[Batch]],
+    validation: list[Batch],
     checks: Mapping[str, Check],
     preview: Preview | None,
 ) -> Iterator[Report]:
@@ -65,7 +65,7 @@ def reporting(
     if not hosts.is_first():
         yield lambda *_: None
         return
-    evaluate, validation, frozen = jax.jit(stage.evaluate), held_out(), local(frozen)
+    evaluate, frozen = jax.jit(stage.evaluate), local(frozen)
     with contextlib.closing(Log(folder, step)) as log:
 
         def report(

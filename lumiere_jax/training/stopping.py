@@ -1,13 +1,12 @@
 """Ctrl-C and SIGTERM as a wish to stop, which a loop grants where it can save."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-from tqdm import tqdm
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,7 +33,8 @@ def wishes_to_stop() -> Iterator[Wish]:
         if wish.signal is not None or not wish.worth_saving:
             raise KeyboardInterrupt(number)
         wish.signal = number
-        tqdm.write("stopping after this step; once more stops at once, without saving")
+        # Not print: the block may be in the middle of printing.
+        os.write(2, b"\nstopping after this step; once more stops at once, without saving\n")
 
     mine = threading.current_thread() is threading.main_thread()
     before = {n: signal.getsignal(n) for n in SIGNALS if mine}

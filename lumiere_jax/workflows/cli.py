@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
-STARTS_ANEW = "nothing was written, and the same command starts anew."
+STARTS_ANEW = "nothing is half-written, and the same command starts anew."
 
 
 def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import numpy as np
 
 import lumiere_jax
 from lumiere_jax import losses
+from lumiere_jax.errors import UserError
+from lumiere_jax.files import read_json
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs import experiments as page
@@ -30,11 +31,28 @@ RESULTS = page.RESULTS
 LOSSES, FIGURES, TIMES = "losses.json", "figures.json", "times.json"
 
 
+def read_own(path: Path) -> dict[str, Any]:
+    """What an earlier run of the experiments wrote.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    try:
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise ValueError("it is no record")
+        return values
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): remove it, or its folder, and run this again."
+        ) from error
+
+
 def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> None:
     """Writes the page and the numbers; `which` is "paper" or "ablation"."""
     folder = out / "runs"
     windows = {
-        trial.config.blstm.window: json.loads((folder / trial.name / LOSSES).read_text())
+        trial.config.blstm.window: read_own(folder / trial.name / LOSSES)
         for trial in trials
         if trial.figure_4a
     }
@@ -81,13 +99,13 @@ def _layers(config: Config) -> str:
 
 def _made(trial: Trial, folder: Path) -> page.Made:
     workdir = folder / trial.name
-    times = json.loads((workdir / TIMES).read_text()) if (workdir / TIMES).exists() else {}
+    times = read_own(workdir / TIMES) if (workdir / TIMES).exists() else {}
     if trial.codes_alone:
-        metrics = {"vae": json.loads((workdir / FIGURES).read_text())}
+        metrics = {"vae": read_own(workdir / FIGURES)}
         return page.Made(name=trial.name, title=trial.title, metrics=metrics, seconds=times)
     with (workdir / "report" / evaluate.FRAMES).open() as handle:
         rows = list(csv.DictReader(handle))
-    metrics = json.loads((workdir / "report" / report.METRICS).read_text())
+    metrics = read_own(workdir / "report" / report.METRICS)
     if trial.data:
         del metrics["vae"]  # its figures have less to keep
     s = trial.config.seqpix2pix

@@ -24,8 +24,10 @@ from lumiere_jax.inputs import lectures
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import report
 from lumiere_jax.systems.lumierenet import Config, load_vgg
-from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.training import checkpoint
+from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows import comparison, evaluate
+from lumiere_jax.workflows.space import written_into
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.trials import STAGES, Trial, ablation_trials, paper_trials
 from lumiere_jax.workflows.workdir import FILE, check_same_data, checked, read_run, run_of
@@ -68,7 +70,7 @@ def experiment(
         trials = ablation_trials(lecture, _open_plain(plain, dataset) if plain else None)
     for trial in trials:
         checked(trial.config)
-    with loop.lock(out):
+    with lock(out / LOCK, out), written_into(out, out / LOCK):
         _check_kind(out, which)
         for trial in trials:
             _check_same(out / "runs" / trial.name, trial, trial.data or dataset)
@@ -99,7 +101,7 @@ def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
 
 def _check_kind(out: Path, which: str) -> None:
     path = out / comparison.RESULTS
-    kind = json.loads(path.read_text()).get("which", which) if path.exists() else which
+    kind = comparison.read_own(path).get("which", which) if path.exists() else which
     if kind != which:
         raise UserError(f"--out={out} holds the results of --which={kind}: name another folder.")
 
@@ -191,6 +193,6 @@ def _train(config: Config, dataset: Dataset, workdir: Path, stage: str) -> None:
     train(config=config, data=dataset.folder, workdir=workdir, stage=stage)
     if fresh:
         path = workdir / comparison.TIMES
-        times = json.loads(path.read_text()) if path.exists() else {}
+        times = comparison.read_own(path) if path.exists() else {}
         times[stage] = round(time.monotonic() - start)
         write_whole(path, json.dumps(times) + "\n")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lumiere_jax.errors import UserError, reason
-from lumiere_jax.training.loop import lock
+from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.space import written_into
 
 
@@ -31,14 +31,13 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out={out} cannot be written: {reason(error)}.") from error
-    with lock(folder, out), written_into(out, folder / ".lock"):
+    held = place.with_name(f".{place.name}{LOCK}")
+    with lock(held, out), written_into(out, held):
         try:
             _put_back(old, place)
-            for rest in folder.iterdir():
-                if rest.name != ".lock":
-                    shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
             yield folder
-            (folder / ".lock").unlink()
             try:
                 if place.exists():
                     shutil.rmtree(old, ignore_errors=True)

@@ -163,10 +163,7 @@ def infer(
         sound, video = task
         own = dataclasses.replace(model, variables=variables)
         # The networks in a thread of their own, the encoder here.
-        with (
-            written_into(video.parent, video.parent),
-            contextlib.closing(made_ahead(speak(own, sound), WAITING)) as made,
-        ):
+        with contextlib.closing(made_ahead(speak(own, sound), WAITING)) as made:
             frames = _ticked(made, tick)
             heard = read_sound(sound.path)
             write_video(
@@ -181,7 +178,11 @@ def infer(
                 credentials=signer,
             )
 
-    with tqdm(total=total, desc="synthesis", unit="frame", dynamic_ncols=True) as bar:
+    folder = tasks[0][1].parent
+    with (
+        written_into(folder, folder),
+        tqdm(total=total, desc="synthesis", unit="frame", dynamic_ncols=True) as bar,
+    ):
         spread(work, tasks, model.variables, bar.update)
     return total
 

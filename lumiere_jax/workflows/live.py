@@ -38,6 +38,7 @@ from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet import painter
 from lumiere_jax.systems.lumierenet.synthesis import Painter, stream_windows
 from lumiere_jax.workflows.infer import Model, load_model
+from lumiere_jax.workflows.space import written_into
 
 STDOUT = "-"
 # A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
@@ -205,17 +206,11 @@ def speak_live(
     made = itertools.chain([first], made)
     if isinstance(target, Path):
         samples = (block[:, None] for _, block in sound)
-        write_video(
-            target,
-            made,
-            run.fps,
-            samples,
-            RATE,
-            1,
-            model.record,
-            preset=preset,
-            credentials=signer,
-        )
+        told = model.record
+        with written_into(target.parent, target.parent):
+            write_video(
+                target, made, run.fps, samples, RATE, 1, told, preset=preset, credentials=signer
+            )
         return True
     try:
         for picture in marked(made):

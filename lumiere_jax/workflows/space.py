@@ -31,8 +31,6 @@ NUMBERS, SAMPLE = 137 * 3 * 4, 4
 COMPRESSED = 0.5
 # A picture that hardly differs from the one before, its sound, and their places in the index.
 STILL = 30
-# Checkpoints of a stage.
-KEPT = 2
 
 
 def check_space(folder: Path, least: int) -> int:
@@ -59,7 +57,7 @@ def checkpoint_bytes(stages: Iterable[Stage]) -> tuple[int, int]:
         sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
         for state in (checkpoint.abstract_state(stage, device) for stage in stages)
     ]
-    return int(COMPRESSED * sum(sizes)), KEPT * sum(sizes) + max(sizes, default=0)
+    return int(COMPRESSED * sum(sizes)), checkpoint.KEPT * sum(sizes) + max(sizes, default=0)
 
 
 def dataset_bytes(frames: int, size: int, fps: Fraction) -> tuple[int, int]:

@@ -19,18 +19,25 @@ from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.training import checkpoint, hosts, loop
+from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.training.parallel import stage_mesh
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.space import ask_for, checkpoint_bytes, while_there, written_into
-from lumiere_jax.workflows.workdir import check_continues, check_follows, checked, run_of, write_run
+from lumiere_jax.workflows.workdir import (
+    FILE,
+    check_continues,
+    check_follows,
+    checked,
+    made_with,
+    run_of,
+    write_run,
+)
 
 VALIDATION_BATCHES = 2
 VALIDATION_SEED = 1
-# The file that `loop.lock` holds.
-LOCK = ".lock"
 
 
 def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> None:
@@ -51,7 +58,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             stage_mesh(every[name])
         if (workdir / DESCRIPTION).exists():
             raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
-    with loop.lock(workdir), written_into(workdir, workdir / LOCK):
+    with lock(workdir / LOCK, workdir), written_into(workdir, workdir / LOCK):
         with hosts.together():
             taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
             check_continues(workdir, run, [name for name in every if taken[name]])
@@ -63,7 +70,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             if left and hosts.is_first():
                 ask_for(workdir, *checkpoint_bytes(left))
             frozen = {"vgg": load_vgg(config)}
-        if hosts.is_first():
+        if hosts.is_first() and (left or not (workdir / FILE).exists()):
             write_run(workdir, run)
         if small := small_face(dataset):
             hosts.say(
@@ -100,7 +107,7 @@ def _train_stage(
         frozen,
         workdir,
         seed=config.seed,
-        metadata={"config": asdict(config), "stage": name, "needs": needs},
+        metadata={"config": asdict(config), "stage": name, "needs": needs, **made_with()},
         checkpoint_seconds=config.checkpoint_seconds,
         checks=health.checks(name, config),
         preview=preview if stage.steps >= previews.SHORTEST else None,

@@ -1,5 +1,6 @@
 """What a video says of itself, in its metadata, its pixels and its Content Credentials."""
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -12,8 +13,14 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clip import LARGEST
-from lumiere_jax.inputs.containers import ENTERED, Track, decoded, decoded_from, open_track
+from lumiere_jax.inputs.containers import (
+    ENTERED,
+    LARGEST,
+    Track,
+    decoded,
+    decoded_from,
+    open_track,
+)
 from lumiere_jax.inputs.pictures import pixel_aspect, upright
 from lumiere_jax.outputs.credentials import INSTALL, c2pa, read_claim
 from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
@@ -105,7 +112,8 @@ def _luminances(track: Track, frames: Iterator[av.VideoFrame], count: int) -> It
     aspect = pixel_aspect(track)
     for frame in itertools.islice(frames, 0, count * APART, APART):
         if max(frame.width * aspect, frame.height) <= LARGEST:
-            yield luminance(upright(frame, aspect))
+            with contextlib.suppress(ValueError):  # a format that cannot be converted
+                yield luminance(upright(frame, aspect))
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What a workdir says of itself (`run.json`): size, statistics, consent, config, versions."""
 
+import functools
 import json
 import subprocess
 from collections.abc import Mapping
@@ -71,15 +72,19 @@ def write_run(workdir: Path, run: Run) -> None:
         "consent": run.consent,
         "drawn_seed": run.drawn_seed,
         "config": asdict(run.config),
-        "versions": {
-            "lumiere_jax": lumiere_jax.__version__,
-            **{name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint")},
-        },
-        "commit": _commit(),
+        **made_with(),
     }
     write_whole(workdir / FILE, json.dumps(values, indent=1) + "\n")
 
 
+def made_with() -> dict[str, Any]:
+    """The versions, and the commit, that train now; each stage's checkpoints say it too."""
+    names = ("jax", "flax", "optax", "orbax-checkpoint")
+    versions = {"lumiere_jax": lumiere_jax.__version__, **{name: version(name) for name in names}}
+    return {"versions": versions, "commit": _commit()}
+
+
+@functools.cache
 def _commit() -> str | None:
     """The commit of a checkout that the package is in, with "-dirty" where it was changed."""
     root = Path(__file__).parents[2]
@@ -87,9 +92,10 @@ def _commit() -> str | None:
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return None
+    return said.stdout.strip()
 
 
 def read_run(workdir: Path) -> Run:

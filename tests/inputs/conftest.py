@@ -43,7 +43,7 @@ def make(folder: Path, change=lambda clip, sound: sound, clips=2):
         segments=segments,
         mean=mean,
         std=std,
-        consent={"who": "noise"},
+        consent={"who": "noise", "when": "2026-01-31", "purpose": "tests"},
     )
     lectures.write_description(dataset)
     return lectures.open_dataset(folder)

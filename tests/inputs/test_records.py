@@ -105,5 +105,5 @@ def test_more_than_a_few_stop_the_run(damage):
 
 
 def test_a_split_of_damaged_records_alone_is_refused(damage):
-    with pytest.raises(UserError, match="records of its 'val' split cannot be read"):
+    with pytest.raises(UserError, match="'val' split: 4 of its 4 records are damaged"):
         damage("val", 0, 1, 2, 3).records("val")

@@ -27,6 +27,14 @@ PEM = serialization.Encoding.PEM
 RECORD = {"model": "m1", "who": "Ada"}
 
 
+# On a curve of 112 bits.
+NOBODYS = """-----BEGIN PRIVATE KEY-----
+ME4CAQAwEAYHKoZIzj0CAQYFK4EEAAYENzA1AgEBBA4NnNve4OwqkPK2Czdnj6Eg
+Ax4ABK/cSfyiaRfkzCYd77aCjvKdiVVdLeeAgNusx9o=
+-----END PRIVATE KEY-----
+"""
+
+
 def named(name):
     return x509.Name(
         [
@@ -177,6 +185,9 @@ def test_what_cannot_sign_is_named_before_any_work(tmp_path, key, files, monkeyp
     written(tmp_path, key)
     with pytest.raises(UserError, match="none.pem: cannot be read"):
         read_credentials(chain, tmp_path / "none.pem")
+    secret.write_text(NOBODYS)
+    with pytest.raises(UserError, match="key.pem: this is no private key in PEM, or of a"):
+        read_credentials(chain, secret)
     secret.write_text("-----BEGIN PRIVATE KEY-----\nxx\n-----END PRIVATE KEY-----\n")
     with pytest.raises(UserError, match="key.pem: this is no private key"):
         read_credentials(chain, secret)

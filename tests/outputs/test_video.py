@@ -218,7 +218,7 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     kept = [f".talk.{os.getppid()}.mp4", ".talk.draft.mp4", ".other.1.mp4", "talk.1.mp4"]
-    for name in (*kept, f".talk.{gone.pid}.mp4"):
+    for name in (*kept, f".talk.{gone.pid}.mp4", f".talk.signed.{gone.pid}.mp4"):
         (tmp_path / name).touch()
     check_writable(tmp_path / "talk.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

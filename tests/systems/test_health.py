@@ -54,6 +54,8 @@ def test_a_code_that_ignores_the_audio_is_as_good_with_another(config):
         assert f"--config.blstm.{field}" in said
     assert not found("blstm", config, deaf[:49])  # half of the steps are for finding out
     assert not found("blstm", config, log(val_loss=learning))
+    nan = float("nan")
+    assert not found("blstm", config, log(val_loss=nan, val_loss_shuffled=1.0)), "nobody knows"
 
 
 def test_learning_by_heart_shows_in_what_was_held_out(config):

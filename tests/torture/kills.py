@@ -18,11 +18,18 @@ def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
     random, tally = Random(seed), Tally()
     data = dataset(folder)
     whole = train_kills.torture(folder / "train", data, random, tally, max(2, TRAIN // share))
-    train_kills.other_devices(folder / "train", data, whole, tally)
-    train_kills.stops(folder / "train", data, random, tally)
-    infer_kills.torture(folder / "infer", whole, random, tally, max(2, INFER // share))
-    prepare_kills.torture(
-        folder / "prepare", random, tally, max(2, PREPARE // share), DRAWN // share
-    )
-    prepare_kills.torture_estimator(folder / "estimator", random, tally, ESTIMATOR // share)
+    few = max(2, PREPARE // share), DRAWN // share
+    for part in (
+        lambda: train_kills.other_devices(folder / "train", data, whole, tally),
+        lambda: train_kills.stops(folder / "train", data, random, tally),
+        lambda: infer_kills.torture(folder / "infer", whole, random, tally, max(2, INFER // share)),
+        lambda: prepare_kills.torture(folder / "prepare", random, tally, *few),
+        lambda: prepare_kills.torture_estimator(
+            folder / "estimator", random, tally, ESTIMATOR // share
+        ),
+    ):
+        try:
+            part()
+        except Exception as error:  # the other parts' numbers are not lost with it
+            tally.tried("a torture of kills ran to its end", f"{type(error).__name__}: {error}")
     return tally.rows

@@ -36,6 +36,11 @@ class Run:
         return self.process.poll() is None
 
 
+# A shell's background job ignores Ctrl-C, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """A user's environment: nothing of the tests' settings, a cache of the torture's own."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "PYTEST_"))}

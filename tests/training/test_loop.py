@@ -195,17 +195,28 @@ def test_a_run_that_is_asked_to_stop_saves_first(make_line, batches, tmp_path, n
     chex.assert_trees_all_equal(parts, run(make_line(20), batches, tmp_path / "whole"))
 
 
-def test_a_wish_after_the_last_step_was_begun_is_heard_too(make_line, batches, tmp_path):
-    """Otherwise the next stage would begin."""
+@pytest.mark.parametrize("dispatch", [1, 3])
+@pytest.mark.parametrize("where", ["preview", "writing"])
+def test_a_wish_after_the_last_step_was_begun_is_heard_too(
+    make_line, batches, tmp_path, where, dispatch, monkeypatch
+):
+    """Otherwise the next stage would begin, or what is being written be lost."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    save = checkpoint.save
 
     def asking(step, state):
-        if step == 4:
+        if step == 4 and where == "preview":
             signal.raise_signal(signal.SIGTERM)
 
+    def saving(manager, state, metadata):
+        save(manager, state, metadata)
+        if where == "writing":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(checkpoint, "save", saving)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run(make_line(4), batches, tmp_path, preview=asking)
+            run(make_line(4, dispatch=dispatch), batches, tmp_path, preview=asking)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert checkpoint.latest_step(tmp_path / "line") == 4
@@ -250,25 +261,6 @@ def test_log_lines_of_lost_steps_are_dropped_on_resuming(make_line, batches, tmp
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert lines[4]["loss"] != 1.0 and {"loss", "val_loss"} <= set(lines[4])
     assert list((tmp_path / "line" / "events").glob("events.*"))
-
-
-def test_a_workdir_is_for_one_run_at_a_time(tmp_path):
-    with loop.lock(tmp_path / "run"):
-        with (
-            pytest.raises(UserError, match="run is in use by another run"),
-            loop.lock(tmp_path / "run"),
-        ):
-            pytest.fail("two runs hold the workdir")
-    with loop.lock(tmp_path / "run"):
-        pass
-
-
-def test_a_workdir_that_cannot_be_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(UserError, match=f"{folder} cannot be written .a file is where"):
-            with loop.lock(folder):
-                pytest.fail("a file holds no run")
 
 
 def read_log(folder):

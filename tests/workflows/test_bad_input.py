@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training.loop import lock
+from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.prepare import prepare_footage, prepare_synthetic
 from lumiere_jax.workflows.train import train
@@ -241,7 +241,10 @@ def test_a_datasets_folder_is_no_workdir(drawn, tiny):
 
 
 def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_path):
-    with lock(copy), pytest.raises(UserError, match=f"{copy} is in use by another run"):
+    with (
+        lock(copy / LOCK, copy),
+        pytest.raises(UserError, match=f"{copy} is in use by another run"),
+    ):
         train(config=tiny(), data=drawn, workdir=copy)
     (copy / "run.json").write_text((copy / "run.json").read_text()[:99])
     with pytest.raises(UserError, match="run.json is damaged .*: train into a new --workdir"):

@@ -146,7 +146,7 @@ def test_a_stopped_run_leaves_the_older_video_whole(workdir, tmp_path, number):
         sent = time.monotonic()
         err = process.stderr.read()
     assert process.returncode == cli.INTERRUPTED + number
-    assert "Interrupted: nothing was written" in err
+    assert "Interrupted: nothing is half-written" in err
     assert time.monotonic() - sent < 10
     assert out.read_bytes() == b"an older video"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lecture.mp4", "long.wav"]

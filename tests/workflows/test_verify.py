@@ -142,6 +142,16 @@ def test_files_that_are_no_videos_are_named(tmp_path):
             verify(tmp_path / name)
 
 
+def test_pictures_of_a_kind_that_cannot_be_converted_are_left_out(tmp_path, capsys):
+    with av.open(str(tmp_path / "odd.nut"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "bgr4"
+        frame = av.VideoFrame(64, 64, "bgr4")
+        container.mux(stream.encode(frame))
+    assert not verify(tmp_path / "odd.nut")
+    assert "pixels: " in capsys.readouterr().out
+
+
 def test_credentials_are_not_looked_at_without_the_library(ours, capsys, monkeypatch):
     monkeypatch.setattr(module, "c2pa", lambda: None)
     assert verify(ours) is True

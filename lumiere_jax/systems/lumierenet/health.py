@@ -37,7 +37,8 @@ def recent(lines: Sequence[Line], name: str, steps: int, first: float = BEGINNIN
     is done, and where hardly any values are there."""
     now = lines[-1]["step"]
     values = [line[name] for line in lines if name in line and line["step"] > now - SPAN * steps]
-    return float(np.mean(values)) if len(values) >= FEWEST and now >= first * steps else None
+    told = len(values) >= FEWEST and now >= first * steps and np.isfinite(values).all()
+    return float(np.mean(values)) if told else None
 
 
 def kl_collapsed(config: Config, lines: Sequence[Line]) -> str | None:
