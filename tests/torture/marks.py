@@ -120,14 +120,16 @@ def _found(videos: list[tuple[str, Pictures]], folder: Path, short: bool) -> Ite
         missed = sum(s < ENOUGH for s in found)
         note = f"found {len(found) - missed} of {len(found)}, strength {min(found):.1f} and more"
         promise = f"mark found at {size} px, {change}"
-        if not promised:
-            promise, missed = f"{promise} (not promised)", 0
-        yield Row(promise, len(found), missed, note)
+        if promised:
+            yield Row(promise, len(found), missed, note)
+        else:  # measured, and no try of a promise
+            yield Row(f"{promise} (not promised)", 0, 0, note)
 
 
 def _not_found(videos: list[tuple[str, Pictures]], folder: Path, short: bool) -> Row:
     """Whether a mark is found in whole real footage, in pictures without one, and coded anew."""
-    found = [find_mark(path) or 0.0 for path in ([] if short else sorted(FOOTAGE.glob("*.*")))]
+    real = [] if short else sorted(FOOTAGE.glob("*.*"))
+    found = [find_mark(path) or 0.0 for path in real]
     random = np.random.default_rng(0)
     for _, pictures in videos:
         (folder / "plain.mp4").write_bytes(_coded(pictures, "28", 30))
@@ -136,8 +138,11 @@ def _not_found(videos: list[tuple[str, Pictures]], folder: Path, short: bool) ->
         noise = random.integers(0, 256, pictures[0].shape, np.uint8)
         found.append(strength([luminance(noise)]))
     wrong = sum(s >= ENOUGH for s in found)
-    note = f"largest strength {max(found):.1f} where {ENOUGH:g} is enough"
-    return Row("no mark is found in real footage and unmarked videos", len(found), wrong, note)
+    note = (
+        f"largest strength {max(found):.1f} where {ENOUGH:g} is enough; "
+        f"{len(real) or 'no'} whole real clips among them"
+    )
+    return Row("no mark is found where none is", len(found), wrong, note)
 
 
 def _cost_in_pictures(videos: list[tuple[str, Pictures]]) -> Iterator[Row]:

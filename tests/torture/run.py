@@ -9,6 +9,7 @@ failure. All of it takes about 75 minutes on two cores; --short is a tenth of it
 import argparse
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 import traceback
@@ -40,6 +41,8 @@ TORTURES: dict[str, tuple[str, Callable[..., Iterable[Row]]]] = {
     "kills": ("kills", _usual),
     "disk": ("disk", _usual),
     "locks": ("locks", _usual),
+    "preflight": ("preflight", _usual),
+    "promises": ("promises", _usual),
     "fuzz": ("fuzz", _fuzz),
     "marks": ("marks", _usual),
     "soak": ("soak", _usual),
@@ -59,14 +62,17 @@ def main() -> int:
     chosen = given.only.split(",")
     if unknown := [name for name in chosen if name not in TORTURES]:
         parser.error(f"--only={given.only}: there is no '{unknown[0]}', only {','.join(TORTURES)}")
-    rows = []
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
-        base = (given.folder or Path(made)).resolve()
-        os.environ["LUMIERE_JAX_CACHE"] = str(base / "cache")  # what one compiles, the next reads
-        for name in chosen:
-            rows += tortured(name, base / name, given.seed, given.short)
+    rows, base = [], (given.folder or Path(tempfile.mkdtemp())).resolve()
+    os.environ["LUMIERE_JAX_CACHE"] = str(base / "cache")  # what one compiles, the next reads
+    for name in chosen:
+        rows += tortured(name, base / name, given.seed, given.short)
     print(table(rows))
-    return int(any(row.failures for row in rows))
+    failed = any(row.failures for row in rows)
+    if failed:
+        say(f"what failed is in {base}")
+    elif given.folder is None:
+        shutil.rmtree(base, ignore_errors=True)
+    return int(failed)
 
 
 def tortured(name: str, folder: Path, seed: int, short: bool) -> list[Row]:

@@ -29,6 +29,9 @@ VIDEOS = {
     "asf": ("wmv2", "yuv420p", "libmp3lame"),
     "nut": ("ffv1", "yuv420p", "flac"),
     "mxf": ("mpeg2video", "yuv422p", "pcm_s16le"),
+    "10bit.mov": ("prores_ks", "yuv422p10le", "pcm_s16le"),
+    "grey.mkv": ("ffv1", "gray16le", "flac"),
+    "bgr4.nut": ("rawvideo", "bgr4", "flac"),
 }
 SOUNDS = {
     **{f"{codec}.wav": codec for codec in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le")},

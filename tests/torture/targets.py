@@ -1,5 +1,7 @@
 """Everything that is read from files: where a fuzz begins, and what reads its inputs."""
 
+import contextlib
+import io
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +51,14 @@ def _narration(folder: Path) -> None:
     sound = media.probe_audio(path)
     for block in itertools.islice(media.to_mono(media.read_sound(path), sound.rate), BLOCKS):
         assert np.isfinite(block).all()
+
+
+def _verified(folder: Path) -> None:
+    from lumiere_jax.workflows.verify import verify
+
+    (path,) = folder.iterdir()
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert verify(path) in (True, False)
 
 
 def _openpose(folder: Path) -> None:
@@ -132,8 +142,9 @@ def _metadata(folder: Path) -> None:
 
 
 KINDS = {
-    "footage": Kind(seeds.videos, (_footage, _narration), "*", 0.3),
-    "narrations": Kind(seeds.sounds, (_narration,), "*", 0.2),
+    "footage": Kind(seeds.videos, (_footage, _narration), "*", 0.28),
+    "videos to verify": Kind(seeds.videos, (_verified,), "*", 0.05),
+    "narrations": Kind(seeds.sounds, (_narration,), "*", 0.17),
     "OpenPose's JSON": Kind(seeds.openpose, (_openpose,), "poses/*", 0.05, guided="poses/*"),
     "DensePose's dumps": Kind(seeds.dumps, (_densepose,), "poses/*", 0.1, guided="poses/*"),
     "DensePose's pictures": Kind(seeds.iuv_pictures, (_densepose,), "poses/*", 0.05),

@@ -152,7 +152,8 @@ def went_on_elsewhere(run: Run, before: dict[str, list[int]]) -> str | None:
     return None
 
 
-def _presets():
+def presets():
+    """The module of the presets."""
     sys.path.insert(0, str(ROOT))
     from configs import lumierenet
 
@@ -162,7 +163,7 @@ def _presets():
 @functools.cache
 def _states(data: Path) -> dict[str, Any]:
     """What a checkpoint of each stage should hold."""
-    config = _presets().get_config("tiny")
+    config = presets().get_config("tiny")
     config.seqpix2pix.batch = 2
     size = json.loads((data / "dataset.json").read_text())["size"]
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

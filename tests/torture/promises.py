@@ -1,0 +1,53 @@
+"""Promises whose tests take a moment, counted as they are."""
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from torture.rows import Row
+from torture.tally import say
+
+TESTS = Path(__file__).parents[1]
+PROMISES = {
+    "a bad step is skipped, ten in a row end the run; a stop saves first": [
+        "training/test_loop.py"
+    ],
+    "a damaged record is named, counted and replaced": ["inputs/test_records.py"],
+    "a pickle runs no code": ["test_torch_files.py", "inputs/poses/test_torch_dump.py"],
+    "media, datasets and checkpoints open no other files": [
+        "inputs/test_containers.py",
+        "inputs/test_lectures.py",
+        "training/test_checkpoint.py",
+    ],
+    "wrong use is a sentence, and nothing is half-written": ["workflows/test_bad_input.py"],
+    "workdirs of other releases": ["workflows/test_versions.py"],
+}
+
+
+def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
+    """A row for each promise; the short form leaves the slower half out."""
+    rows = []
+    for number, (promise, files) in enumerate(list(PROMISES.items())[: 3 if short else None]):
+        report = folder / f"{number}.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"]
+        own = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+        done = subprocess.run(
+            [*command, *(str(TESTS / file) for file in files)],
+            cwd=TESTS.parent,
+            env=own,
+            capture_output=True,
+            text=True,
+        )
+        say(f"promises: {promise}")
+        rows.append(_counted(promise, report, done.stdout))
+    return rows
+
+
+def _counted(promise: str, report: Path, said: str) -> Row:
+    if not report.exists():
+        return Row(promise, 1, 1, f"its tests cannot be run: {said[-240:]}")
+    suite = next(ElementTree.parse(report).iter("testsuite"))
+    tries, *wrong = (int(suite.get(name, 0)) for name in ("tests", "failures", "errors"))
+    return Row(promise, tries, sum(wrong), "tests")
