@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,11 @@ def read_consent(path: Path | None) -> dict[str, Any]:
     return record
 
 
-def missing_fields(record: Mapping[str, Any]) -> Iterator[str]:
-    """The fields of which a record says nothing."""
+def missing_fields(record: Any) -> Iterator[str]:
+    """The fields of which a record, if it is one, says nothing."""
     for name in FIELDS:
-        if not isinstance(said := record.get(name), str) or not said.strip():
+        said = record.get(name) if isinstance(record, dict) else None
+        if not isinstance(said, str) or not said.strip():
             yield name
 
 

@@ -150,7 +150,7 @@ def segment(**change):
         (lambda v: v.update(fps="1/0"), "Fraction"),
         (lambda v: v.update(fps=30), "expected string"),
         (lambda v: v.update(figure=3), "its figure is no text"),
-        (lambda v: v.update(consent=[]), "its consent no record"),
+        (lambda v: v.update(consent=[]), "its consent does not say who"),
         (lambda v: v.update(drawn_seed="0"), "its drawn_seed is '0'"),
         (lambda v: v["mean"].pop(), "its mean is not 40 numbers"),
         (lambda v: v["mean"].__setitem__(0, float("nan")), "its mean is not 40 numbers"),
