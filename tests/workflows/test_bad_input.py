@@ -351,7 +351,7 @@ def test_silence_is_a_warning_and_a_wrong_name_is_none(workdir, tmp_path, capsys
         (lambda run: run.update(size=63), "its size is 63"),
         (lambda run: run.update(mean=[0.0] * 39), "its mean is not 40 numbers"),
         (lambda run: run.update(std=[0.0] * 40), "its std is not 40 numbers"),
-        (lambda run: run.update(consent="Ada"), "its consent no record"),
+        (lambda run: run.update(consent="Ada"), "its consent does not say who"),
         (lambda run: run.update(config=7), "run.json cannot be read"),
         (lambda run: run["config"].update(vae=None), "run.json cannot be read"),
         (lambda run: run["config"]["vae"].update(code="8"), "its config says code = '8'"),
