@@ -82,6 +82,8 @@ def tidy(manager: ocp.CheckpointManager) -> None:
 
 def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any]) -> None:
     """Writes the state under its own step number, in the background."""
+    manager.wait_until_finished()
+    tidy(manager)
     manager.save(
         int(state.step),
         args=ocp.args.Composite(

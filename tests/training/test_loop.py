@@ -152,9 +152,21 @@ def test_no_weight_is_saved_that_is_not_finite(make_line, batches, tmp_path):
     assert checkpoint.latest_step(tmp_path / "line") == 3
 
 
-def test_only_the_newest_checkpoints_are_kept(make_line, batches, tmp_path):
-    run(make_line(6), batches, tmp_path, checkpoint_seconds=0.0)
-    folder = tmp_path / "line" / checkpoint.CHECKPOINTS
+def test_only_the_newest_checkpoints_are_kept(make_line, batches, tmp_path, monkeypatch):
+    """Whoever saves at every step needs no more room than for two, one in writing and one that was
+    just put away."""
+    folder, most, save = tmp_path / "line" / checkpoint.CHECKPOINTS, [], checkpoint.save
+
+    def counted(manager, state, metadata):
+        save(manager, state, metadata)
+        most.append(len(list((folder / checkpoint.DELETED).glob("*"))))
+
+    monkeypatch.setattr(checkpoint, "save", counted)
+    run(make_line(12), batches, tmp_path, checkpoint_seconds=0.0)
+    assert max(most) <= 1
+    monkeypatch.undo()
+    run(make_line(6), batches, tmp_path / "six", checkpoint_seconds=0.0)
+    folder = tmp_path / "six" / "line" / checkpoint.CHECKPOINTS
     assert sorted(path.name for path in folder.iterdir()) == ["5", "6"]
 
 
