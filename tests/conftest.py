@@ -36,13 +36,19 @@ def shared():
 
 
 @pytest.fixture(scope="session")
-def tiny():
-    """Makes a new config of the preset `tiny`."""
+def presets():
+    """The module of the presets."""
     path = Path(__file__).parents[1] / "configs" / "lumierenet.py"
     spec = importlib.util.spec_from_file_location("lumierenet_presets", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return lambda: module.get_config("tiny")
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny(presets):
+    """Makes a new config of the preset `tiny`."""
+    return lambda: presets.get_config("tiny")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,4 @@
-import importlib.util
 from dataclasses import asdict
-from pathlib import Path
 
 import jax
 import pytest
@@ -11,34 +9,25 @@ from lumiere_jax.systems.lumierenet import Config, check_config, stages
 PRESETS = ("lecture", "paper", "small", "demo", "tiny")
 
 
-@pytest.fixture(scope="module")
-def module():
-    path = Path(__file__).parents[1] / "configs" / "lumierenet.py"
-    spec = importlib.util.spec_from_file_location("configs_lumierenet", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_presets_are_these_and_another_is_refused_with_them(module):
-    assert tuple(module.PRESETS) == PRESETS
+def test_the_presets_are_these_and_another_is_refused_with_them(presets):
+    assert tuple(presets.PRESETS) == PRESETS
     with pytest.raises(
         UserError, match="no preset 'large': choose lecture, paper, small, demo, tiny"
     ):
-        module.get_config("large")
+        presets.get_config("large")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_passes_its_own_check_and_is_new_each_time(module, preset):
-    config = module.get_config(preset)
+def test_a_preset_passes_its_own_check_and_is_new_each_time(presets, preset):
+    config = presets.get_config(preset)
     check_config(config)
     before = asdict(config)
     config.vae.steps = 123_456_789
-    assert asdict(module.get_config(preset)) == before
+    assert asdict(presets.get_config(preset)) == before
 
 
-def test_paper_is_the_papers_numbers(module):
-    config = module.get_config("paper")
+def test_paper_is_the_papers_numbers(presets):
+    config = presets.get_config("paper")
     assert asdict(config) == asdict(Config())
     v, b, s = config.vae, config.blstm, config.seqpix2pix
     assert (v.code, v.batch, v.learning_rate) == (128, 32, 2.5e-4)
@@ -50,15 +39,15 @@ def test_paper_is_the_papers_numbers(module):
 
 
 @pytest.mark.parametrize("preset", ["small", "demo"])
-def test_what_runs_on_two_cores_needs_no_weights_and_uses_every_frame(module, preset):
-    config = module.get_config(preset)
+def test_what_runs_on_two_cores_needs_no_weights_and_uses_every_frame(presets, preset):
+    config = presets.get_config(preset)
     assert config.vgg == "none" and config.vae.pixel > 0
     assert config.seqpix2pix.stride == 1 and config.seqpix2pix.pixel > 0
 
 
 @pytest.mark.parametrize("preset, size", [("paper", 256), ("small", 128), ("tiny", 64)])
-def test_every_stage_of_a_preset_has_a_state(module, preset, size):
-    every = stages(module.get_config(preset), size)
+def test_every_stage_of_a_preset_has_a_state(presets, preset, size):
+    every = stages(presets.get_config(preset), size)
     assert list(every) == ["vae", "blstm", "seqpix2pix"]
     for name, stage in every.items():
         assert stage.name == name and set(stage.needs) <= set(every)

@@ -63,11 +63,11 @@ class Watch:
     row: list[int] = field(default_factory=list)
     stop: bool = False
 
-    def look(self, call: Call, saved: str) -> None:
+    def look(self, call: Call, saved: Callable[[], str]) -> None:
         """Fetches the metrics of a call's steps.
 
         Raises:
-          UserError: `PATIENCE` steps in a row were skipped; it names what is `saved`.
+          UserError: `PATIENCE` steps in a row were skipped; it says what is `saved`.
         """
         columns = {name: np.ravel(x) for name, x in jax.device_get(call.metrics).items()}
         for i, step in enumerate(call.steps):
@@ -81,7 +81,7 @@ class Watch:
             self.row.append(step)
             wrong = ", ".join(name for name, x in line.items() if not np.isfinite(x))
             if len(self.row) == PATIENCE:
-                raise self._patience_ends(wrong, call.batches[i], saved)
+                raise self._patience_ends(wrong, call.batches[i], saved())
             if len(self.row) == 1 and hosts.is_first():
                 tqdm.write(f"{self.stage}: {wrong} is not finite at step {step}: it is skipped.")
 

@@ -1,6 +1,7 @@
 """The training loop: batches in, checkpoints and logs out. It knows nothing of what it trains."""
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -75,19 +76,20 @@ def train(
         )
         bar, stream = opened.enter_context(_bar(stage, first, mesh.size)), batches(first)
         wish, watch = opened.enter_context(wishes_to_stop()), Watch(stage.name)
+        saved_so_far = functools.partial(_saved, manager)
         late: Call | None = None
         for steps in _calls(first, stage, due_after):
             own = [_with_wish(batch, wish) for batch in itertools.islice(stream, len(steps))]
             state, metrics = take(state, frozen, own)
             wish.worth_saving = True
             if late is not None:
-                watch.look(late, _saved(manager))
+                watch.look(late, saved_so_far)
                 _show(bar, watch, stage.batch)
             late, due = Call(steps, metrics, own), due_after(steps[-1])
             bar.update(len(steps))
             checkpoint.tidy(manager)
             if due.line:
-                watch.look(late, _saved(manager))
+                watch.look(late, saved_so_far)
                 late = None
             if any(due):
                 report(steps[-1], state, watch.told() if due.line else ([], 0), due)
