@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torture import train_kills
 from torture.footage import make_footage
-from torture.infer_kills import OLDER, is_encoding
+from torture.infer_kills import OLDER, is_encoding, talk
 from torture.processes import NARRATION, Run, finish, start, wait_until
 from torture.rows import Row
 from torture.tally import Tally, say
@@ -146,7 +146,8 @@ def _runs_into(
     flags = train_kills.flags_of(data, into / "run", {**STEPS, "vae": 100_000})
     yield into, start(folder, "train.py", *flags), lambda: list(into.glob("run/vae/checkpoints/3"))
     into = place or folder / "removed-video"
-    flags = [f"--workdir={workdir}", f"--audio={NARRATION}", f"--out={into}/a.mp4"]
+    talk(folder / "long.flac", 60)  # of which it is still writing when its folder goes
+    flags = [f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={into}/a.mp4"]
     run = start(folder, "infer.py", *flags, "--preset=veryslow")
     yield into, run, lambda: is_encoding(run)
     into = place or folder / "removed-data"
