@@ -1,6 +1,8 @@
 """Files that are whole or not there, and JSON from anyone."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,38 @@ LARGEST = 1 << 24
 def write_whole(path: Path, text: str) -> None:
     """Puts the text in place at once: what was there stays until all of it is written."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+    with open(partial, "w", opener=_no_link) as file:
+        file.write(text)
+    put_in_place(partial, path)
+
+
+def put_in_place(made: Path, place: Path) -> None:
+    """Gives a file or a folder its final name once all of it is on the disk, so that what has the
+    name is whole after a power cut too.
+
+    Raises:
+        OSError: the disk is full or gone, or `place` is a folder that holds something.
+    """
+    for path in (*made.rglob("*"), made):
+        _flush(path)
+    made.replace(place)
+    _flush(place.parent)
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network disks cannot do it for folders.
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
 
 
 def read_json(path: Path) -> Any:
@@ -22,6 +54,8 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
         ValueError: it is no JSON, too large, nested too deeply, or holds texts that are none.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a file")
     with path.open("rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:

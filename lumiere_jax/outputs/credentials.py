@@ -27,6 +27,7 @@ OFFLINE = {
 CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 # C2PA's least for RSA, in bits.
 SMALLEST_RSA = 2048
+LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,11 @@ def read_claim(path: Path) -> Claim | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise UserError(f"{path}: it is larger than {LARGEST >> 20} MB; name a file in PEM.")
+        return data
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check its name.") from error
 

@@ -1,9 +1,10 @@
 """Pictures and sound as one MP4 that says it is synthetic."""
 
-import glob
+import contextlib
+import fcntl
 import itertools
 import json
-import os
+import secrets
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Float
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
+from lumiere_jax.files import put_in_place
 from lumiere_jax.inputs.containers import open_media
 from lumiere_jax.outputs.credentials import Credentials, sign
 from lumiere_jax.outputs.label import draw_label
@@ -45,6 +47,7 @@ ENCODERS = ("libx264", "aac")
 AAC_BITS, AAC_MOST = 4, 96_000
 # A longer comment is none of ours.
 LONGEST = 1 << 16
+UNFINISHED = ".unfinished-"
 
 
 def check_writable(path: str | Path) -> Path:
@@ -67,12 +70,11 @@ def check_writable(path: str | Path) -> Path:
                 f"{path}: this build of PyAV cannot encode with {name}: install PyAV's own wheel, "
                 "as make env does."
             ) from error
-    trial = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        trial.touch()
-        trial.unlink()
+        _sweep(path.parent)
+        with _aside(path):
+            pass
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({reason(error)}); choose a folder that you may write to."
@@ -110,17 +112,18 @@ def write_video(
     1.5 dB closer to it than "veryfast" (4 ms); on a CPU the networks take far longer either way.
 
     Raises:
-        UserError: as `check_writable`.
+        UserError: the disk is full, or it cannot be signed.
+        OSError: it cannot be written; `check_writable` says so beforehand.
         ValueError: no pictures, sides that are odd or change.
     """
-    path = check_writable(path)
-    unfinished, signed = _unfinished(path), None
+    path = Path(path)
     told = None if record is None else {**record, "synthetic": True}
     pictures = iter(marked(frames) if marks and record is not None else frames)
     first = next(pictures, None)
     if first is None:
         raise ValueError("a video needs at least one picture")
-    try:
+    with contextlib.ExitStack() as held:
+        unfinished = held.enter_context(_aside(path))
         # Moving the index to the front copies the file in pieces: browsers start at once, and
         # memory stays flat.
         with av.open(
@@ -135,34 +138,36 @@ def write_video(
             whole = itertools.chain([first], pictures)
             count = _encode(container, *streams, whole, fps, iter(sound), sound_rate)
         if credentials is not None and told is not None:
-            signed = _unfinished(path.with_stem(f"{path.stem}.signed"))
-            sign(credentials, unfinished, signed, told)
-        os.replace(signed or unfinished, path)
-    except OSError as error:  # FFmpeg's errors of writing are OSErrors too
-        if is_disk_full(error):
-            raise disk_is_full(path) from error
-        raise
-    finally:
-        for left in (unfinished, signed):
-            if left is not None:
-                left.unlink(missing_ok=True)
+            plain, unfinished = unfinished, held.enter_context(_aside(path))
+            sign(credentials, plain, unfinished, told)
+        put_in_place(unfinished, path)
     return count
 
 
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-
-
-def _sweep(path: Path) -> None:
-    """Removes what killed runs left of a video."""
-    for rest in path.parent.glob(f".{glob.escape(path.stem)}.*.mp4"):
-        process = rest.stem.rpartition(".")[2]
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A new hidden file beside `path`, locked as long as it is written, and removed in the end."""
+    unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}.mp4")
+    with unfinished.open("x") as file:
         try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
+            with contextlib.suppress(OSError):  # on disks without locks nothing is swept either
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield unfinished
+        except OSError as error:  # FFmpeg's errors of writing are OSErrors too
+            if is_disk_full(error):
+                raise disk_is_full(path) from error
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # its disk may be gone
+                unfinished.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed runs, which hold no locks, left of videos."""
+    for rest in folder.glob(f"{UNFINISHED}*.mp4"):
+        with contextlib.suppress(OSError), rest.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             rest.unlink(missing_ok=True)
-        except (ValueError, PermissionError, OverflowError):  # no number; another user's
-            continue
 
 
 def _encode(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lumiere_jax.errors import UserError, reason
+from lumiere_jax.files import put_in_place
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.space import written_into
 
@@ -23,7 +24,10 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / marker).is_file():
         what = "holds other files" if out.is_dir() else "is a file"
         raise UserError(f"--out={out} {what}: name another folder.")
-    place = out.resolve()
+    try:
+        place = out.resolve()
+    except RuntimeError as error:
+        raise UserError(f"--out={out} is a link that leads to itself: name a folder.") from error
     if place.is_mount() or place == Path.cwd():
         raise UserError(f"--out={out} cannot be replaced as a whole: name a new folder in it.")
     folder, old = (place.with_name(f".{place.name}.{state}") for state in ("partial", "old"))
@@ -32,7 +36,7 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"--out={out} cannot be written: {reason(error)}.") from error
     held = place.with_name(f".{place.name}{LOCK}")
-    with lock(held, out), written_into(out, held):
+    with lock(held, out), written_into(out, place.parent):
         try:
             _put_back(old, place)
             shutil.rmtree(folder, ignore_errors=True)
@@ -42,7 +46,7 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
                 if place.exists():
                     shutil.rmtree(old, ignore_errors=True)
                     place.rename(old)
-                folder.rename(place)
+                put_in_place(folder, place)
             except BaseException as error:
                 _put_back(old, place)
                 if isinstance(error, OSError):

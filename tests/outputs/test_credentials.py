@@ -104,6 +104,7 @@ def make(path, **options):
     picture = np.ascontiguousarray(np.broadcast_to(ramp[:, None, None], (64, 64, 3)))
     sound = [np.zeros((8000, 1), np.float32)]
     options = {"record": RECORD, **options}
+    path.parent.mkdir(exist_ok=True)
     return write_video(path, [picture] * 15, Fraction(30), sound, 16000, 1, **options)
 
 

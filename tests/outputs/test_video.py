@@ -1,9 +1,7 @@
 """Videos of ours, read back: every picture, every sample, in step, and marked."""
 
+import fcntl
 import json
-import os
-import subprocess
-import sys
 import tracemalloc
 from fractions import Fraction
 
@@ -215,13 +213,36 @@ def test_outputs_that_cannot_be_written_are_named(tmp_path):
 
 
 def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait()
-    kept = [f".talk.{os.getppid()}.mp4", ".talk.draft.mp4", ".other.1.mp4", "talk.1.mp4"]
-    for name in (*kept, f".talk.{gone.pid}.mp4", f".talk.signed.{gone.pid}.mp4"):
+    kept = [".unfinished-held.mp4", ".talk.2026.mp4", "unfinished-1.mp4"]
+    for name in (*kept, ".unfinished-1.mp4", ".unfinished-2.mp4"):
         (tmp_path / name).touch()
-    check_writable(tmp_path / "talk.mp4")
+    with (tmp_path / kept[0]).open() as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        check_writable(tmp_path / "talk.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_two_writers_of_one_video_do_not_mix(tmp_path):
+    """The later one to end is there, whole, and no part of either is left."""
+    path = tmp_path / "a.mp4"
+
+    def while_another_writes():
+        yield from pictures(3)
+        write(path, noise(16000, 1, 16000), 16000, 5)
+        yield from pictures(3)
+
+    assert write_video(path, while_another_writes(), FPS, [], 16000, 1, {}) == 6
+    with av.open(str(path)) as container:
+        assert len(list(container.decode(video=0))) == 6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(tmp_path):
+    path = check_writable(tmp_path / "disk" / "a.mp4")
+    path.parent.rmdir()
+    with pytest.raises(OSError, match="No such file"):
+        write(path, noise(16000, 1, 16000), 16000, 2)
+    assert not path.parent.exists()
 
 
 def test_a_build_without_an_encoder_is_named_before_anything_is_written(tmp_path, monkeypatch):

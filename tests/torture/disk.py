@@ -107,7 +107,7 @@ def _infer(folder: Path, workdir: Path, out: Path, says: str = "is full", **opti
     """What is wrong with a run that cannot write its video; the older one stays."""
     flags = (f"--workdir={workdir}", f"--audio={NARRATION}", f"--out={out}")
     wrong = wrong_with(start(folder, "infer.py", *flags, **options), says=says)
-    rest = list(out.parent.glob(f".{out.stem}.*.mp4"))
+    rest = list(out.parent.glob(".unfinished-*.mp4"))
     lost = out.read_bytes() != OLDER and "the older video is gone"
     return wrong or lost or (rest and str(rest))
 

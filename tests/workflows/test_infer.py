@@ -139,7 +139,7 @@ def test_a_stopped_run_leaves_the_older_video_whole(workdir, tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while not list(tmp_path.glob(".lecture.*")):  # it has begun to write
+        while not list(tmp_path.glob(".unfinished-*")):  # it has begun to write
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(number)

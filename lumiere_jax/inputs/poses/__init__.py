@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lumiere_jax.files import put_in_place
 from lumiere_jax.inputs import media
 
 Source = Literal["mediapipe", "densepose", "openpose"]
@@ -91,7 +92,7 @@ def made_whole(folder: Path) -> Iterator[Path]:
     ) as made:
         yield Path(made)
         try:
-            Path(made).rename(folder)
+            put_in_place(Path(made), folder)
         except OSError:
             if not folder.is_dir():
                 raise
