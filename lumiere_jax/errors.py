@@ -13,6 +13,11 @@ class UserError(Exception):
     """
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """A text for a sentence, without its middle where it is long."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
+
+
 def reason(error: OSError) -> str:
     """Why a place cannot be written, in words that say what to look for."""
     if isinstance(error, FileExistsError | NotADirectoryError):

@@ -98,7 +98,7 @@ def together() -> Iterator[None]:
     failure = None
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # Ctrl-C too: the others would wait for this process
         failure = error
     if jax.distributed.is_initialized():
         failed = multihost_utils.process_allgather(np.array(failure is not None))

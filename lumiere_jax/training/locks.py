@@ -5,7 +5,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from lumiere_jax.errors import UserError, reason
 from lumiere_jax.training import hosts
@@ -41,24 +40,25 @@ def _locked(file: Path, name: Path) -> Iterator[None]:
         raise UserError(
             f"{name} cannot be written ({reason(error)}): name another folder."
         ) from error
-    with handle:
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # its disk may be gone
-                file.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # its disk may be gone
+            file.unlink(missing_ok=True)
+        os.close(handle)
 
 
-def _taken(file: Path) -> IO[str]:
+def _taken(file: Path) -> int:
     """The file, open and locked. One that its last holder has removed meanwhile is no lock."""
     while True:
-        handle = open(file, "w")
+        # No link is followed to what it would empty, and no pipe waited for.
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle.fileno()), file.stat()):
+                if os.path.samestat(os.fstat(handle), file.stat()):
                     return handle
         except BaseException:
-            handle.close()
+            os.close(handle)
             raise
-        handle.close()
+        os.close(handle)

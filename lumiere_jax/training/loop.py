@@ -19,7 +19,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, hosts, parallel
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
-from lumiere_jax.training.reports import Due, Preview, due_at, reporting
+from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.training.stopping import Wish, wishes_to_stop
 
@@ -40,10 +40,10 @@ def train(
     seed: int,
     metadata: dict[str, Any],
     checkpoint_seconds: float = 300.0,
-    reports: int = 20,
+    reports: int = REPORTS,
     checks: Mapping[str, Check] | None = None,
     preview: Preview | None = None,
-    clips: int = 4,
+    clips: int = CLIPS,
 ) -> State:
     """Trains a stage to its number of steps, from its last checkpoint where there is one.
 
@@ -62,6 +62,9 @@ def train(
     """
     folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
+        wish = opened.enter_context(wishes_to_stop())
+        # One host alone cannot stop what all of them compute: it asks them at the first step.
+        wish.worth_saving = jax.process_count() > 1
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
         state, first = _begin(stage, manager, mesh, seed)
         if first >= stage.steps:
@@ -75,7 +78,7 @@ def train(
             reporting(stage, folder, first, frozen, validation, checks or {}, preview)
         )
         bar, stream = opened.enter_context(_bar(stage, first, mesh.size)), batches(first)
-        wish, watch = opened.enter_context(wishes_to_stop()), Watch(stage.name)
+        watch = Watch(stage.name)
         saved_so_far = functools.partial(_saved, manager)
         late: Call | None = None
         for steps in _calls(first, stage, due_after):

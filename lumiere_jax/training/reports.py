@@ -20,6 +20,8 @@ Preview = Callable[[int, State], Clip | None]
 # Lines of a log: about so many in a run, and never more than so many steps apart.
 LINES, LONGEST = 100, 500
 CLIP_STEPS = 5_000
+# Reports and clips of a run, where nothing else is asked for.
+REPORTS, CLIPS = 20, 4
 
 
 class Due(NamedTuple):
@@ -38,13 +40,18 @@ skipped ones since the line before."""
 def due_at(steps: int, reports: int, clips: int) -> Callable[[int], Due]:
     """What is due at each step of a run."""
     often, every = max(1, min(steps // LINES, LONGEST)), max(1, steps // reports)
-    between = max(1, min(steps // clips, CLIP_STEPS))
+    between = between_clips(steps, clips)
 
     def due(step: int) -> Due:
         report = step % every == 0 or step in (1, steps)
         return Due(report or step % often == 0, report, step % between == 0 or step == steps)
 
     return due
+
+
+def between_clips(steps: int, clips: int = CLIPS) -> int:
+    """Steps from a clip to the next, in a run of so many."""
+    return max(1, min(steps // clips, CLIP_STEPS))
 
 
 @contextlib.contextmanager

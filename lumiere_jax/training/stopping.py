@@ -22,22 +22,25 @@ class Wish:
 @contextmanager
 def wishes_to_stop() -> Iterator[Wish]:
     """Notes the first signal, for the block to stop at its next good moment; the second is a
-    KeyboardInterrupt with its number, as every signal is outside of the block.
+    KeyboardInterrupt with its number, as every signal is outside of the block. One that was noted
+    and not granted is raised where the block ends.
 
     Only the main thread hears signals; in others nothing is ever asked. Signals that are ignored,
     as Ctrl-C is in a shell's background jobs, stay so.
     """
     wish = Wish()
 
-    def note(number: int, _: Any) -> None:
+    def note(number: int, frame: Any) -> None:
         if wish.signal is not None or not wish.worth_saving:
+            if callable(before[number]):  # as the program stops elsewhere
+                before[number](number, frame)
             raise KeyboardInterrupt(number)
         wish.signal = number
         # Not print: the block may be in the middle of printing.
         os.write(2, b"\nstopping after this step; once more stops at once, without saving\n")
 
     mine = threading.current_thread() is threading.main_thread()
-    before = {n: signal.getsignal(n) for n in SIGNALS if mine}
+    before: dict[int, Any] = {n: signal.getsignal(n) for n in SIGNALS if mine}
     heard = [n for n, handler in before.items() if handler not in (signal.SIG_IGN, None)]
     for number in heard:
         signal.signal(number, note)
@@ -46,3 +49,5 @@ def wishes_to_stop() -> Iterator[Wish]:
     finally:
         for number in heard:
             signal.signal(number, before[number])
+    if wish.signal is not None:
+        raise KeyboardInterrupt(wish.signal)

@@ -1,18 +1,23 @@
 """Flags in, one sentence out: every mistake of a user exits with 2 and without a traceback."""
 
+import contextlib
 import difflib
+import functools
 import os
 import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
+from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, shortened
 from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
@@ -24,6 +29,8 @@ _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 # XLA and TensorFlow tell of their build at every start; they read these when they are loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# Python's own helper would complain of what workers of a stopped run held, and frees it.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
 
 
 STARTS_ANEW = "nothing is half-written, and the same command starts anew."
@@ -37,7 +44,9 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     absl's own parsing prints usage and exits with 1, and `--help` exits with 1 as well.
     """
     # A run that is stopped leaves nothing half-written and no process behind, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background jobs
+            signal.signal(number, functools.partial(_interrupt, interrupted))
     sys.unraisablehook = _unraisable
     logging.use_absl_handler()
     # Orbax logs, with a traceback, what it raises as well.
@@ -47,7 +56,10 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         keep_freed_memory()
         _guarded(main, interrupted)
 
-    app.run(start, flags_parser=parse)
+    try:
+        app.run(start, flags_parser=parse)
+    except KeyboardInterrupt as stopped:
+        _leave(_signal(stopped), interrupted)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -79,20 +91,47 @@ def _guarded(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     except UserError as error:
         _stop(str(error))
     except Exception as error:
-        if not is_disk_full(error):
-            raise
-        place = getattr(error, "filename", None) or "the output"
-        _stop(str(disk_is_full(place)))
+        if sentence := _known(error):
+            _stop(sentence)
+        raise
     except KeyboardInterrupt as stopped:
-        print(f"\nInterrupted: {interrupted}", file=sys.stderr)
+        _leave(_signal(stopped), interrupted)
+
+
+def _known(error: Exception) -> str | None:
+    """What to say of an error that is this machine's, and None of a defect."""
+    place = str(getattr(error, "filename", None) or "")
+    if is_disk_full(error):
+        return str(disk_is_full(place or "the output"))
+    if isinstance(error, OSError) and place:
+        return f"{shortened(place)} cannot be used ({error.strerror}): name another."
+    platforms = os.environ.get("JAX_PLATFORMS")
+    frames = traceback.extract_tb(error.__traceback__)
+    if platforms and any(Path(frame.filename).stem == "xla_bridge" for frame in frames):
+        return (
+            f"JAX_PLATFORMS={platforms}: JAX finds no such device here; install jax with its "
+            "plugin, or leave JAX_PLATFORMS unset."
+        )
+    return None
+
+
+def _interrupt(interrupted: str, number: int, frame: FrameType | None) -> None:
+    # What is raised in the middle of an import is swallowed there, or ends in C++; and nothing has
+    # been begun that would have to be ended.
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _leave(number, interrupted)
+        frame = frame.f_back
+    raise KeyboardInterrupt(number)
+
+
+def _leave(number: int, interrupted: str) -> NoReturn:
+    """Ends the process; XLA may still be computing, and crashes where Python is taken down."""
+    os.write(2, f"\nInterrupted: {interrupted}\n".encode())
+    with contextlib.suppress(RuntimeError):  # a signal came in the middle of printing
         sys.stdout.flush()
         sys.stderr.flush()
-        # XLA may still be computing, and crashes where Python is taken down around it.
-        os._exit(INTERRUPTED + _signal(stopped))
-
-
-def _interrupt(number: int, _: Any) -> None:
-    raise KeyboardInterrupt(number)
+    os._exit(INTERRUPTED + number)
 
 
 def _signal(stopped: BaseException | None) -> int:
@@ -102,11 +141,12 @@ def _signal(stopped: BaseException | None) -> int:
 
 
 def _unraisable(lost: Any) -> None:
-    """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more."""
+    """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more. Of
+    a read or write that fails, Orbax's others tell that the loop that waited for them is closed."""
     if lost.exc_type is KeyboardInterrupt:
         again = [threading.main_thread().ident, _signal(lost.exc_value)]
         threading.Timer(0.1, signal.pthread_kill, again).start()
-    else:
+    elif "Event loop is closed" not in str(lost.exc_value):
         sys.__unraisablehook__(lost)
 
 

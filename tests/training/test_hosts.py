@@ -1,4 +1,10 @@
-"""What is asked of the launcher's environment; that processes work together is in workflows."""
+"""What is asked of the launcher's environment, and how a failure of one process ends the others;
+that they train together is in workflows."""
+
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -68,3 +74,44 @@ def test_one_process_is_first_and_agrees_with_itself():
     assert hosts.is_first() and hosts.first_says(True) and not hosts.first_says(False)
     with pytest.raises(UserError, match="mine"), hosts.together():
         raise UserError("mine")
+
+
+ONE_FAILS = """
+from lumiere_jax.errors import UserError
+from lumiere_jax.training import hosts
+hosts.start(True)
+for error in (UserError("mine"), KeyboardInterrupt(15)):
+    try:
+        with hosts.together():
+            if not hosts.is_first():
+                raise error
+    except BaseException as raised:
+        print(type(raised).__name__, raised)
+"""
+
+
+def test_where_one_process_fails_or_is_stopped_none_goes_on_without_it():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    shared = {
+        "JAX_NUM_CPU_DEVICES": "1",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
+        "JAX_NUM_PROCESSES": "2",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", ONE_FAILS],
+            env={**os.environ, **shared, "JAX_PROCESS_ID": str(index)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    first, second = (
+        [line for line in process.communicate(timeout=300)[0].splitlines() if "Gloo" not in line]
+        for process in processes
+    )
+    assert first == ["UserError process 1 of 2 stopped; it says why."] * 2
+    assert second == ["UserError mine", "KeyboardInterrupt 15"]

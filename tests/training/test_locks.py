@@ -48,6 +48,18 @@ def test_a_lock_that_its_holder_removes_is_not_taken_for_one(tmp_path, monkeypat
             pytest.fail("two runs hold the workdir")
 
 
+def test_a_link_or_a_pipe_in_the_locks_place_is_neither_emptied_nor_waited_for(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / LOCK).symlink_to(tmp_path / "precious")
+    with pytest.raises(UserError, match="cannot be written"), held(tmp_path):
+        pytest.fail("a link is no lock")
+    assert (tmp_path / "precious").read_text() == "mine"
+    (tmp_path / LOCK).unlink()
+    os.mkfifo(tmp_path / LOCK)
+    with held(tmp_path):
+        pass
+
+
 def test_a_disk_without_locks_is_named(tmp_path, monkeypatch):
     def none(handle, how):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

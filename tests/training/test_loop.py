@@ -250,10 +250,21 @@ def test_before_there_is_anything_to_save_a_run_stops_at_once(make_line, batches
     assert checkpoint.latest_step(tmp_path / "line") is None
 
 
+def test_a_signal_that_comes_too_late_for_the_block_is_not_forgotten():
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as stopped, stopping.wishes_to_stop() as wish:
+            wish.worth_saving = True
+            signal.raise_signal(signal.SIGTERM)
+        assert stopped.value.args == (signal.SIGTERM,)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_the_second_signal_stops_at_once():
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with stopping.wishes_to_stop() as wish:
+        with pytest.raises(KeyboardInterrupt), stopping.wishes_to_stop() as wish:
             wish.worth_saving = True
             signal.raise_signal(signal.SIGTERM)
             assert wish.signal == signal.SIGTERM

@@ -160,6 +160,56 @@ def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp
     assert done.stderr.strip().startswith("Interrupted") and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_an_import_is_neither_swallowed_nor_a_traceback(number, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\n"
+        "    import time\n    time.sleep(120)\n"
+        "except BaseException:\n    pass\n"  # as extension modules do
+    )
+    (tmp_path / "program.py").write_text(
+        "import signal\n"
+        "from lumiere_jax.workflows import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def main():\n    import slow\n    print('went on')\n"
+        "cli.run(main)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == cli.INTERRUPTED + number
+    assert done.stderr.strip() == f"Interrupted: {cli.STARTS_ANEW}" and not done.stdout
+
+
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from lumiere_jax.workflows import cli\nimport jax\ncli._guarded(jax.devices)",
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cuda"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "error: JAX_PLATFORMS=cuda: JAX finds no such device here" in done.stderr
+
+
+def test_a_name_that_no_disk_knows_is_a_sentence(capsys, tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        cli._guarded(lambda: (tmp_path / ("l" * 5000)).stat())
+    assert stopped.value.code == 2
+    err = capsys.readouterr().err
+    assert "l…l" in err and "cannot be used (File name too long): name another." in err
+    assert len(err) < 300
+
+
 def test_a_full_disk_is_a_sentence_and_a_defect_is_not(capsys):
     def full():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "lecture.mp4")
