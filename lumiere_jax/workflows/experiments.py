@@ -70,7 +70,7 @@ def experiment(
         trials = ablation_trials(lecture, _open_plain(plain, dataset) if plain else None)
     for trial in trials:
         checked(trial.config)
-    with lock(out / LOCK, out), written_into(out, out / LOCK):
+    with lock(out / LOCK, out), written_into(out):
         _check_kind(out, which)
         for trial in trials:
             _check_same(out / "runs" / trial.name, trial, trial.data or dataset)

@@ -31,7 +31,7 @@ from lumiere_jax.systems.lumierenet import stages, synthesise_frames
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.devices import spread
-from lumiere_jax.workflows.space import STILL, check_space, written_into
+from lumiere_jax.workflows.space import ask_for, video_bytes, written_into
 from lumiere_jax.workflows.workdir import Run, check_follows, origin, read_run
 
 # Frames that may wait for the encoder: a chunk of an accelerator's.
@@ -157,7 +157,10 @@ def infer(
     tasks = [(_heard(path), video) for path, video in named]
     record, fps = model.record, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
-    check_space(tasks[0][1].parent, STILL * total)
+    seconds = sum(sound.seconds for sound, _ in tasks)
+    least, most = video_bytes(total, model.run.size, seconds)
+    # Signing copies a video, one at a time and on as many devices as there are.
+    ask_for(tasks[0][1].parent, least, 2 * most if signer else most)
 
     def work(variables: Any, task: tuple[Sound, Path], tick: Callable[[], None]) -> None:
         sound, video = task
@@ -180,7 +183,7 @@ def infer(
 
     folder = tasks[0][1].parent
     with (
-        written_into(folder, folder),
+        written_into(folder),
         tqdm(total=total, desc="synthesis", unit="frame", dynamic_ncols=True) as bar,
     ):
         spread(work, tasks, model.variables, bar.update)

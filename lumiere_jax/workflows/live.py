@@ -207,7 +207,7 @@ def speak_live(
     if isinstance(target, Path):
         samples = (block[:, None] for _, block in sound)
         told = model.record
-        with written_into(target.parent, target.parent):
+        with written_into(target.parent):
             write_video(
                 target, made, run.fps, samples, RATE, 1, told, preset=preset, credentials=signer
             )

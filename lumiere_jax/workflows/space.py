@@ -3,14 +3,14 @@
 A run is refused only where it surely does not fit; what it takes at most is said beforehand.
 """
 
+import errno
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 
@@ -18,6 +18,7 @@ from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
 from lumiere_jax.inputs.resident import shown
 from lumiere_jax.training import checkpoint, hosts
+from lumiere_jax.training.reports import REPORTS, between_clips
 from lumiere_jax.training.stage import Stage
 
 T = TypeVar("T")
@@ -31,6 +32,12 @@ NUMBERS, SAMPLE = 137 * 3 * 4, 4
 COMPRESSED = 0.5
 # A picture that hardly differs from the one before, its sound, and their places in the index.
 STILL = 30
+# Bytes of a video's pixel, at most, of which 0.04 at 128 px to 0.24 at 64 px were measured, and of
+# a second of its sound, eight channels at 96 kHz.
+VIDEO_MOST, SOUND_MOST = 0.25, 96_000
+# Bytes for each pixel of a frame in a training's clip, as a video and in TensorBoard, and in its
+# sheets of pictures, and of a clip's sound: 60 and 24 were measured.
+CLIP, SHEET, CLIP_SOUND = 100, 40, 200_000
 
 
 def check_space(folder: Path, least: int) -> int:
@@ -60,6 +67,21 @@ def checkpoint_bytes(stages: Iterable[Stage]) -> tuple[int, int]:
     return int(COMPRESSED * sum(sizes)), checkpoint.KEPT * sum(sizes) + max(sizes, default=0)
 
 
+def training_bytes(stages: Iterable[Stage], size: int) -> tuple[int, int]:
+    """What training stages at `size` pixels writes, at least and at most: checkpoints, and what
+    there is to look at."""
+    stages = list(stages)
+    least, most = checkpoint_bytes(stages)
+    clips = sum(stage.steps // between_clips(stage.steps) + 1 for stage in stages)
+    sheets = (REPORTS + 2) * len(stages)
+    return least, most + clips * (CLIP * size**2 + CLIP_SOUND) + sheets * SHEET * size**2
+
+
+def video_bytes(frames: int, size: int, seconds: float) -> tuple[int, int]:
+    """What a video takes, at least and at most."""
+    return STILL * frames, int(VIDEO_MOST * frames * size**2 + SOUND_MOST * seconds)
+
+
 def dataset_bytes(frames: int, size: int, fps: Fraction) -> tuple[int, int]:
     """What preparing writes, at least (an interrupted run left the rest) and at most."""
     pixels, numbers = frames * size**2, frames * NUMBERS + int(frames / fps * RATE * SAMPLE)
@@ -73,55 +95,52 @@ def ask_for(folder: Path, least: int, most: int) -> None:
     hosts.say(f"{warning}{folder}: up to {shown(most)} to write, {shown(free)} are free.")
 
 
-def while_there(items: Iterator[T], mark: Path) -> Iterator[T]:
-    """The items, as long as `mark` is there: Orbax would make the folders of a disk that was taken
-    away anew, on the disk below.
+def while_there(items: Iterator[T], folder: Path) -> Iterator[T]:
+    """The items, as long as `folder` is the one it was: Orbax would make the folders of a disk that
+    was taken away anew, on the disk below.
 
     Raises:
       OSError: it is not.
     """
+    before = folder.stat()
     for item in items:
-        mark.stat()
+        if not os.path.samestat(folder.stat(), before):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
         yield item
 
 
 @contextmanager
-def written_into(folder: Path, mark: Path) -> Iterator[None]:
+def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
     """Says in a sentence where a disk filled up, was taken away or became read-only meanwhile.
 
-    `mark` is there, and can be written, as long as the folder can.
+    A folder that is not there yet has a `parent` that is.
     """
-    said, wrong = sys.unraisablehook, None
+    wrong, place = None, parent or folder
+    place.mkdir(exist_ok=True)  # another host has just made it, which this one may not see yet
+    before = place.stat()
 
-    def say(lost: Any) -> None:
-        # Of a write that fails, Orbax's others tell that the loop that waited for them is closed.
-        if "Event loop is closed" not in str(lost.exc_value):
-            said(lost)
-
-    sys.unraisablehook = say
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        wrong = _happened(folder, mark, error)
+        wrong = _happened(folder, place, before, error)
         if wrong is None:
             raise
-    finally:
-        if wrong is None:  # otherwise writes go on failing until the program has ended
-            sys.unraisablehook = said
     # Out here, where writes that were begun are let go of, and not at the program's end.
     if wrong:
         raise wrong
 
 
-def _happened(folder: Path, mark: Path, error: Exception) -> UserError | None:
+def _happened(
+    folder: Path, place: Path, before: os.stat_result, error: Exception
+) -> UserError | None:
     """What befell the folder, if that is why something was raised."""
     if is_disk_full(error):
         return disk_is_full(folder)
-    if not mark.exists():
+    if not place.exists() or not os.path.samestat(place.stat(), before):
         what = "is gone"
-    elif not os.access(mark, os.W_OK):
+    elif not os.access(place, os.W_OK):
         what = "can be written no longer"
     else:
         return None

@@ -15,7 +15,7 @@ from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, pipeline, resident
-from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
+from lumiere_jax.inputs.lectures import DESCRIPTION, TRIPLET, Dataset, longest, open_dataset
 from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.training import checkpoint, hosts, loop
@@ -25,7 +25,7 @@ from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.framing import small_face
-from lumiere_jax.workflows.space import ask_for, checkpoint_bytes, while_there, written_into
+from lumiere_jax.workflows.space import ask_for, training_bytes, while_there, written_into
 from lumiere_jax.workflows.workdir import (
     FILE,
     check_continues,
@@ -54,11 +54,17 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
             raise UserError(f"--stage={stage}: choose all, {', '.join(every)}.")
         chosen = list(every) if stage == "all" else [stage]
         run = run_of(config, dataset)
+        for split in ("train", "val"):
+            if longest(dataset.segments, split) < TRIPLET:
+                raise UserError(
+                    f"{data} has no {TRIPLET} frames in a row in its '{split}' split: prepare "
+                    "longer footage."
+                )
         for name in every:
             stage_mesh(every[name])
         if (workdir / DESCRIPTION).exists():
             raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
-    with lock(workdir / LOCK, workdir), written_into(workdir, workdir / LOCK):
+    with lock(workdir / LOCK, workdir), written_into(workdir):
         with hosts.together():
             taken = {name: checkpoint.latest_step(workdir / name) or 0 for name in every}
             check_continues(workdir, run, [name for name in every if taken[name]])
@@ -68,7 +74,7 @@ def train(*, config: Config, data: Path, workdir: Path, stage: str = "all") -> N
                     resident.check_fits(name, _resident_bytes(name, config, dataset))
             left = [every[name] for name in chosen if taken[name] < every[name].steps]
             if left and hosts.is_first():
-                ask_for(workdir, *checkpoint_bytes(left))
+                ask_for(workdir, *training_bytes(left, run.size))
             frozen = {"vgg": load_vgg(config)}
         if hosts.is_first() and (left or not (workdir / FILE).exists()):
             write_run(workdir, run)
@@ -102,7 +108,7 @@ def _train_stage(
     )
     loop.train(
         stage,
-        lambda first: while_there(batches(first), workdir / LOCK),
+        lambda first: while_there(batches(first), workdir),
         held_out,
         frozen,
         workdir,
@@ -233,7 +239,7 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
         for first in range(0, len(records), 16):
             w = np.stack(
                 [
-                    archive.decode(records[i]["figure"])
+                    archive.decode(records[i]["figure"], dataset.size)
                     for i in range(first, min(first + 16, len(records)))
                 ]
             )

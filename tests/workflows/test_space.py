@@ -9,12 +9,14 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import SPLITS, open_dataset
+from lumiere_jax.inputs.resident import shown
 from lumiere_jax.systems.lumierenet import stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import infer as speaking
 from lumiere_jax.workflows import space
 from lumiere_jax.workflows import train as training
 from lumiere_jax.workflows.prepare import prepare_synthetic
+from lumiere_jax.workflows.previews import SHORTEST
 
 
 @pytest.fixture
@@ -39,6 +41,17 @@ def test_checkpoints_take_more_than_the_least_and_no_more_than_the_most(workdir,
         least, most = space.checkpoint_bytes([stage])
         newest = workdir / name / checkpoint.CHECKPOINTS / str(stage.steps)
         assert least < bytes_in(newest) < most / 3 * 1.01
+
+
+def test_a_workdir_takes_no_more_than_is_said(drawn, tiny, tmp_path):
+    """With a clip of every stage, and TensorBoard's events."""
+    config = tiny()
+    config.vae.steps = config.blstm.steps = config.seqpix2pix.steps = SHORTEST
+    config.checkpoint_seconds = 0.0
+    training.train(config=config, data=drawn, workdir=tmp_path / "run")
+    least, most = space.training_bytes(stages(config, 64).values(), 64)
+    assert len(list(tmp_path.glob("run/*/clips/*.mp4"))) >= 12
+    assert least < bytes_in(tmp_path / "run") < most
 
 
 def test_a_dataset_takes_more_than_the_least_and_half_of_the_most(drawn):
@@ -70,7 +83,8 @@ def test_train_asks_before_weights_are_fetched_and_says_how_much(
     with pytest.raises(AssertionError, match="weights"):
         training.train(config=tiny(), data=drawn, workdir=tmp_path / "run")
     said = capsys.readouterr().out
-    assert "warning: " in said and "run: up to 26." in said and "10.0 MB are free" in said
+    most = space.training_bytes(stages(tiny(), 64).values(), 64)[1]
+    assert f"warning: {tmp_path}/run: up to {shown(most)} to write, 10.0 MB are free" in said
 
 
 def test_nothing_is_asked_for_a_run_that_is_done(workdir, drawn, tiny, only):
@@ -91,7 +105,7 @@ def test_prepare_and_infer_ask_before_they_write(workdir, tmp_path, speech, only
 def test_a_disk_that_fills_up_is_named_in_whichever_words_it_is_said(tmp_path, code):
     for error in (OSError(code, "none"), ValueError(f"key/0: {os.strerror(code)} [{code}]")):
         with pytest.raises(UserError, match=f"{tmp_path} cannot be written, the disk is full"):
-            with space.written_into(tmp_path, tmp_path):
+            with space.written_into(tmp_path):
                 raise error
 
 
@@ -99,23 +113,24 @@ def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(UserError, match="run is gone .ValueError.: bring its disk back"):
-        with space.written_into(folder, folder):
+        with space.written_into(folder):
             folder.rmdir()
             raise ValueError("whatever a library says")
 
 
 def test_a_training_ends_where_its_folder_is_no_longer_the_one_it_began_in(tmp_path):
-    mark = tmp_path / ".lock"
-    mark.touch()
-    steps = space.while_there(iter(range(9)), mark)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    steps = space.while_there(iter(range(9)), folder)
     assert next(steps) == 0
-    mark.unlink()
-    with pytest.raises(UserError, match=f"{tmp_path} is gone .No such file or directory.:"):
-        with space.written_into(tmp_path, mark):
+    with pytest.raises(UserError, match=f"{folder} is gone .No such file or directory.:"):
+        with space.written_into(folder):
+            folder.rename(tmp_path / "the disk")
+            folder.mkdir()  # as Orbax would
             next(steps)
 
 
 def test_defects_and_ctrl_c_are_not_disguised(tmp_path):
     for error in (ZeroDivisionError, KeyboardInterrupt, jax.errors.JaxRuntimeError):
-        with pytest.raises(error), space.written_into(tmp_path, tmp_path):
+        with pytest.raises(error), space.written_into(tmp_path):
             raise error("ours")
