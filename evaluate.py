@@ -22,7 +22,7 @@ OUT = flags.DEFINE_string("out", None, "The report's folder.")
 
 
 def main() -> None:
-    if WORKDIR.value is None or DATA.value is None or OUT.value is None:
+    if not (WORKDIR.value and DATA.value and OUT.value):
         raise UserError("name --workdir, --data and --out (see --help).")
     from lumiere_jax.outputs.report import text_table
     from lumiere_jax.workflows.evaluate import evaluate

@@ -33,7 +33,7 @@ LAYERS = flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, 
 
 
 def main() -> None:
-    if DATA.value is None or OUT.value is None:
+    if not (DATA.value and OUT.value):
         raise UserError("name --data and --out (see --help).")
     if TRIPLETS.value < 1:
         raise UserError(f"--triplets={TRIPLETS.value}: use 1 or more.")

@@ -50,7 +50,7 @@ def main() -> None:
         from lumiere_jax.workflows.verify import verify
 
         sys.exit(0 if verify(Path(VERIFY.value)) else 1)
-    if WORKDIR.value is None or AUDIO.value is None or OUT.value is None:
+    if not (WORKDIR.value and AUDIO.value and OUT.value):
         raise UserError("name --workdir, --audio and --out (see --help).")
     if (CERTIFICATE.value is None) != (KEY.value is None):
         raise UserError("name --certificate and --key together, or neither.")

@@ -35,7 +35,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Another seed draws another lecturer.")
 
 
 def main() -> None:
-    if OUT.value is None or bool(FOOTAGE.value) == SYNTHETIC.value:
+    if not OUT.value or bool(FOOTAGE.value) == SYNTHETIC.value:
         raise UserError("name --out, and either --footage or --synthetic, not both (see --help).")
     for flag in (MINUTES, SEED) if FOOTAGE.value else (CONSENT, FIGURE, POSES, CROP, FPS, BEAM):
         if flag.present:
@@ -67,4 +67,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, interrupted="what footage gave so far is kept, and the same command goes on.")
+    cli.run(
+        main,
+        interrupted="what footage gave so far is kept, a drawn lecturer is begun anew, and the "
+        "same command goes on.",
+    )

@@ -28,7 +28,7 @@ STAGE = flags.DEFINE_string("stage", "all", "One of all, vae, blstm, seqpix2pix.
 
 
 def main() -> None:
-    if CONFIG.value is None or DATA.value is None or WORKDIR.value is None:
+    if CONFIG.value is None or not (DATA.value and WORKDIR.value):
         raise UserError("name --config, --data and --workdir (see --help).")
     from lumiere_jax.training import hosts
 

@@ -48,10 +48,13 @@ def encode_png(picture: Picture) -> bytes:
     return data.tobytes()
 
 
-def decode(data: bytes) -> Picture:
-    """RGB from JPEG or PNG bytes; UserError where they are none."""
+def decode(data: bytes, size: int | None = None) -> Picture:
+    """RGB from JPEG or PNG bytes; UserError where they are none, or not `size` pixels a side."""
     try:
-        return decode_picture(data)[..., ::-1]
+        picture = decode_picture(data)
+        if size is not None and picture.shape[:2] != (size, size):
+            raise ValueError(f"it does not have {size} pixels a side")
+        return picture[..., ::-1]
     except ValueError as error:
         raise UserError(
             f"a picture of the dataset cannot be read ({error}): make it anew with prepare.py."

@@ -16,7 +16,8 @@ FIELDS = {
     "purpose": "what they agreed that the videos are for",
 }
 
-LARGEST = 1 << 16
+# As JSON, which may be six times as long, it has to fit into a video's comment of 64 kB.
+LARGEST = 1 << 13
 
 
 def read_consent(path: Path | None) -> dict[str, Any]:
@@ -54,7 +55,13 @@ def read_consent(path: Path | None) -> dict[str, Any]:
 
 
 def missing_fields(record: Any) -> Iterator[str]:
-    """The fields of which a record, if it is one, says nothing."""
+    """The fields of which a record, if it is one, says nothing.
+
+    Raises:
+      ValueError: it is too long for a video to keep.
+    """
+    if len(json.dumps(record)) > 6 * LARGEST:
+        raise ValueError(f"its consent is longer than {6 * LARGEST >> 10} kB")
     for name in FIELDS:
         said = record.get(name) if isinstance(record, dict) else None
         if not isinstance(said, str) or not said.strip():

@@ -4,7 +4,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,8 @@ SPLITS = ("train", "val", "test")
 SHARES = (75, 5, 20)
 DESCRIPTION = "dataset.json"
 FORMAT = 1
+# Frames in a row that each split needs.
+TRIPLET = 3
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,11 @@ def _check_segments(segments: tuple[Segment, ...]) -> None:
         for (_, stop), (first, _) in itertools.pairwise(sorted(parts)):
             if first < stop:
                 raise ValueError(f"segments of the clip {clip!r} overlap")
+
+
+def longest(segments: Iterable[Segment], split: str) -> int:
+    """The most frames in a row that a split has."""
+    return max((s.frames for s in segments if s.split == split), default=0)
 
 
 def open_dataset(folder: Path) -> Dataset:

@@ -39,9 +39,9 @@ def sweep(kept: Path, footages: Sequence[Footage]) -> None:
     keys = {footage.name: key(footage) for footage in footages}
     for folder in [*kept.glob(f"{WHOLE}/*"), *kept.glob(f"{PARTS}/*")]:
         named = folder / KEY
-        if not named.is_file() or named.read_text() != keys.get(folder.name):
+        if folder.is_dir() and (not named.is_file() or named.read_text() != keys.get(folder.name)):
             shutil.rmtree(folder)
-    for folder in kept.glob(f"{PARTS}/**/.*"):
+    for folder in kept.glob(f"{PARTS}/**/.*/"):
         shutil.rmtree(folder)
 
 

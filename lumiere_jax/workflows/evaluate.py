@@ -197,7 +197,8 @@ def _write_videos(
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
     sound = dataset.sound(segment, count)
     real = (
-        archive.decode(records[i]["frame"]) for i in range(segment.offset, segment.offset + count)
+        archive.decode(records[i]["frame"], dataset.size)
+        for i in range(segment.offset, segment.offset + count)
     )
     for name, frames, record in (
         (report.SYNTHESISED, itertools.islice(spoken, count), model.record),

@@ -160,7 +160,10 @@ def follow(
         n = min(BATCH, segment.frames - start)
         first = segment.offset + start
         known = [records[i] for i in range(first, first + n)]
-        w, y = (np.stack([archive.decode(r[name]) for r in known]) for name in ("figure", "frame"))
+        w, y = (
+            np.stack([archive.decode(r[name], run.size) for r in known])
+            for name in ("figure", "frame")
+        )
         a = np.stack(list(itertools.islice(windows, n)))
         said = list(itertools.islice(spoken, n))
         made = in_batches(functools.partial(_stages, models, variables), BATCH, w, a)

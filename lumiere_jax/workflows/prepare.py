@@ -4,6 +4,8 @@ import functools
 import glob
 import itertools
 import math
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE, frames_within
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.inputs import archive, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
@@ -33,16 +35,18 @@ from lumiere_jax.workflows.workers import cores, side_by_side
 
 # Frames of which a twentieth, the share to validate on, are three.
 SHORTEST = 60
+# Bytes of a clip's name, without what follows its dot; most disks allow 255 with what is added.
+LONGEST_NAME = 200
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
 NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
 
 
 def parse_fps(text: str) -> Fraction:
     """A frame rate such as 30, 29.97 (which means 30000/1001) or 30000/1001."""
-    try:
-        fps = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"--fps={text}: write a frame rate such as 30 or 29.97.") from error
+    # No exponents: a fraction of a billion digits takes as long to make.
+    if not re.fullmatch(r"\d{1,9}(\.\d{0,9}|/0*[1-9]\d{0,8})?", text):
+        raise UserError(f"--fps={shortened(text)}: write a frame rate such as 30 or 29.97.")
+    fps = Fraction(text)
     if not SLOWEST <= fps <= FASTEST:
         raise UserError(f"--fps={text}: use a frame rate from {SLOWEST} to {FASTEST}.")
     return NTSC.get(fps, fps)
@@ -52,9 +56,10 @@ def parse_crop(text: str | None) -> media.Crop | None:
     """A square X,Y,SIDE in pixels of the upright picture."""
     if text is None:
         return None
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or not int(parts[2]):
-        raise UserError(f"--crop={text}: write X,Y,SIDE in whole pixels, such as 0,420,1080.")
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(re.fullmatch(r"\d{1,9}", p) for p in parts) or not int(parts[2]):
+        wanted = "write X,Y,SIDE in whole pixels, such as 0,420,1080."
+        raise UserError(f"--crop={shortened(text)}: {wanted}")
     return media.Crop(*map(int, parts))
 
 
@@ -203,6 +208,12 @@ def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
     if twin := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise UserError(f"--footage={footage}: two clips are named '{twin}'; rename one of them.")
     for clip in clips:
+        # Folders and files are named after it, with a little before and behind.
+        if clip.path.stem in (".", "..") or len(os.fsencode(clip.path.stem)) > LONGEST_NAME:
+            raise UserError(
+                f"{clip.path}: a clip gives its folder a name; rename it to one of 1 to "
+                f"{LONGEST_NAME} letters before the dot."
+            )
         if crop is not None:
             media.check_crop(clip, crop)
         if clip.truncated:
@@ -212,11 +223,11 @@ def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
 
 def _check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
     for split in lectures.SPLITS:
-        longest = max((s.frames for s in segments if s.split == split), default=0)
-        if longest < 3:
+        frames = lectures.longest(segments, split)
+        if frames < lectures.TRIPLET:
             raise UserError(
-                f"{what} is too short: its '{split}' split has {longest} frames in a row and needs "
-                f"3; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
+                f"{what} is too short: its '{split}' split has {frames} frames in a row and needs "
+                f"{lectures.TRIPLET}; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
             )
 
 

@@ -148,6 +148,11 @@ def _fill(config: Any, values: Mapping[str, Any]) -> Any:
 def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
     """Raises a UserError unless `run` can go on in a workdir with these trained stages."""
     if not (workdir / FILE).exists():
+        if trained:
+            raise UserError(
+                f"{workdir} has trained stages and no {FILE}, which says whose they are: put it "
+                "back, or name another --workdir."
+            )
         return
     old = read_run(workdir)
     if old.size != run.size:

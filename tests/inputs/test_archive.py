@@ -97,3 +97,10 @@ def test_damage_gives_a_picture_or_one_error(encode, place, value, cut):
     data = (data[:at] + value + data[at + len(value) :])[: int(cut * len(data))]
     with contextlib.suppress(UserError):
         assert max(archive.decode(data).shape) <= 8192
+
+
+def test_a_picture_of_another_size_is_named():
+    picture = archive.encode_png(np.zeros((32, 64, 3), np.uint8))
+    assert archive.decode(picture).shape == (32, 64, 3)
+    with pytest.raises(UserError, match="it does not have 64 pixels a side.: make it anew"):
+        archive.decode(picture, 64)

@@ -83,6 +83,8 @@ def test_consent_comes_first(refused, tmp_path):
         ({"size": 0}, "--size=0: use one of 64, 128"),
         ({"fps": "film"}, "--fps=film: write a frame rate"),
         ({"fps": "1/0"}, "--fps=1/0: write a frame rate"),
+        ({"fps": "1e999999999"}, "--fps=1e999999999: write a frame rate"),
+        ({"crop": f"0,0,{'9' * 5000}"}, "--crop=0,0,9.*…9*: write X,Y,SIDE"),
         ({"fps": "1000"}, "--fps=1000: use a frame rate from 5 to 120"),
         ({"footage": "no/such/*.mp4"}, r"--footage=no/such/\*.mp4: no such file"),
     ],
@@ -233,6 +235,21 @@ def test_a_workdir_of_other_networks(copy, drawn, tiny):
         train(config=config, data=drawn, workdir=copy)
 
 
+def test_a_split_without_a_triplet_is_refused_before_any_stage(drawn, tiny, tmp_path):
+    data = shutil.copytree(drawn, tmp_path / "data")
+    values = json.loads((data / "dataset.json").read_text())
+    whole = [s for s in values["segments"] if s["split"] == "val"]
+    values["segments"] = [s for s in values["segments"] if s["split"] != "val"] + [
+        {**s, "first": s["first"] + t, "offset": s["offset"] + t, "frames": 1}
+        for s in whole
+        for t in range(s["frames"])
+    ]
+    (data / "dataset.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="data has no 3 frames in a row in its 'val' split"):
+        train(config=tiny(), data=data, workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_datasets_folder_is_no_workdir(drawn, tiny):
     before = sorted(drawn.iterdir())
     with pytest.raises(UserError, match=f"--workdir={drawn} is a dataset's folder"):
@@ -249,6 +266,9 @@ def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_p
     (copy / "run.json").write_text((copy / "run.json").read_text()[:99])
     with pytest.raises(UserError, match="run.json is damaged .*: train into a new --workdir"):
         train(config=tiny(), data=drawn, workdir=copy)
+    (copy / "run.json").unlink()  # whose networks these are would be anyone's guess
+    with pytest.raises(UserError, match="no run.json, which says whose they are: put it back"):
+        train(config=tiny(), data=drawn, workdir=copy)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="file cannot be written"):
         train(config=tiny(), data=drawn, workdir=tmp_path / "file")
@@ -259,6 +279,10 @@ def test_a_workdir_that_is_cut_off_in_use_or_no_workdir(copy, drawn, tiny, tmp_p
     [
         ("vae", "steps", 0, "--config.vae.steps=0: use a number that is more than 0"),
         ("vae", "learning_rate", float("nan"), "learning_rate=nan: use a number"),
+        ("vae", "batch", 10**999, "--config.vae.batch=1000.*…0*: use at most 65536"),
+        ("vae", "steps", 10**30, f"--config.vae.steps={10**30}: use at most 2147483647"),
+        ("blstm", "batch", 10**9, "--config.blstm.batch=1000000000: use at most 65536"),
+        ("blstm", "window", 10**9, "--config.blstm.window=1000000000: use at most 4096"),
         ("blstm", "delay", -1, "--config.blstm.delay=-1: use a number that is 0 or more"),
         ("seqpix2pix", "lambda1", float("inf"), "lambda1=inf: use a number"),
         ("seqpix2pix", "beta1", 1.0, "seqpix2pix.beta1=1.0: a decay is under 1"),

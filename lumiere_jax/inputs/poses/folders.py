@@ -26,7 +26,10 @@ def pose_folder(poses_dir: Path | None, clip: Path, source: str, *, alone: bool 
         raise UserError(
             f"{own} is not there: of several clips, each has its own folder in --poses."
         )
-    return own if own.is_dir() else poses_dir
+    folder = own if own.is_dir() else poses_dir
+    if not any(folder.iterdir()):
+        raise UserError(f"{folder} is empty: --poses wants the folder of {source} files.")
+    return folder
 
 
 def check_number(poses: int, folder: Path, clip: Path) -> None:

@@ -10,9 +10,13 @@ import math
 from dataclasses import dataclass, field
 
 from lumiere_jax import vgg
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, shortened
 
 DTYPES = ("float32", "bfloat16")
+# What no machine has room for, as a damaged file might ask; steps are counted in 32 bits.
+MOST = {"batch": 2**16, "code": 2**16, "cells": 2**14, "width": 2**12, "window": 2**12}
+MOST |= {"delay": 2**12, "dispatch": 2**12}
+ANY = 2**31 - 1
 
 
 @dataclass(kw_only=True)
@@ -121,6 +125,11 @@ def check_config(config: Config) -> None:
                 if value not in DTYPES:
                     choice = " or ".join(DTYPES)
                     raise UserError(f"--config.{name}.dtype={value}: choose {choice}.")
+            elif isinstance(value, int) and value > MOST.get(key, ANY):
+                most = MOST.get(key, ANY)
+                raise UserError(
+                    f"--config.{name}.{key}={shortened(str(value))}: use at most {most}."
+                )
             elif not math.isfinite(value) or value < 0 or (key in positive and not value):
                 wanted = "more than 0" if key in positive else "0 or more"
                 raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")

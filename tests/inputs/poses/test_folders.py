@@ -12,10 +12,14 @@ def test_names_sort_by_their_numbers():
 
 
 def test_the_clips_own_folder_comes_before_the_common_one(tmp_path):
+    with pytest.raises(UserError, match="is empty: --poses wants the folder of openpose files"):
+        folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose")
+    (tmp_path / "0.json").touch()
     assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path
     with pytest.raises(UserError, match="a is not there: of several clips, each has its own"):
         folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose", alone=False)
     (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "0.json").touch()
     assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path / "a"
     with pytest.raises(UserError, match="--poses"):
         folders.pose_folder(None, tmp_path / "a.mp4", "openpose")
