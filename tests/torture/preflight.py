@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 from absl import logging
 from torture.footage import dataset
-from torture.processes import NARRATION, finish, start
+from torture.processes import NARRATION, PRESET, finish, start
 from torture.rows import Row
 from torture.tally import Tally, say
 from torture.train_kills import STEPS, flags_of, presets
