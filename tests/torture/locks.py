@@ -13,6 +13,8 @@ from torture.tally import Tally, say
 
 REFUSED = "the second of two runs on one folder is refused"
 STALE = "the lock of a run that was killed is taken over at once"
+# What a run says that is refused, and what trainings and preparations say when they work.
+IN_USE, WORKS = "is in use by another run", (": steps ", "preparing:")
 LONG = {"vae": 100_000, "blstm": 2, "seqpix2pix": 2}
 
 
@@ -35,7 +37,7 @@ def trainings(folder: Path, data: Path, tally: Tally, times: int, **more: str) -
         first = left or start(folder, "train.py", *flags, **more)
         wait_until(lambda run=first: "vae: steps" in run.said, first)
         second = start(folder, "train.py", *flags, **more)
-        tally.tried(REFUSED, wrong_with(second, says="is in use by another run"))
+        tally.tried(REFUSED, wrong_with(second, says=IN_USE))
         again = functools.partial(start, folder, "train.py", *flags, **more)
         left = taken_over(first, again, tally)
     if left:
@@ -49,7 +51,7 @@ def preparations(folder: Path, footage: list[str], tally: Tally, times: int) -> 
         first = start(folder, "prepare.py", *flags)
         wait_until(lambda n=number: list(folder.glob(f".made-{n}.clips/parts/*/posed-*")), first)
         second = start(folder, "prepare.py", *flags)
-        tally.tried(REFUSED, wrong_with(second, says="is in use by another run"))
+        tally.tried(REFUSED, wrong_with(second, says=IN_USE))
         kill(taken_over(first, functools.partial(start, folder, "prepare.py", *flags), tally))
 
 
@@ -57,9 +59,17 @@ def taken_over(first: Run, again: Callable[[], Run], tally: Tally) -> Run:
     """kill -9, and the same command at once, while what it started may live."""
     first.process.kill()
     first.process.wait()
-    run, words = again(), ("in use", ": steps", "preparing:")
-    wait_until(lambda: any(word in run.said for word in words), run)
-    tally.tried(STALE, ("in use" in run.said or run.process.poll()) and run.said[-300:])
+    run = again()
+    tally.tried(STALE, not_begun(run))
     kill(first)
     say("locks: taken over")
     return run
+
+
+def not_begun(run: Run, seconds: float = 300) -> str | None:
+    """What is wrong unless a run says that it works: refused, ended without a word, or mute."""
+    spoken = wait_until(lambda: any(word in run.said for word in (IN_USE, *WORKS)), run, seconds)
+    if spoken and IN_USE not in run.said:
+        return None
+    code = run.process.poll()
+    return f"{'it runs on' if code is None else f'exit {code}'}, and said: {run.said[-300:]!r}"

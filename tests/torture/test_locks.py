@@ -5,7 +5,8 @@ import sys
 import textwrap
 
 import pytest
-from torture.processes import ROOT, environment
+from torture.locks import not_begun
+from torture.processes import ROOT, environment, kill, start
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training.locks import LOCK, lock
@@ -43,3 +44,23 @@ def test_the_second_run_is_refused_until_the_first_is_killed(holder, tmp_path):
     holder.wait()
     with lock(tmp_path / "run" / LOCK, tmp_path / "run"):
         pass
+
+
+@pytest.mark.parametrize(
+    "program, wrong",
+    [
+        ("print('vae: steps 3 to 9', flush=True); time.sleep(100)", None),
+        ("print('run is in use by another run: wait for it')", "said: 'run is in use"),
+        ("", "exit 0, and said: ''"),
+        ("raise SystemExit(1)", "exit 1, and said: ''"),
+        ("time.sleep(100)", "it runs on, and said: ''"),
+    ],
+)
+def test_only_a_run_that_says_that_it_works_has_taken_over(tmp_path, program, wrong):
+    (tmp_path / "run.py").write_text(f"import time\n{program}")
+    run = start(tmp_path, str(tmp_path / "run.py"))
+    try:
+        found = not_begun(run, seconds=1 if "runs on" in (wrong or "") else 300)
+    finally:
+        kill(run)
+    assert found is None if wrong is None else wrong in found
