@@ -295,6 +295,48 @@ def test_a_gans_parts_have_fakes_and_batchnorm_of_their_own(monkeypatch):
     np.testing.assert_allclose(terms["pixel"], pixel, rtol=1e-4)
 
 
+def poisoned(batch, name):
+    """The batch with one number of an array that is none."""
+    wrong = batch[name].copy()
+    wrong.flat[wrong.size // 2] = np.nan
+    return {**batch, name: wrong}
+
+
+@pytest.mark.parametrize("name, what", [("vae", "figure"), ("seqpix2pix", "frames")])
+def test_a_bad_batch_changes_nothing_of_any_network_and_a_good_one_all(name, what):
+    """BatchNorm's averages, those of weights, and the optimisers of a GAN's both sides."""
+    config = tiny(pixel=1.0, motion=1.0, lambda1=0.0, lambda2=0.0)
+    config.vae.average, mesh = 0.99, parallel.data_mesh(1)
+    stage = stages(config, 32)[name]
+    take, state = parallel.compile_step(stage, mesh), parallel.first_state(stage, mesh, 0)
+    batch = batches_of(2, 32)[name]
+    good = {**batch, what: batch[what].astype(np.float32)}
+
+    def taken(state, batch):
+        new, metrics = take(state, {"vgg": {}}, parallel.place(batch, mesh))
+        return new, float(metrics["skipped"])
+
+    # One step, that optimisers have something to lose.
+    state, _ = taken(state, good)
+    before = jax.device_get((state.networks, jax.random.key_data(state.key)))
+    state, skipped = taken(state, poisoned(good, what))
+    after = jax.device_get((state.networks, jax.random.key_data(state.key)))
+    chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+    for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        assert old.tobytes() == new.tobytes()
+    assert skipped == 1 and int(state.step) == 2
+
+    state, skipped = taken(state, good)
+    assert skipped == 0 and int(state.step) == 3
+    parts = {"params", "optimiser", "average"} if name == "vae" else {"params", "optimiser"}
+    for network, old in before[0].items():
+        assert name == "vae" or old.statistics, "a network without BatchNorm"
+        for part in parts | ({"statistics"} if old.statistics else set()):
+            both = (jax.tree.leaves(getattr(s, part)) for s in (old, state.networks[network]))
+            pairs = list(zip(*both, strict=True))
+            assert pairs and any((a != b).any() for a, b in pairs), f"{network}: {part}"
+
+
 def test_a_batch_that_does_not_part_is_refused():
     config = tiny()
     config.vae.accumulate = 3
