@@ -1,10 +1,13 @@
 """A few of the kills that `run.py` does by the dozen."""
 
+from collections import Counter
 from random import Random
 
 from torture import infer_kills, prepare_kills, train_kills
 from torture.footage import make_footage
 from torture.tally import Tally
+
+from lumiere_jax.training import checkpoint
 
 
 def check(tally, **tries):
@@ -33,3 +36,25 @@ def test_prepare_goes_on_by_the_clip(quick, tmp_path):
     flags = make_footage(tmp_path / "footage", {"one": 7, "two": 8})
     prepare_kills.kills(tmp_path / "p", flags, Random(0), tally, 1, **quick)
     check(tally, **{prepare_kills.PARTIAL: 2, prepare_kills.ORPHANS: 1})
+
+
+def test_a_kind_of_moment_that_no_kill_of_many_hit_is_a_failure(tmp_path):
+    place = tmp_path / "vae" / "checkpoints"
+    (place / "7").mkdir(parents=True)
+    seen = [train_kills.moment(tmp_path)]
+    (place / "8.orbax-checkpoint-tmp").mkdir()
+    seen.append(train_kills.moment(tmp_path))
+    (place / checkpoint.DELETED / "6").mkdir(parents=True)
+    seen.append(train_kills.moment(tmp_path))
+    assert seen == list(train_kills.KINDS)
+
+    for moments, failures in (
+        (Counter(step=1, write=1), 0),
+        (Counter(step=9, write=14), 1),
+        (Counter(step=9, write=13, retention=1), 0),
+    ):
+        tally = Tally()
+        train_kills.count_moments(moments, tally)
+        (row,) = tally.rows
+        assert row.failures == failures
+        assert f"{moments['step']} between steps, {moments['write']} in a write" in row.note

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -27,12 +28,17 @@ LOST = "train.py killed: no whole step is lost"
 ORPHANS = "no process outlives train.py"
 EXACT = "killed and resumed: the same parameters, bit for bit"
 DEVICES = "resumed on another number of devices: the same losses to rounding"
+MOMENTS = "train.py was killed in each kind of moment"
 STOPPED = "SIGTERM and Ctrl-C: saved at that step, exit code 143 and 130"
 # Every stage long enough for its share of the kills, a checkpoint after each step.
 STEPS = {"vae": 36, "blstm": 36, "seqpix2pix": 24}
-# Steps after a change of devices in which losses are compared.
-ALIKE = 3
+# Steps after a change of devices in which losses are compared. Those of the first are of the same
+# weights, summed in another order; Adam, which divides by the size of a gradient, turns rounding of
+# the smallest ones into steps of the learning rate's size, and every later step goes on from there.
+ALIKE, FIRST, LATER = 3, 1e-4, 2e-3
 KINDS = ("step", "write", "retention")
+# So many kills for each kind of moment hit it, though some only last milliseconds.
+ENOUGH = 5
 
 
 def flags_of(data: Path, workdir: Path, steps: dict[str, int], seconds: float = 0) -> list[str]:
@@ -64,7 +70,7 @@ def torture(
         flags = [*flags_of(data, workdir, steps), f"--stage={stage}"]
         return start(folder, "train.py", *flags, **more)
 
-    whole, killed = folder / "whole", 0
+    whole, killed, moments = folder / "whole", 0, Counter[str]()
     if finish(run := begin(whole)):
         raise RuntimeError(f"train.py cannot even run undisturbed: {run.said[-400:]}")
     say("train.py: the undisturbed run is there")
@@ -72,10 +78,21 @@ def torture(
     most = max(1, 3 * sum(trained.values()) // (2 * count))
     while killed < count:
         workdir, left = folder / f"run-{killed}", range(killed, count)
-        killed = _until_its_end(begin, workdir, data, random, tally, left, most)
+        killed = _until_its_end(begin, workdir, data, random, tally, moments, left, most)
         for name in trained:
             tally.tried(EXACT, differing(whole / name, workdir / name))
+    count_moments(moments, tally)
     return whole
+
+
+def count_moments(moments: Counter[str], tally: Tally) -> None:
+    """How many kills hit what they were meant for, and a failure where none of many did."""
+    missed = [kind for kind in KINDS if not moments[kind]]
+    many = moments.total() >= ENOUGH * len(KINDS)
+    tally.tried(MOMENTS, many and missed and f"none of {moments.total()} kills: {missed}")
+    between, write, retention = (moments[kind] for kind in KINDS)
+    hits = f"{between} between steps, {write} in a write, {retention} in retention"
+    tally.note(MOMENTS, f"as what was left behind says: {hits}")
 
 
 def _until_its_end(
@@ -84,6 +101,7 @@ def _until_its_end(
     data: Path,
     random: Random,
     tally: Tally,
+    moments: Counter[str],
     numbers: range,
     most: int,
 ) -> int:
@@ -102,8 +120,8 @@ def _until_its_end(
         lost = [name for name in seen if max(after.get(name, [0])) < max(seen[name])]
         tally.tried(LOST, lost and f"{lost}: {seen} became {after}")
         tally.tried(PARTIAL, unreadable(workdir, data))
-        rest = [path.name for path in workdir.glob("*/checkpoints/*") if not path.name.isdecimal()]
-        say(f"train.py: kill {number + 1}, {kind}; {after} {rest or ''}")
+        moments[hit := moment(workdir)] += 1
+        say(f"train.py: kill {number + 1}, for {kind}, hit {hit}; {after}")
     run = begin(workdir)
     tally.tried(KILLED, finish(run) and f"{run.process.returncode}: {run.said[-300:]}")
     return numbers.stop
@@ -121,6 +139,13 @@ def reached(run: Run, workdir: Path, kind: str, random: Random, more: int) -> bo
         wait_until(_begins_to_remove(workdir), run, seconds=5)
     time.sleep(random.uniform(0, {"step": 0.5, "write": 0.02, "retention": 0.003}[kind]))
     return run.running
+
+
+def moment(workdir: Path) -> str:
+    """The kind of moment that a run was killed in, as what it left behind says."""
+    if any(workdir.glob(f"*/checkpoints/{checkpoint.DELETED}/*")):
+        return "retention"
+    return "write" if any(workdir.glob("*/checkpoints/*tmp*")) else "step"
 
 
 def _begins_to_remove(workdir: Path) -> Callable[[], bool]:
@@ -222,19 +247,22 @@ def other_devices(folder: Path, data: Path, whole: Path, tally: Tally, steps=STE
         wrong = finish(run) and run.said[-300:]
         if f"{stage}: steps {last + 1} to" not in run.said or "on 2 cpu device" not in run.said:
             wrong = wrong or f"it did not go on on two devices: {run.said[:300]}"
-        tally.tried(DEVICES, wrong or _other_losses(whole / stage, workdir / stage, last + ALIKE))
+        tally.tried(DEVICES, wrong or _other_losses(whole / stage, workdir / stage, last))
         say(f"train.py: {stage} went on on two devices after step {last}")
-    tally.note(DEVICES, f"compared until {ALIKE} steps later, as rounding grows with every step")
+    tally.note(DEVICES, f"to {FIRST:g} in the first step, to {LATER:g} until {ALIKE} steps later")
 
 
-def _other_losses(one: Path, other: Path, until: int) -> str | None:
-    """The first number of two logs that differs by more than rounding, up to a step."""
+def _other_losses(one: Path, other: Path, last: int) -> str | None:
+    """The first number of two logs that differs by more than rounding, up to some steps after the
+    last one before the change; what is measured after a step (`val_`) is of its weights."""
     logs = [(folder / "log.jsonl").read_text().splitlines() for folder in (one, other)]
     if len(logs[0]) != len(logs[1]):
         return f"{one.name}: {len(logs[0])} and {len(logs[1])} lines"
     for first, second in zip(*(map(json.loads, log) for log in logs), strict=True):
-        for name in first if first["step"] <= until else ():
-            if not np.isclose(first[name], second.get(name, np.nan), rtol=2e-3, atol=1e-5):
+        for name in first if first["step"] <= last + ALIKE else ():
+            early = first["step"] <= last + (not name.startswith("val_"))
+            rtol = FIRST if early else LATER
+            if not np.isclose(first[name], second.get(name, np.nan), rtol=rtol, atol=1e-5):
                 return f"{one.name}, step {first['step']}: {name} {first[name]} {second.get(name)}"
     return None
 
