@@ -1,6 +1,5 @@
 """Long and many: an hour's narration, 500 short ones, a day of checkpoints; nothing may grow."""
 
-import json
 import re
 import signal
 import time
@@ -22,7 +21,13 @@ MANY = "short narrations in a row in one process: each is there"
 DAY = "a training as long as a day's checkpoints goes on to its end"
 # What the second half of a soak may take beyond the first: an allocator's drift, no leak's.
 MB, FILES, THREADS = 24, 2, 2
-TRAIN_SECONDS, CHECKPOINT_SECONDS = 300, 1.0
+# A day at one checkpoint in five minutes has 288. The BLSTM, whose steps are the fastest, takes as
+# many as it can between two; the others save after each step, with a clip after every 20th.
+CHECKPOINTS = {"vae": 60, "blstm": 168, "seqpix2pix": 60}
+STEPS = {"vae": 80, "blstm": 100_000_000, "seqpix2pix": 80}
+BETWEEN = {"vae": 0.0, "blstm": 1.0, "seqpix2pix": 0.0}
+# Seconds without another checkpoint after which a run is taken to hang.
+HANGS = 900.0
 MANY_TIMES = """
 import sys
 from pathlib import Path
@@ -54,7 +59,7 @@ def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
         raise RuntimeError(f"train.py: {run.said[-400:]}")
     hour(folder, workdir, tally, 3600 // share)
     many(folder, workdir, tally, 500 // share)
-    day(folder, data, tally, TRAIN_SECONDS / share)
+    day(folder, data, tally, share)
     return tally.rows
 
 
@@ -89,36 +94,42 @@ def many(folder: Path, workdir: Path, tally: Tally, times: int, **more: str) -> 
     flat(tally, "narrations in a row", seen)
 
 
-def day(folder: Path, data: Path, tally: Tally, seconds: float, **more: str) -> None:
-    """The BLSTM for so long, with a checkpoint every second; it is stopped in the end."""
-    workdir = folder / "day"
-    steps = {"vae": 2, "blstm": 100_000_000, "seqpix2pix": 2}
-    flags = train_kills.flags_of(data, workdir, steps, seconds=CHECKPOINT_SECONDS)
-    run = start(folder, "train.py", *flags, "--config.blstm.dispatch=50", **more)
-    saved: set[str] = set()
-    end: list[float] = []
+def day(folder: Path, data: Path, tally: Tally, share: int, **more: str) -> None:
+    """Every stage until it has its share of a day's checkpoints; it is stopped then."""
+    tally.note(DAY, f"{sum(CHECKPOINTS.values())} are a day's at one in five minutes")
+    for stage, wanted in CHECKPOINTS.items():
+        _stage_of_a_day(stage, wanted // share, folder / "day", data, tally, **more)
 
-    def stop() -> bool:
-        found = workdir.glob("blstm/checkpoints/*")
-        saved.update(path.name for path in found if path.name.isdecimal())
-        if saved and not end:
-            end.append(time.monotonic() + seconds)
-        return bool(end) and time.monotonic() > end[0]
 
-    seen = watched(run, lambda: len(saved) > 3, stop)
+def _stage_of_a_day(
+    stage: str, wanted: int, workdir: Path, data: Path, tally: Tally, **more: str
+) -> None:
+    steps = dict.fromkeys(STEPS, 2) | {stage: STEPS[stage]}
+    flags = train_kills.flags_of(data, workdir, steps, seconds=BETWEEN[stage])
+    own = (f"--stage={stage}", "--config.blstm.dispatch=50")
+    run, saved = start(workdir.parent, "train.py", *flags, *own, **more), set[int]()
+    began = newest = time.monotonic()
+
+    def enough() -> bool:
+        nonlocal newest
+        if found := set(train_kills.whole_steps(workdir).get(stage, [])) - saved:
+            saved.update(found)
+            newest = time.monotonic()
+        return len(saved) >= wanted or time.monotonic() > newest + HANGS
+
+    seen = watched(run, lambda: len(saved) > 3, enough)
     run.process.send_signal(signal.SIGTERM)
-    code = finish(run)
-    last = max(map(int, saved), default=0)
-    lines = (workdir / "blstm" / "log.jsonl").read_text().splitlines()
-    wrong = code not in (130, 143) and f"exit {code}: {run.said[-300:]}"
-    tally.tried(DAY, wrong or train_kills.unreadable(workdir, data))
+    wrong = finish(run) != 143 and f"exit {run.process.returncode}: {run.said[-300:]}"
+    few = len(saved) < wanted and f"{len(saved)} checkpoints of {wanted}"
+    wrong = wrong or few or train_kills.unreadable(workdir, data)
+    tally.tried(DAY, wrong and f"{stage}: {wrong}")
+    clips = len(list(workdir.glob(f"{stage}/clips/*.mp4")))
     tally.note(
         DAY,
-        f"{last:,} steps and {len(saved)} checkpoints in {seconds:.0f} s; a day has 288 at one in "
-        f"five minutes; the loss went from {json.loads(lines[0])['loss']:.3g} to "
-        f"{json.loads(lines[-1])['loss']:.3g}",
+        f"{stage}: {max(saved, default=0):,} steps, {len(saved)} checkpoints, {clips} clips "
+        f"in {time.monotonic() - began:.0f} s",
     )
-    flat(tally, "a day's checkpoints", seen)
+    flat(tally, f"a day's checkpoints of {stage}", seen)
 
 
 def watched(
