@@ -99,7 +99,11 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         file.seek(0)
         # The file is handed over open, so no protocol is needed, and none is allowed: what a
         # reference in it names stays closed.
-        options = {"protocol_whitelist": "none", "format_whitelist": FORMATS}
+        options = {
+            "protocol_whitelist": "none",
+            "format_whitelist": FORMATS,
+            "ignore_chapters": "1",
+        }
         try:
             container = av.open(
                 file,
