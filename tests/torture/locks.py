@@ -21,7 +21,8 @@ LONG = {"vae": 100_000, "blstm": 2, "seqpix2pix": 2}
 def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
     """Trainings and preparations, two at a time; each first one is killed in the end."""
     tally, data = Tally(), folder / "data"
-    footage = make_footage(folder / "footage")
+    # Long enough that the first is still at work when the second has started.
+    footage = make_footage(folder / "footage", {"first": 60, "second": 60})
     if finish(start(folder, "prepare.py", *footage, f"--out={data}")):
         raise RuntimeError("prepare.py cannot even run undisturbed")
     trainings(folder, data, tally, 1 if short else 3)
