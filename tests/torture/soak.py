@@ -26,6 +26,8 @@ MB, FILES, THREADS = 24, 2, 2
 CHECKPOINTS = {"vae": 60, "blstm": 168, "seqpix2pix": 60}
 STEPS = {"vae": 80, "blstm": 100_000_000, "seqpix2pix": 80}
 BETWEEN = {"vae": 0.0, "blstm": 1.0, "seqpix2pix": 0.0}
+# Pools of threads are filled by the first ones.
+FEWEST = 24
 # Seconds without another checkpoint after which a run is taken to hang.
 HANGS = 900.0
 MANY_TIMES = """
@@ -98,7 +100,7 @@ def day(folder: Path, data: Path, tally: Tally, share: int, **more: str) -> None
     """Every stage until it has its share of a day's checkpoints; it is stopped then."""
     tally.note(DAY, f"{sum(CHECKPOINTS.values())} are a day's at one in five minutes")
     for stage, wanted in CHECKPOINTS.items():
-        _stage_of_a_day(stage, wanted // share, folder / "day", data, tally, **more)
+        _stage_of_a_day(stage, max(FEWEST, wanted // share), folder / "day", data, tally, **more)
 
 
 def _stage_of_a_day(
@@ -117,7 +119,7 @@ def _stage_of_a_day(
             newest = time.monotonic()
         return len(saved) >= wanted or time.monotonic() > newest + HANGS
 
-    seen = watched(run, lambda: len(saved) > 3, enough)
+    seen = watched(run, lambda: len(saved) > wanted // 4, enough)
     run.process.send_signal(signal.SIGTERM)
     wrong = finish(run) != 143 and f"exit {run.process.returncode}: {run.said[-300:]}"
     few = len(saved) < wanted and f"{len(saved)} checkpoints of {wanted}"
