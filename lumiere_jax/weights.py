@@ -4,6 +4,7 @@ What a file claims is checked before it is believed: nothing is executed, and ar
 numbers, or larger than any weights here, are refused.
 """
 
+import io
 import math
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,18 +19,16 @@ import safetensors
 from lumiere_jax.errors import UserError
 from lumiere_jax.torch_files import Tensor, open_torch
 
-_LARGEST = 2**30
-"""Bytes of all arrays together; VGG-19 with its classifier has 575 MB."""
+_LARGEST = 2**28
+"""Bytes of all wanted arrays together; VGG-19's convolutions have 80 MB, 160 in float64."""
+_LARGEST_PIECE = 2**26
+_LONGEST_HEADER = 10_000
 
 Reader = Iterator[tuple[str, tuple[int, ...], np.dtype, Callable[[], np.ndarray]]]
 """Name, shape, type and, while the iterator stands there, the function that reads the numbers."""
 
 
 def _npz(path: Path, wanted: Callable[[str], bool]) -> Reader:
-    headers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             key = member.filename.removesuffix(".npy")
@@ -38,8 +37,19 @@ def _npz(path: Path, wanted: Callable[[str], bool]) -> Reader:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"{key} is packed as NumPy packs nothing")
             with archive.open(member) as stream:
-                shape, fortran, dtype = headers[np.lib.format.read_magic(stream)](stream)
+                shape, fortran, dtype = _header(stream)
                 yield key, shape, dtype, partial(_member, stream, shape, dtype, fortran)
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """NumPy reads a header as long as it says to be, before looking at its length."""
+    major, _ = np.lib.format.read_magic(stream)
+    length = stream.read({1: 2, 2: 4}[major])
+    if (size := int.from_bytes(length, "little")) > _LONGEST_HEADER:
+        raise ValueError(f"the header of an array has {size} bytes")
+    content = io.BytesIO(length + stream.read(size))
+    read = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+    return read[major - 1](content)
 
 
 def _member(stream: Any, shape: tuple[int, ...], dtype: np.dtype, fortran: bool):
@@ -66,7 +76,7 @@ def _hdf5(path: Path, wanted: Callable[[str], bool]) -> Reader:
                 continue
             if node.external or node.is_virtual:
                 raise ValueError(f"{name} lies in another file")
-            if math.prod(node.chunks or ()) * node.dtype.itemsize > _LARGEST:
+            if math.prod(node.chunks or ()) * node.dtype.itemsize > _LARGEST_PIECE:
                 raise ValueError(f"{name} has pieces larger than any weights")
             yield name, node.shape, node.dtype, partial(node.__getitem__, ())
 

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -241,3 +242,21 @@ def test_damage_gives_arrays_or_one_error(tmp_path_factory, save, cut, place, va
     with contextlib.suppress(UserError):
         for array in read_arrays(path).values():
             assert array.dtype.kind in "fiub" and array.nbytes <= 2**20
+
+
+def test_a_header_of_spaces_is_not_unpacked(tmp_path):
+    start = b"\x93NUMPY\x02\0" + struct.pack("<I", 2**26)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weight.npy", start + b" " * 2**26)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"the header of an array has 67108864 bytes"):
+        read_arrays(tmp_path / "bomb.npz")
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_pieces_of_hdf5_are_no_larger_than_a_convolution_s(tmp_path):
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.create_dataset("a", (2**24 + 1,), "f4", chunks=(2**24 + 1,), compression=9)
+    with pytest.raises(UserError, match="a has pieces larger than any weights"):
+        read_arrays(tmp_path / "weights.h5")
