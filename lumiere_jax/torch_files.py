@@ -20,6 +20,10 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 # Parts of a tuple, with those of the tuples in it.
 _LARGEST_TUPLE = 10_000
 _DIMENSIONS = 64
+_STRINGS = ([pickletools.pyunicode], [pickletools.pybytes_or_str])
+# Which of the things that an opcode takes from the stack are hashed.
+_KEYS = {"SETITEM": slice(1, 2), "SETITEMS": slice(2, None, 2), "DICT": slice(1, None, 2)}
+_KEYS |= {"ADDITEMS": slice(2, None), "FROZENSET": slice(1, None)}
 _STORAGES = {
     **{"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"},
     **{"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2"},
@@ -61,7 +65,8 @@ class _Unpickler(pickle.Unpickler):
             # As PyTorch wrote parameters until 2017: an object whose state begins with the tensor.
             return type(name, (), {"__setstate__": _set_data})
         if (module, name) == ("collections", "OrderedDict"):
-            return type(name, (dict,), {})  # a state_dict() bears its metadata as an attribute
+            # A state_dict() bears its metadata as an attribute.
+            return type(name, (dict,), {"__init__": _set_items})
         if (module, name) == ("torch", "Size"):
             return lambda sizes=(): tuple(_instance(size, int) for size in sizes)
         if module == "torch" and name in _STORAGES:
@@ -82,6 +87,11 @@ def _instance(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
         raise ValueError("a part of a tensor is of another kind")
     return value
+
+
+def _set_items(items: dict, pairs: Any = ()) -> None:
+    pairs = list(pairs.items() if isinstance(pairs, dict) else pairs)
+    dict.__init__(items, [(_instance(key, str), value) for key, value in pairs])
 
 
 def _set_data(parameter: Any, state: tuple) -> None:
@@ -114,9 +124,10 @@ def _check_pickle(stream: Any, start: int) -> None:
     """ValueError for a pickle that costs more than its length.
 
     The unpickler reserves memory up to the highest number in the memo; and a tuple of twice the
-    same tuple, forty times over, would be hashed for hours, or on the stack, as a dictionary's key.
+    same tuple, forty times over, would be compared for hours, or on the stack. Of what is no string
+    somebody can choose as many as they like with the same hash, so nothing else is a key.
     """
-    stack: list[int | None] = []  # how many parts each thing has; None where a mark is
+    stack: list[int | None] = []  # how many parts each thing has, 0 of a string, None for a mark
     memo: dict[int, int | None] = {}
     for code, argument, position in pickletools.genops(stream):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -137,10 +148,12 @@ def _check_pickle(stream: Any, start: int) -> None:
                 raise ValueError("its stack is empty")
             taken = stack[first:]
             del stack[first:]
+            if code.name in _KEYS and any(taken[_KEYS[code.name]]):
+                raise ValueError("it holds a set, or a dictionary whose keys are no strings")
             parts = 1 + sum(filter(None, taken)) if pickletools.pytuple in code.stack_after else 1
             if parts > _LARGEST_TUPLE:
                 raise ValueError("it holds a tuple of too many parts")
-            stack += [parts] * len(code.stack_after)
+            stack += [0 if code.stack_after in _STRINGS else parts] * len(code.stack_after)
 
 
 def _read(path: Path, places: dict[str, tuple[int, int]], tensor: Tensor) -> np.ndarray:
