@@ -18,10 +18,8 @@ from lumiere_jax.inputs.containers import (
     packets,
 )
 from lumiere_jax.inputs.pictures import Crop, pixel_aspect, upright
-from lumiere_jax.inputs.sound import SHORTFALL, sound_extent
+from lumiere_jax.inputs.sound import LONGEST, SHORTFALL, sound_extent
 
-# Time stamps lie too, and every frame of the time between them would be made.
-LONGEST = 24 * 3600
 # Containers such as Matroska round time stamps to milliseconds.
 ROUNDING = Fraction(1, 1000)
 

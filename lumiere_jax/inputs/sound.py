@@ -22,6 +22,8 @@ RATE = 16_000
 SHORTFALL = Fraction(1, 10)
 # Resampling a rate far from 16 kHz wants a filter of gigabytes.
 SLOWEST, FASTEST, CHANNELS = 1000, 768_000, 64
+# Seconds: every frame of them would be made, whether time stamps lie or a file of silence is small.
+LONGEST = 24 * 3600
 # Kinds of frames that a track may change between before it starts anew with them.
 KINDS = 8
 # Numbers of floating point may be anything; in the scale of 16-bit ones they are the largest.
@@ -69,8 +71,8 @@ def probe_audio(path: str | Path) -> Sound:
     All of it is decoded once: headers of compressed sound tell the length only roughly.
 
     Raises:
-        UserError: no such file, empty, not media, no sound, sound that cannot be decoded, a rate or
-            a number of channels that no sound has.
+        UserError: no such file, empty, not media, no sound, sound that cannot be decoded or goes on
+            for over a day, a rate or a number of channels that no sound has.
     """
     extent = sound_extent(path)
     return Sound(
@@ -134,6 +136,8 @@ def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
         samples = rate = channels = 0
         for block in blocks(track):
             samples += len(block.samples)
+            if samples > LONGEST * block.rate:
+                raise UserError(f"{path}: its sound goes on for over a day; cut it.")
             time = end if block.time is None else block.time
             time = Fraction(0) if time is None else time
             start = time if start is None else start
