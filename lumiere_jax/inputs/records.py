@@ -59,6 +59,8 @@ class Records:
             index %= len(self)
             try:
                 return read(index)
+            except MemoryError:  # which is no fault of the record's
+                raise
             except Exception as error:  # array_record and TFDS raise what comes
                 self._note(index, error)
             index += 1

@@ -10,6 +10,7 @@ from array_record.python import array_record_data_source
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import pipeline
+from lumiere_jax.inputs.records import Records
 
 
 @pytest.fixture
@@ -107,3 +108,13 @@ def test_more_than_a_few_stop_the_run(damage):
 def test_a_split_of_damaged_records_alone_is_refused(damage):
     with pytest.raises(UserError, match="'val' split: 4 of its 4 records are damaged"):
         damage("val", 0, 1, 2, 3).records("val")
+
+
+def test_a_lack_of_memory_is_no_damage():
+    def read(index):
+        raise MemoryError
+
+    records = Records([b"a", b"b"], read, "memory")
+    with pytest.raises(MemoryError):
+        records[0]
+    assert not records.damaged

@@ -9,6 +9,7 @@ looks for new paths through them, where atheris is to be had.
 """
 
 import argparse
+import errno
 import importlib.util
 import multiprocessing
 import os
@@ -200,14 +201,24 @@ def attempt(kind: Kind, folder: Path) -> str:
     for read in kind.readers:
         try:
             read(folder)
-        except UserError:
-            pass
+        except UserError as error:
+            if lacked_memory(error):
+                return traceback.format_exc()
         except BaseException:
             return traceback.format_exc()
     seconds, memory = time.process_time() - begin, _memory("VmHWM") - before
     if seconds > SECONDS:
         return f"it took {seconds:.0f} s"
     return f"it took {memory >> 20} MB" if memory > MEMORY else ""
+
+
+def lacked_memory(error: BaseException | None) -> bool:
+    """Whether an error came of a room that a file asked for and did not get."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _memory(name: str) -> int:
