@@ -1,13 +1,16 @@
 """Orbax checkpoints: one folder a stage, each step written whole or not at all."""
 
 import contextlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
+import tensorstore
 
 from lumiere_jax.errors import UserError, is_disk_full, reason
 from lumiere_jax.training import hosts
@@ -123,9 +126,35 @@ def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
 def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State:
     """The state of `step`, laid out as `abstract` says."""
     with _readable(manager, step):
+        _check_arrays(manager, step, abstract)
         return manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         )["state"]
+
+
+def _check_arrays(manager: ocp.CheckpointManager, step: int, abstract: Any) -> None:
+    """ValueError for arrays of other shapes than are wanted, or of larger pieces than themselves:
+    a piece of zeros, unpacked, is as large as it says."""
+    place = {"driver": "file", "path": f"{manager.directory / str(step) / 'state'}/"}
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": place}).result()
+    if any(key.endswith(b"zarr.json") for key in store.list().result()):
+        raise ValueError("it is of another format")
+    described = {
+        path: store.read(f"{'.'.join(map(_plain, path))}/.zarray")
+        for path, _ in jax.tree_util.tree_leaves_with_path(abstract)
+    }
+    for path, leaf in jax.tree_util.tree_leaves_with_path(abstract):
+        typed = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        shape = (jax.eval_shape(jax.random.key_data, leaf) if typed else leaf).shape
+        array = json.loads(described[path].result().value)
+        pieces = [min(n, max(m, 1)) for n, m in zip(array["chunks"], shape, strict=True)]
+        if tuple(array["shape"]) != shape or array["chunks"] != pieces:
+            raise ValueError(f"{path} is of another shape")
+
+
+def _plain(key: Any) -> str:
+    """A part of a path as Orbax writes it."""
+    return str(next(getattr(key, n) for n in ("key", "name", "idx") if hasattr(key, n)))
 
 
 @contextlib.contextmanager
@@ -173,6 +202,7 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
     )
     with open_checkpoints(workdir / stage.name, alone=True) as manager:
         with _readable(manager, step):
+            _check_arrays(manager, step, item)
             state = manager.restore(step, args=ocp.args.Composite(state=part))["state"]
     return {
         name: network["average"]

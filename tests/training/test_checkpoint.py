@@ -164,3 +164,27 @@ def test_whatever_is_damaged_one_error_names_the_folder(trained, name, content):
             read()
         except UserError as error:
             assert str(folder / "line" / "checkpoints") in str(error)
+
+
+@pytest.mark.parametrize("change", [{"chunks": [2**22]}, {"shape": [4], "chunks": [4]}])
+def test_arrays_of_larger_pieces_than_their_own_are_not_unpacked(trained, monkeypatch, change):
+    folder, stage, _ = trained
+    state = folder / "line" / "checkpoints" / "3" / "state"
+    base = {"driver": "file", "path": f"{state}/"}
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+    for name in ("params", "average.params"):
+        key = f"networks.line.{name}.a/.zarray"
+        store.write(key, json.dumps(json.loads(store.read(key).result().value) | change)).result()
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+    def unreached(*arguments, **named):
+        raise AssertionError
+
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", unreached)
+    with pytest.raises(UserError, match=f"{state.parent} cannot be read") as raised:
+        checkpoint.restore_frozen(folder, stage, "line")
+    assert "another shape" in str(raised.value.__cause__)
+    with checkpoint.open_checkpoints(folder / "line") as manager:
+        with pytest.raises(UserError, match=f"{state.parent} cannot be read") as raised:
+            checkpoint.restore(manager, 3, checkpoint.abstract_state(stage, device))
+    assert "another shape" in str(raised.value.__cause__)
