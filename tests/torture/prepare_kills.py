@@ -71,8 +71,12 @@ def _reached(run: Run, folder: Path, random: Random) -> bool:
 def _made(folder: Path) -> set[str]:
     """What a run makes, by path; changing names are taken as they come."""
     kept, partial = folder / ".data.clips", folder / ".data.partial"
-    found = [*kept.glob("*/*/*"), *partial.glob("*"), *partial.glob("lectures/*/*")]
-    return {str(path) for path in found}
+    while True:
+        try:
+            found = [*kept.glob("*/*/*"), *partial.glob("*"), *partial.glob("lectures/*/*")]
+            return {str(path) for path in found}
+        except FileNotFoundError:  # a folder had its name changed while it was looked into
+            continue
 
 
 def _same(before: dict[str, tuple], whole: Path, tally: Tally) -> dict[str, tuple]:
