@@ -13,8 +13,9 @@ from torture.tally import Tally, say
 
 REFUSED = "the second of two runs on one folder is refused"
 STALE = "the lock of a run that was killed is taken over at once"
-# What a run says that is refused, and what trainings and preparations say when they work.
-IN_USE, WORKS = "is in use by another run", (": steps ", "preparing:")
+# What a run says that is refused, and what trainings and preparations say when they work, also
+# where little is left to do.
+IN_USE, WORKS = "is in use by another run", (": steps ", "preparing:", " frames; look at ")
 LONG = {"vae": 100_000, "blstm": 2, "seqpix2pix": 2}
 
 
