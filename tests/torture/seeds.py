@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 import soundfile
+from torture import bombs
 
 TESTS = Path(__file__).parents[1]
 ROWS, COLS = 64, 80
@@ -54,10 +55,14 @@ def load(path: Path) -> ModuleType:
 
 
 def videos(folder: Path) -> None:
-    """Footage of a second in every container."""
+    """Footage of a second in every container, and an index that promises too much. It comes last:
+    the first seed has to be read whole."""
     for suffix, codecs in VIDEOS.items():
         (folder / suffix).mkdir()
         _film(folder / suffix / f"clip.{suffix}", *codecs)
+    (folder / "zz").mkdir()
+    bomb = bombs.index(60_000_000, lambda table: bombs.box(b"dinf", table))
+    (folder / "zz" / "clip.mp4").write_bytes(bomb)
 
 
 def _film(path: Path, codec: str, pix_fmt: str, sound: str, frames: int = 12) -> None:

@@ -16,10 +16,11 @@ def test_damaged_files_give_a_result_or_one_error(tmp_path):
 
 
 def test_what_raises_or_kills_its_process_is_counted_kept_and_the_rest_goes_on(tmp_path):
-    (row,) = fuzz.fuzz(24, 0, tmp_path, {"numbers": crashing.NUMBERS})
+    (row,) = fuzz.fuzz(32, 0, tmp_path, {"numbers": crashing.NUMBERS})
     kept = list((tmp_path / "numbers").glob("*.why"))
-    assert row.tries == 24 and row.failures == len(kept) > 3
+    assert row.tries == 32 and row.failures == len(kept) > 3
     said = "".join(path.read_text() for path in kept)
-    assert "ValueError: one" in said and "the process died: -11" in said
+    assert "ValueError: one" in said and "MemoryError: two" in said
+    assert "the process died: -11" in said
     for path in kept:
         assert (path.with_suffix("") / "one").read_bytes()[:1] not in (b"", b"\0")
