@@ -30,7 +30,14 @@ from lumiere_jax.workflows import comparison, evaluate
 from lumiere_jax.workflows.space import written_into
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.trials import STAGES, Trial, ablation_trials, paper_trials
-from lumiere_jax.workflows.workdir import FILE, check_same_data, checked, read_run, run_of
+from lumiere_jax.workflows.workdir import (
+    FILE,
+    check_same_data,
+    checked,
+    read_run,
+    run_of,
+    write_run,
+)
 
 POOLS = Config().vgg_layers
 
@@ -142,8 +149,10 @@ def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
     for number, trial in enumerate(todo, 1):
         workdir = out / "runs" / trial.name
         tqdm.write(f"\n{trial.title} ({number} of {len(todo)}): {workdir}")
-        _link(workdir, trial)
         own = trial.data or dataset
+        _link(workdir, trial)
+        if not (workdir / FILE).exists():  # linked stages are the same lecturer's
+            write_run(workdir, run_of(trial.config, own))
         for stage in trial.trains:
             _train(trial.config, own, workdir, stage)
         for mark, measure in _measures(trial, own, workdir).items():

@@ -38,14 +38,14 @@ def test_a_result_comes_whole_and_an_older_one_stays_until_then(report, monkeypa
         _ = 1 / 0
     assert (report / "metrics.json").read_text() == "older"
 
-    rename = pathlib.Path.rename
+    replace = pathlib.Path.replace
 
     def stopped(self, target):
         if self.name == ".report.partial":
             raise KeyboardInterrupt
-        return rename(self, target)
+        return replace(self, target)
 
-    monkeypatch.setattr(pathlib.Path, "rename", stopped)
+    monkeypatch.setattr(pathlib.Path, "replace", stopped)
     with pytest.raises(KeyboardInterrupt), built_aside(report, "metrics.json") as folder:
         (folder / "metrics.json").write_text("newer")
     assert (report / "metrics.json").read_text() == "older"
