@@ -67,8 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(
-        main,
-        interrupted="what footage gave so far is kept, a drawn lecturer is begun anew, and the "
-        "same command goes on.",
-    )
+    cli.run(main, interrupted="pieces of footage are kept, and the same command goes on.")
