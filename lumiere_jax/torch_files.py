@@ -5,6 +5,7 @@ until they are wanted. Both layouts are read: the zip archive, and the older seq
 """
 
 import io
+import mmap
 import pickle
 import pickletools
 import struct
@@ -51,7 +52,7 @@ def no_others(module: str, name: str) -> Any:
 class _Unpickler(pickle.Unpickler):
     # Everything handed out is immutable or made for this file, so that a file cannot leave
     # anything behind in this process.
-    def __init__(self, stream: io.BufferedIOBase, others: Callable[[str, str], Any]):
+    def __init__(self, stream: Any, others: Callable[[str, str], Any]):
         super().__init__(stream)
         self.dtypes: dict[str, str] = {}
         self.others = others
@@ -200,7 +201,7 @@ def _open_zip(file: io.BufferedIOBase, others: Callable) -> tuple[Any, dict]:
         return _load(io.BytesIO(archive.read(pickles[0])), others)[0], places
 
 
-def _open_legacy(file: io.BufferedIOBase, size: int, others: Callable) -> tuple[Any, dict]:
+def _open_legacy(file: mmap.mmap, size: int, others: Callable) -> tuple[Any, dict]:
     if _load(file, others)[0] != _MAGIC:
         raise ValueError("it is a pickle, but not one of torch.save")
     for _ in ("protocol version", "sizes of the machine's integers"):
@@ -226,7 +227,9 @@ def open_torch(
     """
     with open(path, "rb") as file:
         whole = zipfile.is_zipfile(file)
-        file.seek(0)
-        size = path.stat().st_size
-        content, places = _open_zip(file, others) if whole else _open_legacy(file, size, others)
+        # Of a file, Python would make room for as many bytes as a pickle promises.
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            content, places = (
+                _open_zip(file, others) if whole else _open_legacy(data, len(data), others)
+            )
     return content, lambda tensor: _read(path, places, tensor)

@@ -226,3 +226,9 @@ def test_a_dictionary_s_keys_are_strings_and_no_number_is_hashed(tmp_path):
     with zipfile.ZipFile(tmp_path / "net.pth", "w") as archive:
         archive.writestr("dump/data.pkl", data.replace(b"K\x01", b"X\x01\0\0\0a"))
     assert open_torch(tmp_path / "net.pth")[0] == {"a": 2}
+
+
+def test_more_bytes_than_a_file_has_are_not_made_room_for(tmp_path):
+    (tmp_path / "dump.pkl").write_bytes(b"\x80\x05\x96" + (2**62).to_bytes(8, "little") + b"few")
+    with pytest.raises(ValueError, match="only 3 remain"):
+        open_torch(tmp_path / "dump.pkl")
