@@ -201,7 +201,7 @@ def _open_zip(file: io.BufferedIOBase, others: Callable) -> tuple[Any, dict]:
         return _load(io.BytesIO(archive.read(pickles[0])), others)[0], places
 
 
-def _open_legacy(file: mmap.mmap, size: int, others: Callable) -> tuple[Any, dict]:
+def _open_legacy(file: mmap.mmap, others: Callable) -> tuple[Any, dict]:
     if _load(file, others)[0] != _MAGIC:
         raise ValueError("it is a pickle, but not one of torch.save")
     for _ in ("protocol version", "sizes of the machine's integers"):
@@ -210,7 +210,7 @@ def _open_legacy(file: mmap.mmap, size: int, others: Callable) -> tuple[Any, dic
     for key in keys:
         (count,) = struct.unpack("<q", file.read(8))
         length = count * np.dtype(dtypes[key]).itemsize
-        if count < 0 or file.tell() + length > size:
+        if count < 0 or file.tell() + length > len(file):
             raise ValueError("a storage is cut off")
         places[key] = (file.tell(), length)
         file.seek(length, 1)
@@ -229,7 +229,5 @@ def open_torch(
         whole = zipfile.is_zipfile(file)
         # Of a file, Python would make room for as many bytes as a pickle promises.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            content, places = (
-                _open_zip(file, others) if whole else _open_legacy(data, len(data), others)
-            )
+            content, places = _open_zip(file, others) if whole else _open_legacy(data, others)
     return content, lambda tensor: _read(path, places, tensor)

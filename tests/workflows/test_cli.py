@@ -123,6 +123,17 @@ def test_a_config_file_that_fails_is_named(monkeypatch, capsys, tmp_path, text, 
     assert reason in err
 
 
+def run(*arguments, **environment):
+    """A program of its own, to its end."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp_path):
     program = textwrap.dedent("""
@@ -148,13 +159,7 @@ def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp
     """)
     program = program.replace("NUMBER", repr(int(number)))
     (tmp_path / "program.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "program.py"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    done = run(tmp_path / "program.py")
     assert done.returncode == cli.INTERRUPTED + number
     assert done.stdout == "cleaned up\n"
     assert done.stderr.strip().startswith("Interrupted") and "Traceback" not in done.stderr
@@ -174,29 +179,14 @@ def test_a_signal_in_the_middle_of_an_import_is_neither_swallowed_nor_a_tracebac
         "def main():\n    import slow\n    print('went on')\n"
         "cli.run(main)\n"
     )
-    done = subprocess.run(
-        [sys.executable, tmp_path / "program.py"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    done = run(tmp_path / "program.py")
     assert done.returncode == cli.INTERRUPTED + number
     assert done.stderr.strip() == f"Interrupted: {cli.STARTS_ANEW}" and not done.stdout
 
 
-def test_a_device_that_is_not_there_is_a_sentence(monkeypatch):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from lumiere_jax.workflows import cli\nimport jax\ncli._guarded(jax.devices)",
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cuda"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+def test_a_device_that_is_not_there_is_a_sentence():
+    program = "from lumiere_jax.workflows import cli\nimport jax\ncli._guarded(jax.devices)"
+    done = run("-c", program, JAX_PLATFORMS="cuda")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: JAX_PLATFORMS=cuda: JAX finds no such device here" in done.stderr
 
