@@ -19,8 +19,10 @@ from torture.tally import Tally, say
 HOUR = "an hour's narration: every frame is there"
 MANY = "short narrations in a row in one process: each is there"
 DAY = "a training as long as a day's checkpoints goes on to its end"
-# What the second half of a soak may take beyond the first: an allocator's drift, no leak's.
-MB, FILES, THREADS = 24, 2, 2
+# What the second half of a soak may take beyond the first: an allocator's drift, no leak's. An
+# event loop of Orbax's has three files and may wait for the collection of garbage: where each step
+# is saved there is hardly a moment without one. A file lost at each checkpoint would be over 20.
+MB, FILES, THREADS = 24, 5, 2
 # A day at one checkpoint in five minutes has 288. The BLSTM, whose steps are the fastest, takes as
 # many as it can between two; the others save after each step, with a clip after every 20th.
 CHECKPOINTS = {"vae": 60, "blstm": 168, "seqpix2pix": 60}
@@ -143,7 +145,7 @@ def watched(
         has_begun = has_begun or bool(begun())
         if has_begun and (sample := _sample(run.process.pid)):
             seen.append(sample)
-        time.sleep(0.25)
+        time.sleep(0.1)
     return seen
 
 

@@ -13,6 +13,6 @@ def test_narrations_in_a_row_leave_nothing_behind(workdir, quick, tmp_path):
 
 def test_a_leak_is_seen():
     tally = Tally()
-    seen = [soak.Sample(500 + 2.0 * t, 20 + t // 4, 9) for t in range(40)]
+    seen = [soak.Sample(500 + 2.0 * t, 20 + t // 2, 9) for t in range(40)]
     soak.flat(tally, "a leak", seen)
     assert [row.failures for row in tally.rows] == [1, 1, 0]
