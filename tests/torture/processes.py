@@ -86,10 +86,17 @@ def finish(run: Run, seconds: float = 600) -> int:
 
 def wait_until(true: Callable[[], object], run: Run, seconds: float = 300) -> bool:
     """Polls often until something is true; False where the run ended first, or time ran out."""
-    end = time.monotonic() + seconds
-    while not true():
-        if not run.running or time.monotonic() > end:
+
+    def now() -> bool:
+        try:
             return bool(true())
+        except FileNotFoundError:  # a folder went, or changed its name, while it was looked into
+            return False
+
+    end = time.monotonic() + seconds
+    while not now():
+        if not run.running or time.monotonic() > end:
+            return now()
         time.sleep(0.0005)
     return True
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import shutil
 import signal
@@ -151,8 +152,13 @@ def moment(workdir: Path) -> str:
 def _begins_to_remove(workdir: Path) -> Callable[[], bool]:
     """Whether something of the steps that are there now is there no longer."""
     before = [path for path in workdir.glob("*/checkpoints/*") if path.name.isdecimal()]
-    files = {path: sum(1 for _ in path.rglob("*")) for path in before}
-    return lambda: any(sum(1 for _ in path.rglob("*")) < files[path] for path in before)
+    files = {path: _files_in(path) for path in before}
+    return lambda: any(_files_in(path) < files[path] for path in before)
+
+
+def _files_in(folder: Path) -> int:
+    """Files at any depth; unlike a glob, a walk goes on where a folder goes while it is listed."""
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _taken(workdir: Path) -> int:
