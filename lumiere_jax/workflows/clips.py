@@ -74,6 +74,7 @@ def make_archives(kept: Path, footages: Sequence[Footage], run: Run) -> Busy:
       UserError: see `pose` and `settle`.
     """
     todo = missing(kept, footages)
+    (kept / WHOLE).mkdir(parents=True, exist_ok=True)
     posed = {footage.name: _folders(kept, footage, "posed") for footage in todo}
     drawn = {footage.name: _folders(kept, footage, "drawn") for footage in todo}
     settled = {footage.name: _parts(kept, footage) / "settled" for footage in todo}

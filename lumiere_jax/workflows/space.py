@@ -113,7 +113,8 @@ def while_there(items: Iterator[T], folder: Path) -> Iterator[T]:
 def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
     """Says in a sentence where a disk filled up, was taken away or became read-only meanwhile.
 
-    A folder that is not there yet has a `parent` that is.
+    A folder that is not there yet has a `parent` that is. Where the disk below has one of the same
+    name, nothing is raised, and what was written is not where it should be.
     """
     wrong, place = None, parent or folder
     place.mkdir(exist_ok=True)  # another host has just made it, which this one may not see yet
@@ -121,6 +122,8 @@ def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
 
     try:
         yield
+        if not _is(place, before):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
     except UserError:
         raise
     except Exception as error:
@@ -132,13 +135,18 @@ def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
         raise wrong
 
 
+def _is(place: Path, before: os.stat_result) -> bool:
+    """Whether a place is there, and the one that it was."""
+    return place.exists() and os.path.samestat(place.stat(), before)
+
+
 def _happened(
     folder: Path, place: Path, before: os.stat_result, error: Exception
 ) -> UserError | None:
     """What befell the folder, if that is why something was raised."""
     if is_disk_full(error):
         return disk_is_full(folder)
-    if not place.exists() or not os.path.samestat(place.stat(), before):
+    if not _is(place, before):
         what = "is gone"
     elif not os.access(place, os.W_OK):
         what = "can be written no longer"

@@ -121,9 +121,11 @@ def replaced_and_removed(
     for run in _into(folder, file, data, workdir, footage):
         tally.tried(READ_ONLY, wrong_with(run, says="cannot be written"))
     tally.tried(READ_ONLY, file.read_text() != "mine" and "the file is not what it was")
-    for place, run, begun in _runs_into(folder, data, workdir, footage):
+    for place, run, begun in _runs_into(folder, data, workdir, footage, folder):
         wait_until(begun, run)
-        shutil.rmtree(place, ignore_errors=True)
+        # At once: of a folder that is emptied while it is written to, something would be left.
+        place.rename(gone := place.with_name(f"{place.name}-gone"))
+        shutil.rmtree(gone, ignore_errors=True)
         tally.tried(GONE, wrong_with(run, says="is gone"))
         say(f"disk: {place.name} was removed")
 
@@ -139,18 +141,18 @@ def _into(
 
 
 def _runs_into(
-    folder: Path, data: Path, workdir: Path, footage: list[str], place: Path | None = None
+    folder: Path, data: Path, workdir: Path, footage: list[str], place: Path
 ) -> Iterator[tuple[Path, Run, Callable[[], object]]]:
-    """A run of each script into a new folder (or into `place`), and what tells that it writes."""
-    into = place or folder / "removed-run"
+    """A run of each script into a new folder of `place`, and what tells that it writes."""
+    into = place / "removed-run"
     flags = train_kills.flags_of(data, into / "run", {**STEPS, "vae": 100_000})
     yield into, start(folder, "train.py", *flags), lambda: list(into.glob("run/vae/checkpoints/3"))
-    into = place or folder / "removed-video"
+    into = place / "removed-video"
     talk(folder / "long.flac", 60)  # of which it is still writing when its folder goes
     flags = [f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={into}/a.mp4"]
     run = start(folder, "infer.py", *flags, "--preset=veryslow")
     yield into, run, lambda: is_encoding(run)
-    into = place or folder / "removed-data"
+    into = place / "removed-data"
     run = start(folder, "prepare.py", *footage, f"--out={into}/data")
     yield into, run, lambda: list(into.glob(".data.clips/parts/*/posed-*"))
 
@@ -188,7 +190,7 @@ def disks(folder: Path, data: Path, workdir: Path, footage: list[str], tally: Ta
         tally.tried(ROOM, finish(start(folder, "prepare.py", *given)))
     say("disk: full under infer.py and prepare.py")
     with mounted(folder / "lent", "90m"):
-        runs = _runs_into(folder, data, workdir, footage, folder / "lent" / "x")
+        runs = _runs_into(folder, data, workdir, footage, folder / "lent")
         for _, run, begun in runs:
             wait_until(begun, run)
             subprocess.run(["umount", "-l", folder / "lent"], check=True)

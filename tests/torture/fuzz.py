@@ -202,7 +202,7 @@ def attempt(kind: Kind, folder: Path) -> str:
         try:
             read(folder)
         except UserError as error:
-            if lacked_memory(error):
+            if lacked_memory(error) and not fails_anyway(read, folder):
                 return traceback.format_exc()
         except BaseException:
             return traceback.format_exc()
@@ -214,10 +214,36 @@ def attempt(kind: Kind, folder: Path) -> str:
 
 def lacked_memory(error: BaseException | None) -> bool:
     """Whether an error came of a room that a file asked for and did not get."""
+    return any(
+        isinstance(why, MemoryError) or getattr(why, "errno", None) == errno.ENOMEM
+        for why in chain(error)
+    )
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came of."""
     while error is not None:
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-            return True
+        yield error
         error = error.__cause__ or error.__context__
+
+
+def fails_anyway(read: Callable[[Path], object], folder: Path) -> bool:
+    """Whether FFmpeg speaks of memory with four times as much too, as it does of some damaged
+    tables for which it asks for none. What the file takes then counts as any other's."""
+    import av
+
+    from lumiere_jax.errors import UserError
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (soft if soft == hard else 4 * soft, hard))
+    try:
+        read(folder)
+    except UserError as error:
+        return any(isinstance(why, av.error.MemoryError) for why in chain(error))
+    except BaseException:
+        return False
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     return False
 
 

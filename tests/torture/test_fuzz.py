@@ -1,9 +1,13 @@
 """A short fuzz of everything that is read; `python tests/torture/fuzz.py` is the long one."""
 
+import errno
 import sys
 
+import av.error
 import pytest
 from torture import crashing, fuzz, targets
+
+from lumiere_jax.errors import UserError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits are Linux's")
 
@@ -13,6 +17,19 @@ def test_damaged_files_give_a_result_or_one_error(tmp_path):
     assert sum(row.tries for row in rows) >= 200 and len(rows) == len(targets.KINDS)
     said = [path.read_text() for path in tmp_path.glob("*/*.why")]
     assert not any(row.failures for row in rows), said
+
+
+def test_ffmpeg_that_speaks_of_memory_but_asks_for_none_lacks_none(tmp_path):
+    def refused(folder, error):
+        try:
+            raise error
+        except type(error) as why:
+            raise UserError("a sentence") from why
+
+    told = av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+    assert fuzz.fails_anyway(lambda folder: refused(folder, told), tmp_path)
+    assert not fuzz.fails_anyway(lambda folder: refused(folder, MemoryError()), tmp_path)
+    assert not fuzz.fails_anyway(lambda folder: None, tmp_path)
 
 
 def test_what_raises_or_kills_its_process_is_counted_kept_and_the_rest_goes_on(tmp_path):

@@ -117,6 +117,15 @@ def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
             raise ValueError("whatever a library says")
 
 
+def test_a_folder_of_the_disk_below_is_not_the_one_that_was_written_into(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with pytest.raises(UserError, match=f"{folder} is gone .No such file or directory.:"):
+        with space.written_into(folder):
+            folder.rename(tmp_path / "the disk")
+            folder.mkdir()
+
+
 def test_a_training_ends_where_its_folder_is_no_longer_the_one_it_began_in(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

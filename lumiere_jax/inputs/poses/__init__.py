@@ -85,8 +85,8 @@ class Footage:
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
     """A new folder that takes its name when the block ends well. Of two that make the same, such as
-    a worker that was given up and the one in its place, the first wins."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    a worker that was given up and the one in its place, the first wins. The folder that it is in is
+    there, and is not made anew where its disk was taken away."""
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
     ) as made:

@@ -52,6 +52,7 @@ def read_poses(tmp_path):
     def read(source, clip, fps, size, crop=None, poses=None, tick=lambda _: None):
         footage = Footage(clip=clip, figure=source, size=size, fps=fps, crop=crop, poses=poses)
         made = tmp_path / f"made-{next(numbers)}"
+        made.mkdir()
         posed = [made / f"posed-{first}" for first, _ in footage.pieces]
         for piece, folder in zip(footage.pieces, posed, strict=True):
             pieces.pose(footage, piece, folder, None, tick)
@@ -254,6 +255,10 @@ def test_one_person_is_followed_through_all_pieces(short_pieces, tmp_path, monke
 
 def test_what_takes_its_name_is_whole(tmp_path):
     folder = tmp_path / "a" / "posed"
+    with pytest.raises(FileNotFoundError), made_whole(folder):
+        pass
+    assert not folder.parent.exists()  # its disk may be gone
+    folder.parent.mkdir()
     with pytest.raises(ZeroDivisionError), made_whole(folder) as made:
         (made / "half").touch()
         raise ZeroDivisionError
