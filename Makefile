@@ -39,8 +39,8 @@ bench: env  ## speed and memory beside PyTorch's, the input's speed, and the tim
 torture: env  ## kills, full disks, hostile input, soaks and marks, counted: 75 minutes
 	$(BIN)/python tests/torture/run.py
 
-test: env  ## the tests
-	$(BIN)/python -m pytest
+test: env  ## the tests, on all cores
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 check: env  ## format, lint, types and import rules
 	$(BIN)/ruff format --check .
