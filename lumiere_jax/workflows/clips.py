@@ -68,18 +68,20 @@ def begun(kept: Path) -> bool:
 def make_archives(kept: Path, footages: Sequence[Footage], run: Run) -> Busy:
     """Makes the archives that are missing, `kept/whole/<name>`; seconds that the parts took.
 
-    Each picture ticks twice, when it is posed and when it is drawn.
+    The folder `kept` is there. Each picture ticks twice, when it is posed and when it is drawn.
 
     Raises:
       UserError: see `pose` and `settle`.
     """
     todo = missing(kept, footages)
-    (kept / WHOLE).mkdir(parents=True, exist_ok=True)
+    # Without its parents: `kept` would be made anew on the disk below one that was taken away.
+    for folder in (kept / WHOLE, kept / PARTS):
+        folder.mkdir(exist_ok=True)
     posed = {footage.name: _folders(kept, footage, "posed") for footage in todo}
     drawn = {footage.name: _folders(kept, footage, "drawn") for footage in todo}
     settled = {footage.name: _parts(kept, footage) / "settled" for footage in todo}
     for footage in todo:
-        _parts(kept, footage).mkdir(parents=True, exist_ok=True)
+        _parts(kept, footage).mkdir(exist_ok=True)
         (_parts(kept, footage) / KEY).write_text(key(footage))
     tasks = [
         (footage, piece, folder, None)

@@ -238,6 +238,7 @@ def _make_archives(kept: Path, footages: list[Footage], workers: int, options: A
         return
     if todo[0].figure == "mediapipe":
         mediapipe.install()
+    kept.mkdir(exist_ok=True)
     if options is not None:
         beam.make_on_beam(kept, todo, options)
         return

@@ -113,23 +113,30 @@ def while_there(items: Iterator[T], folder: Path) -> Iterator[T]:
 def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
     """Says in a sentence where a disk filled up, was taken away or became read-only meanwhile.
 
-    A folder that is not there yet has a `parent` that is. Where the disk below has one of the same
-    name, nothing is raised, and what was written is not where it should be.
+    A folder that is not there yet has a `parent` that is. It is looked at in the end, too: writing
+    into a folder of the same name on the disk below raises nothing.
+
+    Raises:
+      UserError: one of these befell it.
     """
     wrong, place = None, parent or folder
     place.mkdir(exist_ok=True)  # another host has just made it, which this one may not see yet
-    before = place.stat()
-
+    # Some network disks number a folder anew unless it is held open.
+    held = os.open(place, os.O_RDONLY)
     try:
-        yield
-        if not _is(place, before):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
-    except UserError:
-        raise
-    except Exception as error:
-        wrong = _happened(folder, place, before, error)
-        if wrong is None:
+        before = os.fstat(held)
+        try:
+            yield
+            if not _is(place, before):
+                wrong = _gone(folder, "another is in its place")
+        except UserError:
             raise
+        except Exception as error:
+            wrong = _happened(folder, place, before, error)
+            if wrong is None:
+                raise
+    finally:
+        os.close(held)
     # Out here, where writes that were begun are let go of, and not at the program's end.
     if wrong:
         raise wrong
@@ -137,7 +144,10 @@ def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
 
 def _is(place: Path, before: os.stat_result) -> bool:
     """Whether a place is there, and the one that it was."""
-    return place.exists() and os.path.samestat(place.stat(), before)
+    try:
+        return os.path.samestat(place.stat(), before)
+    except OSError:  # whichever way a disk is gone
+        return False
 
 
 def _happened(
@@ -146,13 +156,21 @@ def _happened(
     """What befell the folder, if that is why something was raised."""
     if is_disk_full(error):
         return disk_is_full(folder)
-    if not _is(place, before):
-        what = "is gone"
-    elif not os.access(place, os.W_OK):
-        what = "can be written no longer"
-    else:
-        return None
     why = reason(error) if isinstance(error, OSError) else type(error).__name__
+    if not _is(place, before):
+        return _gone(folder, why)
+    if isinstance(error, FileNotFoundError) and _lies_in(error.filename, place):
+        return _gone(folder, why, "is gone, or files of it are")
+    if not os.access(place, os.W_OK):
+        return _gone(folder, why, "can be written no longer")
+    return None
+
+
+def _lies_in(name: object, place: Path) -> bool:
+    return isinstance(name, str | os.PathLike) and place.absolute() in Path(name).absolute().parents
+
+
+def _gone(folder: Path, why: str, what: str = "is gone") -> UserError:
     return UserError(
         f"{folder} {what} ({why}): bring its disk back and run this again; what was whole on it "
         "is not touched."

@@ -121,6 +121,8 @@ def test_archives_are_the_same_one_by_one_and_side_by_side(tmp_path, talk, start
     """With the estimator that remembers: it begins afresh in each piece, wherever that is made."""
     footage = footage_of(talk)
     assert len(footage.pieces) == 2
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
     clips.make_archives(tmp_path / "one", [footage], one_by_one)
     release()
     assert starts.read_text() == "start\n", "one program poses all pieces"
@@ -144,6 +146,8 @@ def backwards(work, tasks):
 def test_what_is_whole_is_not_done_again(tmp_path, talk, starts):
     """A run is broken off in the second piece, and later when the clip is whole."""
     kept, footage = tmp_path / "kept", footage_of(talk)
+    for folder in (kept, tmp_path / "new"):
+        folder.mkdir()
 
     def broken(work, tasks):
         tasks = list(tasks)
@@ -199,6 +203,9 @@ def test_what_decides_the_content_decides_what_is_kept(tmp_path, talk, poses):
     assert len(keys) == 8
 
     kept = tmp_path / "kept"
+    with pytest.raises(FileNotFoundError):  # its disk may be gone
+        clips.make_archives(kept, [footage_of(path)], one_by_one)
+    kept.mkdir()
     clips.make_archives(kept, [footage_of(path, figure="openpose", poses=poses)], one_by_one)
     assert (kept / "whole" / "talk").is_dir()
     clips.sweep(kept, [footage_of(path)])

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import jax
 import pytest
@@ -120,10 +121,37 @@ def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
 def test_a_folder_of_the_disk_below_is_not_the_one_that_was_written_into(tmp_path):
     folder = tmp_path / "videos"
     folder.mkdir()
-    with pytest.raises(UserError, match=f"{folder} is gone .No such file or directory.:"):
+    with pytest.raises(UserError, match=f"{folder} is gone .another is in its place.:"):
         with space.written_into(folder):
             folder.rename(tmp_path / "the disk")
             folder.mkdir()
+
+
+def test_files_that_go_from_a_folder_that_stays_are_said_and_those_of_others_are_not(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(UserError, match=f"{folder} is gone, or files of it are .No such file"):
+        with space.written_into(folder):
+            (folder / "parts" / "one").write_text("")
+    with pytest.raises(FileNotFoundError, match="others"):
+        with space.written_into(folder):
+            (tmp_path / "others").read_text()
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.EACCES])
+def test_a_network_disk_that_cannot_be_asked_is_gone(tmp_path, monkeypatch, code):
+    whole, asked = Path.stat, []
+
+    def stat(path, **more):
+        if asked and path == tmp_path:
+            raise OSError(code, os.strerror(code), str(path))
+        return whole(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(UserError, match=f"{tmp_path} is gone"):
+        with space.written_into(tmp_path):
+            asked.append(True)
+    asked.clear()
 
 
 def test_a_training_ends_where_its_folder_is_no_longer_the_one_it_began_in(tmp_path):
