@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from torture import train_kills
 from torture.footage import make_footage
 from torture.infer_kills import OLDER, is_encoding, talk
-from torture.processes import NARRATION, Run, finish, start, wait_until
+from torture.processes import NARRATION, Run, finish, start, there, wait_until
 from torture.rows import Row
 from torture.tally import Tally, say
 from torture.train_kills import unreadable, whole_steps
@@ -26,7 +27,7 @@ STEPS = {"vae": 40, "blstm": 4, "seqpix2pix": 2}
 @contextmanager
 def mounted(folder: Path, size: str) -> Iterator[bool]:
     """A disk in memory of this size (as 18m); False where mounting is not allowed."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
     )
@@ -121,13 +122,26 @@ def replaced_and_removed(
     for run in _into(folder, file, data, workdir, footage):
         tally.tried(READ_ONLY, wrong_with(run, says="cannot be written"))
     tally.tried(READ_ONLY, file.read_text() != "mine" and "the file is not what it was")
-    for place, run, begun in _runs_into(folder, data, workdir, footage, folder):
-        wait_until(begun, run)
-        # At once: of a folder that is emptied while it is written to, something would be left.
-        place.rename(gone := place.with_name(f"{place.name}-gone"))
-        shutil.rmtree(gone, ignore_errors=True)
-        tally.tried(GONE, wrong_with(run, says="is gone"))
-        say(f"disk: {place.name} was removed")
+    for remove in (emptied, taken):
+        for place, run, begun in _runs_into(folder, data, workdir, footage, folder):
+            if wait_until(begun, run):
+                remove(place)
+            tally.tried(GONE, wrong_with(run, says="is gone"))
+            shutil.rmtree(place, ignore_errors=True)
+            say(f"disk: {place.name} was {remove.__name__}")
+
+
+def emptied(place: Path) -> None:
+    """File by file, as rm -r does, again for what was written meanwhile."""
+    end = time.monotonic() + 5
+    while place.exists() and time.monotonic() < end:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def taken(place: Path) -> None:
+    """At once, as a disk goes."""
+    gone = place.rename(place.with_name(f"{place.name}-gone"))
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _into(
@@ -146,7 +160,7 @@ def _runs_into(
     """A run of each script into a new folder of `place`, and what tells that it writes."""
     into = place / "removed-run"
     flags = train_kills.flags_of(data, into / "run", {**STEPS, "vae": 100_000})
-    yield into, start(folder, "train.py", *flags), lambda: list(into.glob("run/vae/checkpoints/3"))
+    yield into, start(folder, "train.py", *flags), lambda: there(into, "run/vae/checkpoints/3")
     into = place / "removed-video"
     talk(folder / "long.flac", 60)  # of which it is still writing when its folder goes
     flags = [f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={into}/a.mp4"]
@@ -154,7 +168,7 @@ def _runs_into(
     yield into, run, lambda: is_encoding(run)
     into = place / "removed-data"
     run = start(folder, "prepare.py", *footage, f"--out={into}/data")
-    yield into, run, lambda: list(into.glob(".data.clips/parts/*/posed-*"))
+    yield into, run, lambda: there(into, ".data.clips/parts/*/posed-*")
 
 
 def disks(folder: Path, data: Path, workdir: Path, footage: list[str], tally: Tally) -> None:
@@ -189,12 +203,14 @@ def disks(folder: Path, data: Path, workdir: Path, footage: list[str], tally: Ta
         remount(folder / "narrow", "size=90m")
         tally.tried(ROOM, finish(start(folder, "prepare.py", *given)))
     say("disk: full under infer.py and prepare.py")
+    for name in ("run", "video", "data"):  # names that are there on the disk below, too
+        (folder / "lent" / f"removed-{name}").mkdir(parents=True)
     with mounted(folder / "lent", "90m"):
         runs = _runs_into(folder, data, workdir, footage, folder / "lent")
         for _, run, begun in runs:
-            wait_until(begun, run)
+            begins = wait_until(begun, run)
             subprocess.run(["umount", "-l", folder / "lent"], check=True)
-            tally.tried(GONE, wrong_with(run, says="is gone"))
+            tally.tried(GONE, not begins and "it did not begin" or wrong_with(run, says="is gone"))
             subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", "size=90m", "tmpfs", folder / "lent"], check=True
             )

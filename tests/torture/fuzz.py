@@ -36,6 +36,8 @@ from torture.targets import KINDS, Kind
 # Of one input: seconds of computing, seconds without an answer, bytes beyond what is in use.
 SECONDS, HANG, MEMORY = 10, 90, 3 << 29
 PROCESSES = 2
+# FFmpeg's largest request.
+LARGEST = 1 << 31
 ATHERIS = importlib.util.find_spec("atheris") is not None
 CONTEXT = multiprocessing.get_context("spawn")
 
@@ -228,18 +230,22 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def fails_anyway(read: Callable[[Path], object], folder: Path) -> bool:
-    """Whether FFmpeg speaks of memory with four times as much too, as it does of some damaged
-    tables for which it asks for none. What the file takes then counts as any other's."""
+    """Whether FFmpeg speaks of memory but asks for none, as it does of some damaged tables.
+
+    It never asks for more than two gigabytes at once: with as much more room, what was refused
+    before is given, and the process grows beyond what it was allowed.
+    """
     import av
 
     from lumiere_jax.errors import UserError
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (soft if soft == hard else 4 * soft, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (soft + 2 * LARGEST, hard))
     try:
         read(folder)
     except UserError as error:
-        return any(isinstance(why, av.error.MemoryError) for why in chain(error))
+        of_ffmpeg = any(isinstance(why, av.error.MemoryError) for why in chain(error))
+        return of_ffmpeg and _memory("VmPeak") <= soft
     except BaseException:
         return False
     finally:

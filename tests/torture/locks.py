@@ -7,7 +7,7 @@ from pathlib import Path
 from torture import train_kills
 from torture.disk import wrong_with
 from torture.footage import make_footage
-from torture.processes import Run, finish, kill, start, wait_until
+from torture.processes import Run, finish, kill, start, there, wait_until
 from torture.rows import Row
 from torture.tally import Tally, say
 
@@ -51,7 +51,7 @@ def preparations(folder: Path, footage: list[str], tally: Tally, times: int) -> 
     for number in range(times):
         flags = [*footage, f"--out={folder}/made-{number}"]
         first = start(folder, "prepare.py", *flags)
-        wait_until(lambda n=number: list(folder.glob(f".made-{n}.clips/parts/*/posed-*")), first)
+        wait_until(lambda n=number: there(folder, f".made-{n}.clips/parts/*/posed-*"), first)
         second = start(folder, "prepare.py", *flags)
         tally.tried(REFUSED, wrong_with(second, says=IN_USE))
         kill(taken_over(first, functools.partial(start, folder, "prepare.py", *flags), tally))

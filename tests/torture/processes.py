@@ -86,19 +86,20 @@ def finish(run: Run, seconds: float = 600) -> int:
 
 def wait_until(true: Callable[[], object], run: Run, seconds: float = 300) -> bool:
     """Polls often until something is true; False where the run ended first, or time ran out."""
-
-    def now() -> bool:
-        try:
-            return bool(true())
-        except FileNotFoundError:  # a folder went, or changed its name, while it was looked into
-            return False
-
     end = time.monotonic() + seconds
-    while not now():
+    while not true():
         if not run.running or time.monotonic() > end:
-            return now()
+            return bool(true())
         time.sleep(0.0005)
     return True
+
+
+def there(folder: Path, pattern: str) -> list[Path]:
+    """What matches; nothing where a folder went, or changed its name, while it was looked into."""
+    try:
+        return list(folder.glob(pattern))
+    except FileNotFoundError:
+        return []
 
 
 def kill(run: Run) -> list[str]:

@@ -2,7 +2,7 @@
 
 import shutil
 
-from torture.disk import STEPS, kept, mounted, wrong_with
+from torture.disk import STEPS, emptied, kept, mounted, wrong_with
 from torture.processes import start, wait_until
 from torture.train_kills import flags_of, whole_steps
 
@@ -20,7 +20,7 @@ def test_a_workdir_that_is_removed_under_a_training_is_a_sentence(drawn, quick, 
     flags = [*flags_of(drawn, tmp_path / "run", {**STEPS, "vae": 100_000}), "--stage=vae"]
     run = start(tmp_path, "train.py", *flags, **quick)
     assert wait_until(lambda: whole_steps(tmp_path / "run"), run), run.said
-    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    emptied(tmp_path / "run")
     assert not wrong_with(run, says="is gone")
 
 

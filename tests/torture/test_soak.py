@@ -13,6 +13,14 @@ def test_narrations_in_a_row_leave_nothing_behind(workdir, quick, tmp_path):
 
 def test_a_leak_is_seen():
     tally = Tally()
-    seen = [soak.Sample(500 + 2.0 * t, 20 + t // 2, 9) for t in range(40)]
+    seen = [soak.Sample(500 + 2.0 * t, 20 + t // 4, 9) for t in range(40)]
     soak.flat(tally, "a leak", seen)
     assert [row.failures for row in tally.rows] == [1, 1, 0]
+
+
+def test_a_file_lost_at_each_narration_or_checkpoint_is_seen():
+    """At the fewest of each that are watched: 9 of 12 narrations, 18 of 24 checkpoints."""
+    for many, files in ((9, soak.FILES), (18, soak.FILES + soak.LOOP)):
+        tally = Tally()
+        soak.flat(tally, "files", [soak.Sample(500, 20 + t, 9) for t in range(many)], files)
+        assert [row.failures for row in tally.rows] == [0, 1, 0]

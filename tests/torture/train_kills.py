@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from torture.processes import PRESET, ROOT, Run, finish, kill, start, wait_until
+from torture.processes import PRESET, ROOT, Run, finish, kill, start, there, wait_until
 from torture.tally import Tally, say
 
 from lumiere_jax.systems.lumierenet import stages
@@ -135,7 +135,7 @@ def reached(run: Run, workdir: Path, kind: str, random: Random, more: int) -> bo
     if not wait_until(lambda: _taken(workdir) >= wanted, run):
         return False
     if kind == "write":
-        wait_until(lambda: list(workdir.glob("*/checkpoints/*tmp*")), run)
+        wait_until(lambda: there(workdir, "*/checkpoints/*tmp*"), run)
     if kind == "retention":
         wait_until(_begins_to_remove(workdir), run, seconds=5)
     time.sleep(random.uniform(0, {"step": 0.5, "write": 0.02, "retention": 0.003}[kind]))
