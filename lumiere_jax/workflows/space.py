@@ -104,7 +104,7 @@ def while_there(items: Iterator[T], folder: Path) -> Iterator[T]:
     """
     before = folder.stat()
     for item in items:
-        if not os.path.samestat(folder.stat(), before):
+        if not _is(folder, before):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
         yield item
 
