@@ -94,6 +94,11 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
     # A name may hold brackets, which a pattern would read as a choice.
     found = [] if Path(audio).exists() else sorted(map(Path, glob.glob(str(audio))))
     paths = found or [Path(audio)]
+    if not paths[0].exists():
+        raise UserError(
+            f"{audio}: there is no such file; check the path, and quote a pattern such as "
+            "'talks/*.wav'."
+        )
     if out.suffix.lower() == ".mp4" or (out.suffix and len(paths) == 1 and not out.is_dir()):
         if len(paths) > 1:
             raise UserError(

@@ -104,8 +104,8 @@ def while_there(items: Iterator[T], folder: Path) -> Iterator[T]:
     """
     before = folder.stat()
     for item in items:
-        if not _is(folder, before):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        if not os.path.samestat(folder.stat(), before):
+            raise FileNotFoundError(errno.ENOENT, "another is in its place", str(folder))
         yield item
 
 
@@ -167,7 +167,10 @@ def _happened(
 
 
 def _lies_in(name: object, place: Path) -> bool:
-    return isinstance(name, str | os.PathLike) and place.absolute() in Path(name).absolute().parents
+    if not isinstance(name, str | os.PathLike):
+        return False
+    path = Path(name).absolute()
+    return place.absolute() in (path, *path.parents)
 
 
 def _gone(folder: Path, why: str, what: str = "is gone") -> UserError:

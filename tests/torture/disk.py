@@ -1,5 +1,6 @@
 """A full disk, one that is read-only, one that is taken away: a sentence, and nothing lost."""
 
+import functools
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from torture import train_kills
 from torture.footage import make_footage
 from torture.infer_kills import OLDER, is_encoding, talk
-from torture.processes import NARRATION, Run, finish, start, there, wait_until
+from torture.processes import NARRATION, Run, finish, kill, start, there, wait_until
 from torture.rows import Row
 from torture.tally import Tally, say
 from torture.train_kills import unreadable, whole_steps
@@ -124,11 +125,18 @@ def replaced_and_removed(
     tally.tried(READ_ONLY, file.read_text() != "mine" and "the file is not what it was")
     for remove in (emptied, taken):
         for place, run, begun in _runs_into(folder, data, workdir, footage, folder):
-            if wait_until(begun, run):
-                remove(place)
-            tally.tried(GONE, wrong_with(run, says="is gone"))
+            tally.tried(GONE, _without(run, begun, functools.partial(remove, place)))
             shutil.rmtree(place, ignore_errors=True)
             say(f"disk: {place.name} was {remove.__name__}")
+
+
+def _without(run: Run, begun: Callable[[], object], remove: Callable[[], object]) -> str | None:
+    """What is wrong with how a run ends whose place is removed once it has begun."""
+    if not wait_until(begun, run):
+        kill(run)
+        return f"it did not begin: {run.said[-500:]}"
+    remove()
+    return wrong_with(run, says="is gone")
 
 
 def emptied(place: Path) -> None:
@@ -208,9 +216,8 @@ def disks(folder: Path, data: Path, workdir: Path, footage: list[str], tally: Ta
     with mounted(folder / "lent", "90m"):
         runs = _runs_into(folder, data, workdir, footage, folder / "lent")
         for _, run, begun in runs:
-            begins = wait_until(begun, run)
-            subprocess.run(["umount", "-l", folder / "lent"], check=True)
-            tally.tried(GONE, not begins and "it did not begin" or wrong_with(run, says="is gone"))
+            umount = functools.partial(subprocess.run, ["umount", "-l", folder / "lent"])
+            tally.tried(GONE, _without(run, begun, functools.partial(umount, check=True)))
             subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", "size=90m", "tmpfs", folder / "lent"], check=True
             )

@@ -98,12 +98,13 @@ def test_all_narrations_are_checked_before_the_first_is_spoken(workdir, talks, t
         (f"{talks}/*.wav", films, "z.wav: this is not a media file"),
         (f"{talks}/*", films, r"two narrations are named 'b \[1\]'; rename one"),
         (f"{talks}/*.wav", tmp_path / "a.mp4", "names 4 narrations: name a folder"),
-        (f"{talks}/*.ogg", films, r"talks/\*.ogg: there is no such file"),
+        (f"{talks}/*.ogg", tmp_path / "none", r"talks/\*.ogg: there is no such file"),
         (f"{talks}/[ac].wav", talks / "a.wav", "cannot be written .a file is where its folder"),
     ):
         with pytest.raises(UserError, match=message):
             infer(workdir=workdir, audio=audio, out=out)
     assert not films.exists() or not list(films.iterdir())
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_failure_among_many_leaves_no_half_video(workdir, talks, tmp_path, monkeypatch):

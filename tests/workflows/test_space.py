@@ -170,3 +170,15 @@ def test_defects_and_ctrl_c_are_not_disguised(tmp_path):
     for error in (ZeroDivisionError, KeyboardInterrupt, jax.errors.JaxRuntimeError):
         with pytest.raises(error), space.written_into(tmp_path):
             raise error("ours")
+
+
+def test_why_a_folder_cannot_be_asked_for_is_said(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(UserError, match="run is gone .Too many levels of symbolic links"):
+        with space.written_into(folder):
+            items = space.while_there(iter(range(3)), folder)
+            next(items)
+            folder.rmdir()
+            folder.symlink_to(folder)
+            next(items)
