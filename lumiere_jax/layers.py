@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
+from jaxtyping import Bool, Float
 
 from lumiere_jax.convolutions import (
     Pictures,
@@ -18,6 +19,7 @@ from lumiere_jax.convolutions import (
     conv4x4_up,
     upsample_conv3x3,
 )
+from lumiere_jax.shapes import AnyArray
 
 normal_init = nn.initializers.normal(0.02)
 
@@ -118,10 +120,16 @@ def _around_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.flo
     return 1 + normal_init(key, shape, dtype)
 
 
-def batch_norm(x: Pictures, train: bool, name: str) -> Pictures:
+def batch_norm(
+    x: Float[AnyArray, "batch *positions channels"],
+    train: bool,
+    name: str,
+    seen: Bool[AnyArray, "batch *_"] | None = None,
+) -> Float[AnyArray, "batch *positions channels"]:
     """BatchNorm with pix2pix's initial scale, N(1, 0.02); running averages unless `train`.
 
-    To be called in a module's compact method. Statistics are float32 whatever the dtype of `x`.
+    To be called in a module's compact method. Statistics are float32 whatever the dtype of `x`,
+    and of what is `seen` alone where that is given (as many axes as `x`, of 1 where it is wider).
     """
     norm = nn.BatchNorm(
         use_running_average=not train,
@@ -130,4 +138,29 @@ def batch_norm(x: Pictures, train: bool, name: str) -> Pictures:
         scale_init=_around_one,
         name=name,
     )
-    return norm(x.astype(jnp.float32)).astype(x.dtype)
+    return norm(x.astype(jnp.float32), mask=seen).astype(x.dtype)
+
+
+class GRU(nn.Module):
+    """Layers of gated recurrent units (Cho et al. 2014).
+
+    (b, time, features) to (b, time, cells), and the state (layers, b, cells) after the last step;
+    `state` is the one before the first, zeros where nothing came before.
+    """
+
+    cells: int
+    layers: int = 1
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[AnyArray, "b time _"], state: Float[AnyArray, "layers b cells"] | None = None
+    ) -> tuple[Float[AnyArray, "b time cells"], Float[AnyArray, "layers b cells"]]:
+        if state is None:
+            state = jnp.zeros((self.layers, len(x), self.cells))
+        last = []
+        for i in range(self.layers):
+            layer = nn.RNN(nn.GRUCell(self.cells, dtype=self.dtype), name=f"layer{i}")
+            end, x = layer(x, initial_carry=state[i], return_carry=True)
+            last.append(end)
+        return x.astype(jnp.float32), jnp.stack(last).astype(jnp.float32)

@@ -41,3 +41,33 @@ def test_default_init_is_normal_with_deviation_one_fiftieth():
     kernel = jax.jit(net.init)(jax.random.key(0), jnp.zeros((1, 4, 4, 64)))["params"]["kernel"]
     assert abs(float(kernel.std()) - 0.02) < 5e-4
     assert abs(float(kernel.mean())) < 5e-4
+
+
+def test_batch_norm_of_what_is_seen_is_that_of_it_alone():
+    class Norm(nn.Module):
+        @nn.compact
+        def __call__(self, x, seen=None):
+            return layers.batch_norm(x, True, "norm", seen)
+
+    x = jax.random.normal(jax.random.key(0), (4, 2, 2, 3))
+    seen = jnp.array([True, False, True, False])
+    variables = Norm().init(jax.random.key(1), x)
+    run = lambda *x: Norm().apply(variables, *x, mutable=["batch_stats"])  # noqa: E731
+    some, statistics = run(x, seen[:, None, None, None])
+    alone, expected = run(x[seen])
+    np.testing.assert_allclose(some[seen], alone, atol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), statistics, expected)
+
+
+def test_a_gru_goes_on_from_its_state():
+    net = layers.GRU(5, layers=2)
+    x = jax.random.normal(jax.random.key(0), (3, 7, 4))
+    (whole, end), variables = net.init_with_output(jax.random.key(1), x)
+    state, pieces = None, []
+    for piece in (x[:, :1], x[:, 1:5], x[:, 5:]):
+        y, state = net.apply(variables, piece, state)
+        pieces.append(y)
+    np.testing.assert_allclose(jnp.concatenate(pieces, axis=1), whole, atol=1e-6)
+    np.testing.assert_allclose(state, end, atol=1e-6)
+    assert end.shape == (2, 3, 5)
+    np.testing.assert_array_equal(end[1], whole[:, -1])
