@@ -1,33 +1,83 @@
-"""y → real or fake: the DCGAN discriminator (Radford et al. 2016), made deeper to fit the size."""
+"""y → real or fake: the DCGAN discriminator (Radford et al. 2016), made deeper to fit the size, and
+the sequence discriminator, which hears what it sees (Vougioukas et al. 2018, 3.2.2)."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from lumiere_jax.convolutions import Pictures
-from lumiere_jax.layers import Conv4x4Down, batch_norm, normal_init
+from lumiere_jax.layers import GRU, Conv4x4Down, batch_norm, normal_init
 from lumiere_jax.shapes import AnyArray
 
 
-class DCGANDiscriminator(nn.Module):
-    """Pictures (b, size, size, c) in [-1, 1] to one logit each.
+class _Halving(nn.Module):
+    """4x4 stride-2 convolutions down to four rows, then one that sees all pixels that are left.
 
-    4x4 stride-2 convolutions down to 4x4 pixels, then one that sees all of them. A conditional
-    discriminator is the same net on the figure and the frame, concatenated.
+    `size` is the number of rows, 64 or more and a power of two; cols are a multiple of size / 4.
     """
 
     size: int
     width: int = 64
     dtype: DTypeLike = jnp.float32
 
-    @nn.compact
-    def __call__(self, y: Pictures, *, train: bool) -> Float[AnyArray, "batch"]:
+    def see(
+        self, y: Pictures, features: int, name: str, train: bool, seen: jax.Array | None = None
+    ) -> jax.Array:
+        """(b, features); to be called in a compact method. BatchNorm's statistics are of what is
+        `seen`."""
+        mask = None if seen is None else seen[:, None, None, None]
         for i in range(self.size.bit_length() - 3):
             channels = self.width * min(2**i, 8)
             y = Conv4x4Down(channels, use_bias=i == 0, dtype=self.dtype, name=f"down{i}")(y)
-            y = batch_norm(y, train, name=f"down{i}_norm") if i else y
+            y = batch_norm(y, train, name=f"down{i}_norm", seen=mask) if i else y
             y = nn.leaky_relu(y, 0.2)
         y = y.astype(jnp.float32)
-        logit = nn.DenseGeneral(1, axis=(-3, -2, -1), kernel_init=normal_init, name="logit")(y)
-        return logit[:, 0]
+        return nn.DenseGeneral(features, axis=(-3, -2, -1), kernel_init=normal_init, name=name)(y)
+
+
+class DCGANDiscriminator(_Halving):
+    """Pictures (b, size, cols, c) in [-1, 1] to one logit each.
+
+    A conditional discriminator is the same net on the condition (a figure, a still) and the frame,
+    concatenated.
+    """
+
+    @nn.compact
+    def __call__(self, y: Pictures, *, train: bool) -> Float[AnyArray, "batch"]:
+        return self.see(y, 1, "logit", train)[:, 0]
+
+
+class SequenceDiscriminator(_Halving):
+    """Frames (b, time, size, cols, 3) in [-1, 1] and codes of their sound to one logit a sequence.
+
+    Each frame's code (b, time, `code`) joins its sound's in two layers of GRU; what these know
+    after a sequence's last frame, of `lengths`, is read by two dense layers.
+    """
+
+    code: int = 256
+    cells: int = 256
+
+    @nn.compact
+    def __call__(
+        self,
+        y: Float[AnyArray, "batch time _rows _cols 3"],
+        a: Float[AnyArray, "batch time _"],
+        lengths: Int[AnyArray, "batch"],
+        *,
+        train: bool,
+    ) -> Float[AnyArray, "batch"]:
+        b, time = y.shape[:2]
+        seen = seen_frames(lengths, time).reshape(-1)
+        codes = self.see(y.reshape(b * time, *y.shape[2:]), self.code, "code", train, seen)
+        joined = jnp.concatenate([codes.reshape(b, time, -1), a], axis=-1)
+        states, _ = GRU(self.cells, 2, dtype=self.dtype, name="gru")(joined)
+        x = states[jnp.arange(b), lengths - 1]
+        x = nn.leaky_relu(nn.Dense(128, kernel_init=normal_init, name="dense")(x), 0.2)
+        return nn.Dense(1, kernel_init=normal_init, name="logit")(x)[:, 0]
+
+
+def seen_frames(lengths: Int[AnyArray, "batch"], time: int) -> Bool[AnyArray, "batch time"]:
+    """Which frames of sequences that are filled up to `time` are theirs."""
+    return jnp.arange(time)[None] < lengths[:, None]

@@ -1,11 +1,11 @@
-"""The DCGAN discriminator: known sizes, one logit that sees every pixel."""
+"""The discriminators: known sizes, one logit that sees every pixel of its own."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lumiere_jax.frames.discriminators import DCGANDiscriminator
+from lumiere_jax.frames.discriminators import DCGANDiscriminator, SequenceDiscriminator
 
 NET = DCGANDiscriminator(size=32, width=8)
 
@@ -53,6 +53,49 @@ def test_training_reaches_every_parameter(variables):
             {**variables, "params": params}, y, train=True, mutable=["batch_stats"]
         )
         return jnp.sum(logits**2)
+
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+    assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(gradients))
+
+
+SEQUENCE = SequenceDiscriminator(size=64, width=2, code=6, cells=5)
+LENGTHS = jnp.array([3, 2])
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    """Frames of 64 x 32 pixels, codes of their sound, and a sequence discriminator's variables."""
+    y = jax.random.uniform(jax.random.key(0), (2, 3, 64, 32, 3), minval=-1)
+    a = jax.random.normal(jax.random.key(1), (2, 3, 4))
+    init = jax.jit(SEQUENCE.init, static_argnames="train")
+    return y, a, init(jax.random.key(2), y, a, LENGTHS, train=False)
+
+
+def test_a_sequences_logit_sees_each_of_its_frames_and_hears_each_of_its_codes(sequences):
+    y, a, variables = sequences
+    logit = lambda y, a: SEQUENCE.apply(variables, y, a, LENGTHS, train=False)[1]  # noqa: E731
+    by_frame, by_code = jax.jit(jax.grad(logit, argnums=(0, 1)))(y, a)
+    for gradient in (by_frame, by_code):
+        reached = jnp.any(gradient != 0, axis=tuple(range(2, gradient.ndim)))
+        np.testing.assert_array_equal(reached, [[False] * 3, [True, True, False]])
+
+
+def test_what_lies_past_a_sequences_end_changes_nothing(sequences):
+    y, a, variables = sequences
+    run = jax.jit(
+        lambda y, a: SEQUENCE.apply(variables, y, a, LENGTHS, train=True, mutable=["batch_stats"])
+    )
+    first, second = run(y, a), run(y.at[1, 2].set(1.0), a.at[1, 2].set(9.0))
+    assert all(jax.tree.leaves(jax.tree.map(jnp.array_equal, first, second)))
+
+
+def test_training_a_sequence_discriminator_reaches_every_parameter(sequences):
+    y, a, variables = sequences
+
+    def loss(params):
+        full = {**variables, "params": params}
+        logits, _ = SEQUENCE.apply(full, y, a, LENGTHS, train=True, mutable=["batch_stats"])
+        return jnp.sum(logits**2 + logits)
 
     gradients = jax.jit(jax.grad(loss))(variables["params"])
     assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(gradients))
