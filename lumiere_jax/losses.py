@@ -2,7 +2,7 @@
 
 Pictures are (batch, rows, cols, channels), logits (batch,), codes (batch, code). Pictures may lie
 in [0, 1] or [-1, 1], both arguments in the same range; the weights of the terms (λ, β) are the
-caller's. Equations are those of Kim and Ganapathi 2019, "LumièreNet".
+caller's. Equations are those of Kim and Ganapathi 2019, "LumièreNet", unless another is named.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,16 @@ def least_squares_generator(fake_logits: Logits) -> PerExample:
     return (fake_logits - 1) ** 2
 
 
+def cross_entropy_discriminator(real_logits: Logits, fake_logits: Logits) -> PerExample:
+    """-log D(x) - log(1 - D(G(z))): a pair of terms of Eq. 1 (Vougioukas et al. 2018), for D."""
+    return jax.nn.softplus(-real_logits) + jax.nn.softplus(fake_logits)
+
+
+def non_saturating_generator(fake_logits: Logits) -> PerExample:
+    """-log D(G(z)), whose gradient does not vanish where D is sure (Goodfellow et al. 2014)."""
+    return jax.nn.softplus(-fake_logits)
+
+
 def l1(a: Image, b: Image) -> PerExample:
     """Mean absolute difference: l_L1 of Eq. 12 and 13."""
     return _mean(jnp.abs(a - b))
@@ -53,6 +63,21 @@ def weighted_l1(a: Image, b: Image, weights: Weights) -> PerExample:
 def weighted_mse(a: Image, b: Image, weights: Weights) -> PerExample:
     """Mean over all pixels of weight times squared difference; weights of 1 give `mse`."""
     return _mean(weights * (a - b) ** 2)
+
+
+def lower_half_l1(
+    a: Clip, b: Clip, seen: Float[AnyArray, "batch time"], upper: float = 0.0
+) -> PerExample:
+    """L_L1 of Eq. 2 (Vougioukas et al. 2018) as a mean: over the pixels of the lower half, in the
+    frames that are `seen` (1 or 0, at least one). The upper half's pixels count `upper` times.
+
+    The paper sums; beside λ = 400 the adversarial terms would then be nothing.
+    """
+    rows, half = a.shape[2], a.shape[2] // 2
+    weights = jnp.where(jnp.arange(rows) < half, jnp.float32(upper), 1.0)
+    errors = jnp.mean(jnp.abs(a - b), axis=(3, 4)) * weights[None, None]
+    frames = jnp.sum(errors, axis=2) / (rows - half)
+    return jnp.sum(frames * seen, axis=1) / jnp.sum(seen, axis=1)
 
 
 def motion(a: Clip, b: Clip) -> PerExample:

@@ -106,3 +106,28 @@ def test_a_point_that_is_not_seen_does_not_stretch_its_box():
     expected = losses.region_weights(keypoints, 64, **WEIGHTS)
     keypoints[0, 100] = (0.9, 0.9, 0.05)
     np.testing.assert_array_equal(losses.region_weights(keypoints, 64, **WEIGHTS), expected)
+
+
+def test_cross_entropy_closed_forms():
+    real, fake = jnp.array([0.0, 2.0]), jnp.array([0.0, -3.0])
+    sigmoid = lambda x: 1 / (1 + np.exp(-np.asarray(x, np.float64)))  # noqa: E731
+    expected = -np.log(sigmoid(real)) - np.log(1 - sigmoid(fake))
+    found = losses.cross_entropy_discriminator(real, fake)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        losses.non_saturating_generator(fake), -np.log(sigmoid(fake)), rtol=1e-6
+    )
+    # D is sure that the picture is made, and G is still told where to go.
+    gradient = jax.grad(lambda x: losses.non_saturating_generator(x).sum())(jnp.array([-30.0]))
+    assert gradient[0] == pytest.approx(-1)
+
+
+def test_lower_half_l1_sees_the_lower_half_of_the_frames_that_are_there():
+    a = jnp.zeros((2, 3, 4, 2, 3))
+    b = a.at[:, :, 2:].set(0.5).at[:, :, :2].set(9.0).at[1, 2].set(100.0)
+    seen = jnp.array([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
+    np.testing.assert_allclose(losses.lower_half_l1(a, b, seen), [0.5, 0.5])
+    np.testing.assert_allclose(losses.lower_half_l1(a, b, seen, upper=0.1), [1.4, 1.4], rtol=1e-6)
+    gradient = jax.grad(lambda b: losses.lower_half_l1(a, b, seen).sum())(b)
+    assert not gradient[:, :, :2].any() and not gradient[1, 2].any()
+    assert (gradient[0, :, 2:] > 0).all()
