@@ -142,6 +142,29 @@ def _rising_widths(grey: np.ndarray) -> np.ndarray:
     return 2 + run(inner)[:, :-2] + run(-inner[:, ::-1])[:, ::-1][:, 2:]
 
 
+def frequency_sharpness(picture: Picture) -> float:
+    """FDBM: the share of frequencies, 0 to 1, whose magnitude is over a thousandth of the largest.
+
+    De and Masilamani 2013, "Image Sharpness Measure for Blurred Images in Frequency Domain"; of the
+    grey picture.
+    """
+    magnitude = np.abs(np.fft.fft2(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)))
+    return float(np.mean(magnitude > magnitude.max() / 1000))
+
+
+def average_content_distance(
+    still: Float[np.ndarray, "embedding"], frames: Float[np.ndarray, "frames embedding"]
+) -> tuple[float, float]:
+    """ACD (Tulyakov et al. 2018) between a still's face and those of frames, from embeddings.
+
+    The mean Euclidean distance of unit vectors, 0 to 2, and the mean cosine distance, 0 to 2: half
+    of the squared one. Which network embeds decides the magnitude.
+    """
+    still, frames = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (still, frames))
+    distances = np.linalg.norm(frames - still[None], axis=-1)
+    return float(distances.mean()), float((distances**2).mean() / 2)
+
+
 def landmark_distance(a: Points, b: Points) -> PerPicture:
     """LMD (Chen et al. 2018): the mean distance of points, each set around its own centroid.
 

@@ -158,3 +158,38 @@ def test_peak_lag_of_a_frozen_signal_is_zero_and_short_signals_are_refused():
     assert metrics.peak_lag(np.zeros(30), np.arange(30.0), 5) == (0, 0.0)
     with pytest.raises(ValueError, match="6 and 6"):
         metrics.peak_lag(np.arange(6.0), np.arange(6.0), 5)
+
+
+def banded(rows: int, cols: int, contrast: int, seed: int) -> np.ndarray:
+    """Random cells of 8 x 16 pixels, blurred along the rows by 1 to 7 pixels from band to band."""
+    cells = np.random.default_rng(seed).integers(0, contrast, (rows // 8, cols // 16))
+    cells = cells.repeat(8, 0).repeat(16, 1)
+    picture = np.empty((rows, cols), np.uint8)
+    for row in range(rows):
+        width = 1 + row // 8 % 7
+        wide = np.pad(cells[row], (width // 2, width - 1 - width // 2), mode="edge")
+        picture[row] = np.lib.stride_tricks.sliding_window_view(wide, width).sum(-1) // width
+    return np.repeat(picture[..., None], 3, axis=-1)
+
+
+def test_frequency_sharpness_is_the_share_of_frequencies_over_a_thousandth_of_the_largest():
+    grey = banded(32, 48, 250, 5)[..., 0].astype(np.complex128)
+    # The definition, frequency by frequency, without a Fourier transform of a library's.
+    rows, cols = (np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (32, 48))
+    magnitude = np.abs(rows @ grey @ cols)
+    expected = (magnitude > magnitude.max() / 1000).mean()
+    assert 0.1 < expected < 0.9
+    found = metrics.frequency_sharpness(banded(32, 48, 250, 5))
+    assert found == pytest.approx(expected, abs=2 / grey.size)
+    flat = np.full((64, 64, 3), 99, np.uint8)
+    assert metrics.frequency_sharpness(flat) == 1 / 64**2
+    blurred = cv2.GaussianBlur(banded(32, 48, 250, 5), (0, 0), 1.5)
+    assert metrics.frequency_sharpness(blurred) < found
+
+
+def test_average_content_distance_is_of_directions_alone():
+    still = np.array([3.0, 0.0])
+    frames = np.array([[5.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])
+    euclidean, cosine = metrics.average_content_distance(still, frames)
+    assert euclidean == pytest.approx((0 + np.sqrt(2) + 2) / 3)
+    assert cosine == pytest.approx((0 + 1 + 2) / 3)
