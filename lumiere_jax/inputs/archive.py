@@ -28,10 +28,11 @@ _TRACKS = (PICTURES, ENDS, KNOWN)
 
 @dataclass(frozen=True)
 class Example:
-    """One frame of a clip. `aperture` is the mouth's true opening, NaN where nobody knows it."""
+    """One frame of a clip; an aligned face has no figure. `aperture` is the mouth's true opening,
+    NaN where nobody knows it."""
 
     frame: Picture
-    figure: Picture
+    figure: Picture | None
     keypoints: np.ndarray
     aperture: float = float("nan")
 
@@ -48,12 +49,12 @@ def encode_png(picture: Picture) -> bytes:
     return data.tobytes()
 
 
-def decode(data: bytes, size: int | None = None) -> Picture:
-    """RGB from JPEG or PNG bytes; UserError where they are none, or not `size` pixels a side."""
+def decode(data: bytes, shape: tuple[int, int] | None = None) -> Picture:
+    """RGB from JPEG or PNG bytes; UserError where they are none, or not of this shape."""
     try:
         picture = decode_picture(data)
-        if size is not None and picture.shape[:2] != (size, size):
-            raise ValueError(f"it does not have {size} pixels a side")
+        if shape is not None and picture.shape[:2] != shape:
+            raise ValueError(f"it does not have {shape[1]}x{shape[0]} pixels")
         return picture[..., ::-1]
     except ValueError as error:
         raise UserError(
@@ -66,7 +67,8 @@ def write_clip(folder: Path, examples: Iterable[Example], sound: Iterable[np.nda
     folder.mkdir()
     with written(folder) as add:
         for e in examples:
-            add((encode_jpeg(e.frame), encode_png(e.figure)), np.append(e.keypoints, e.aperture))
+            figure = () if e.figure is None else (encode_png(e.figure),)
+            add((encode_jpeg(e.frame), *figure), np.append(e.keypoints, e.aperture))
     _write_sound(folder, sound)
 
 
@@ -130,16 +132,15 @@ def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator
             yield np.pad(samples, (0, wanted - len(samples)))
 
 
-def read_examples(folder: Path, first: int, frames: int) -> Iterator[dict]:
-    """Encoded frame and figure, keypoints and aperture of each frame, by name."""
-    pictures = read_pictures(folder, 2 * first, 2 * frames)
+def read_examples(folder: Path, first: int, frames: int, names: tuple[str, ...]) -> Iterator[dict]:
+    """The encoded pictures that each frame has, by their names, its keypoints and its aperture."""
+    encoded = read_pictures(folder, len(names) * first, len(names) * frames)
     with open(folder / KNOWN, "rb") as known:
         known.seek(4 * NUMBERS * first)
-        for frame, figure in zip(pictures, pictures, strict=True):
+        for _ in range(frames):
             numbers = np.frombuffer(known.read(4 * NUMBERS), "<f4")
             yield {
-                "frame": frame,
-                "figure": figure,
+                **{name: next(encoded) for name in names},
                 "keypoints": numbers[:-1].reshape(137, 3),
                 "aperture": numbers[-1],
             }

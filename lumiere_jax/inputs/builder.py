@@ -14,18 +14,18 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.inputs import lectures
 from lumiere_jax.inputs.records import Records
+from lumiere_jax.inputs.segments import SPLITS, Segment
 
 NAME, VERSION = "lectures", "1.0.0"
-ENCODED = {name: tfds.decode.SkipDecoding() for name in ("frame", "figure")}
+ENCODINGS = {"frame": "jpeg", "figure": "png"}
 
 
 @functools.cache
-def features() -> Any:
+def features(pictures: tuple[str, ...]) -> Any:
     """What an example holds."""
     return tfds.features.FeaturesDict(
         {
-            "frame": tfds.features.Image(encoding_format="jpeg"),
-            "figure": tfds.features.Image(encoding_format="png"),
+            **{name: tfds.features.Image(encoding_format=ENCODINGS[name]) for name in pictures},
             "keypoints": tfds.features.Tensor(shape=(137, 3), dtype=np.float32),
             "features": tfds.features.Tensor(shape=(FILTERS,), dtype=np.float32),
             "aperture": np.float32,
@@ -36,7 +36,7 @@ def features() -> Any:
 class Lectures(tfds.core.GeneratorBasedBuilder):
     """Frames, figures, keypoints and audio features of prepared clips, in time order.
 
-    `archives` is the folder of the clips' archives.
+    `archives` is the folder of the clips' archives, `pictures` those of each frame.
     """
 
     VERSION = tfds.core.Version(VERSION)
@@ -45,17 +45,19 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         self,
         *,
         archives: Path,
-        segments: tuple[lectures.Segment, ...],
+        segments: tuple[Segment, ...],
         fps: Fraction,
+        pictures: tuple[str, ...],
         beam: bool = False,
         **kwargs: Any,
     ):
-        self._archives, self._segments, self._fps, self._beam = archives, segments, fps, beam
+        self._segments, self._pictures, self._beam = segments, pictures, beam
+        self._read = functools.partial(lectures.read_segment, archives, fps=fps, pictures=pictures)
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=features(),
+            features=features(self._pictures),
             # The order is time: neighbours must stay neighbours.
             disable_shuffling=True,
         )
@@ -64,37 +66,37 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         present = {s.split for s in self._segments}
         return {
             split: self._generate_examples([s for s in self._segments if s.split == split])
-            for split in lectures.SPLITS
+            for split in SPLITS
             if split in present
         }
 
-    def _generate_examples(self, segments: list[lectures.Segment]) -> Any:
-        read = functools.partial(lectures.read_segment, self._archives, fps=self._fps)
+    def _generate_examples(self, segments: list[Segment]) -> Any:
         if self._beam:
             import apache_beam as beam  # pyright: ignore[reportMissingImports]
 
-            return beam.Create(segments) | beam.Reshuffle() | beam.FlatMap(read)
-        return itertools.chain.from_iterable(map(read, segments))
+            return beam.Create(segments) | beam.Reshuffle() | beam.FlatMap(self._read)
+        return itertools.chain.from_iterable(map(self._read, segments))
 
 
 def build(
     folder: Path,
     archives: Path,
-    segments: tuple[lectures.Segment, ...],
+    segments: tuple[Segment, ...],
     fps: Fraction,
+    pictures: tuple[str, ...],
     beam_options: Any = None,
 ) -> None:
     """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place; through
     Beam where its options are given."""
     tfds.disable_progress_bar()
-    through = {"archives": archives, "segments": segments, "fps": fps}
+    through = {"archives": archives, "segments": segments, "fps": fps, "pictures": pictures}
     builder = Lectures(data_dir=str(folder), beam=beam_options is not None, **through)
     config = tfds.download.DownloadConfig(beam_options=beam_options)
     with contextlib.redirect_stdout(None):  # it speaks of downloads
         builder.download_and_prepare(download_config=config)
 
 
-def records(folder: Path, split: str) -> Records:
+def records(folder: Path, split: str, pictures: tuple[str, ...]) -> Records:
     """Random access to a split's examples, the pictures still encoded; raises what comes.
 
     TFDS would follow what the folder's `dataset_info.json` and `features.json` name. Their author
@@ -103,5 +105,6 @@ def records(folder: Path, split: str) -> Records:
     place = folder / NAME / VERSION
     files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
     stored = ArrayRecordDataSource([str(file) for file in files])
-    parse = functools.partial(features().deserialize_example_np, decoders=ENCODED)
+    encoded = {name: tfds.decode.SkipDecoding() for name in pictures}
+    parse = functools.partial(features(pictures).deserialize_example_np, decoders=encoded)
     return Records(stored, parse, f"{folder}, '{split}' split")

@@ -1,10 +1,11 @@
 """The dataset at rest: what stands beside its records, and how they are cut and read."""
 
+import contextlib
 import functools
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,55 +15,72 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from lumiere_jax.audio.features import CLIP, FILTERS, RATE, extract, frame_start, normalise
+from lumiere_jax.audio.features import (
+    CLIP,
+    FILTERS,
+    RATE,
+    extract,
+    frame_start,
+    loudness_gain,
+    normalise,
+)
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import missing_fields
 from lumiere_jax.inputs.records import Records
+from lumiere_jax.inputs.segments import Segment, check_segments
 
 SIZES = (64, 128, 256, 512, 1024)
+SMALLEST_FACE = 128
 SLOWEST, FASTEST = 5, 120
-SPLITS = ("train", "val", "test")
-SHARES = (75, 5, 20)
 DESCRIPTION = "dataset.json"
-FORMAT = 1
+FORMAT = 2
+# What a dataset of aligned faces calls its figures, of which it has none.
+FACE = "aligned face"
 # Frames in a row that each split needs.
 TRIPLET = 3
 
 
-@dataclass(frozen=True)
-class Segment:
-    """Neighbouring frames of one clip in one split; nothing looks across its ends.
-
-    `first` counts in the clip, `offset` in the split.
-    """
-
-    split: str
-    clip: str
-    first: int
-    frames: int
-    offset: int
-
-    @property
-    def sound(self) -> str:
-        """The segment's sound, a file's path inside the dataset."""
-        return f"audio/{self.split}-{self.clip}.flac"
-
-
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """What a dataset says of itself (`dataset.json`)."""
+class Description:
+    """What datasets, and what is trained on them, say of their data. `size` is rows of pictures."""
 
-    folder: Path
     size: int
     fps: Fraction
     figure: str
-    segments: tuple[Segment, ...]
     mean: np.ndarray
     std: np.ndarray
     consent: dict[str, Any] = field(default_factory=dict)
     drawn_seed: int | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether pictures are aligned faces, without figures."""
+        return self.figure == FACE
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and cols of a picture."""
+        return picture_shape(self.size, self.figure)
+
+
+def picture_shape(size: int, figure: str) -> tuple[int, int]:
+    """Rows and cols of pictures of `size`: square, and of faces three quarters as wide as high."""
+    return size, size * 3 // 4 if figure == FACE else size
+
+
+def picture_names(figure: str) -> tuple[str, ...]:
+    """The pictures of each frame."""
+    return ("frame",) if figure == FACE else ("frame", "figure")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Description):
+    """What a dataset says of itself (`dataset.json`)."""
+
+    folder: Path
+    segments: tuple[Segment, ...]
 
     def frames(self, split: str) -> int:
         """Number of frames in a split."""
@@ -78,7 +96,7 @@ class Dataset:
         from lumiere_jax.inputs.builder import records
 
         try:
-            source = records(self.folder, split)
+            source = records(self.folder, split, picture_names(self.figure))
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]
@@ -98,57 +116,48 @@ class Dataset:
 
     def sound(self, segment: Segment, frames: int) -> Float[np.ndarray, "samples 1"]:
         """The sound of a segment's first frames, at 16 kHz; UserError where it is damaged."""
-        samples = frame_start(frames, self.fps, RATE)
-        path = self.folder / segment.sound
-        try:
-            with soundfile.SoundFile(path) as file:
-                if (file.format, file.samplerate, file.channels) != ("FLAC", RATE, 1):
-                    raise ValueError(f"it is no mono FLAC at {RATE} Hz")
-                return file.read(samples, dtype="float32", always_2d=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{path} cannot be read ({error}): make the dataset anew with prepare.py."
-            ) from error
+        return self.samples(segment, 0, frame_start(frames, self.fps, RATE))[:, None]
+
+    def samples(self, segment: Segment, start: int, stop: int) -> Float[np.ndarray, "samples"]:
+        """Samples `start` to `stop` - 1 of a segment's sound, at 16 kHz, which is silent before its
+        first and past its last; UserError where it is damaged."""
+        with _opened(self.folder / segment.sound) as file:
+            first = min(max(start, 0), file.frames)
+            file.seek(first)
+            read = file.read(max(stop, first) - first, dtype="float32")
+        before = min(max(-start, 0), stop - start)
+        return np.pad(read, (before, stop - start - before - len(read)))
+
+    def gain(self, segment: Segment) -> float:
+        """The factor that brings a segment's voice to the loudness at which it is heard."""
+        return _gain(self.folder / segment.sound)
 
 
-def segments_of(clips: dict[str, int]) -> list[Segment]:
-    """Cuts clips, given as frames by name, into splits.
-
-    Under ten clips, each is cut 75/5/20% by time, in that order; otherwise whole clips are
-    dealt out in the same shares.
-    """
-    parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
-    if len(clips) < 10:
-        for name, frames in clips.items():
-            cuts = [0, frames * SHARES[0] // 100, frames * (SHARES[0] + SHARES[1]) // 100, frames]
-            for split, first, stop in zip(SPLITS, cuts, cuts[1:], strict=False):
-                parts[split].append((name, first, stop - first))
-    else:
-        names = list(clips)
-        validation = max(1, len(names) * SHARES[1] // 100)
-        test = max(1, len(names) * SHARES[2] // 100)
-        for i, name in enumerate(names):
-            left = len(names) - i
-            split = "test" if left <= test else "val" if left <= test + validation else "train"
-            parts[split].append((name, 0, clips[name]))
-    return place_segments(parts)
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A segment's sound; UserError where it is damaged, also while it is read."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            if (file.format, file.samplerate, file.channels) != ("FLAC", RATE, 1):
+                raise ValueError(f"it is no mono FLAC at {RATE} Hz")
+            yield file
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): make the dataset anew with prepare.py."
+        ) from error
 
 
-def place_segments(parts: dict[str, list[tuple[str, int, int]]]) -> list[Segment]:
-    """Segments from (clip, first, frames) by split, one after the other in each split."""
-    segments = []
-    for split, pieces in parts.items():
-        offset = 0
-        for clip, first, frames in pieces:
-            if frames:
-                segments.append(Segment(split, clip, first, frames, offset))
-                offset += frames
-    return segments
+@functools.cache
+def _gain(path: Path) -> float:
+    with _opened(path) as file:
+        return loudness_gain(file.blocks(10 * RATE, dtype="float32"))
 
 
-def read_segment(archives: Path, segment: Segment, fps: Fraction) -> Iterator[tuple[int, dict]]:
+def read_segment(
+    archives: Path, segment: Segment, fps: Fraction, pictures: tuple[str, ...]
+) -> Iterator[tuple[int, dict]]:
     """A segment's examples with their keys; the features are those of its own sound alone."""
-    known = archive.read_examples(archives / segment.clip, segment.first, segment.frames)
+    known = archive.read_examples(archives / segment.clip, segment.first, segment.frames, pictures)
     rows = itertools.chain.from_iterable(_log_mel(archives, segment, fps))
     for t, (example, row) in enumerate(zip(known, rows, strict=True)):
         yield segment.offset + t, {**example, "features": row}
@@ -186,7 +195,7 @@ def figure_scheme(source: str, explicit: bool) -> str:
 def write_description(dataset: Dataset) -> None:
     """Writes `dataset.json` into the dataset's folder."""
     values = {
-        "format": FORMAT,
+        "format": FORMAT if _is_new(dataset) else 1,
         "size": dataset.size,
         "fps": str(dataset.fps),
         "figure": dataset.figure,
@@ -194,9 +203,17 @@ def write_description(dataset: Dataset) -> None:
         "consent": dataset.consent,
         "mean": dataset.mean.tolist(),
         "std": dataset.std.tolist(),
-        "segments": [asdict(segment) for segment in dataset.segments],
+        "segments": [
+            {name: value for name, value in asdict(segment).items() if value is not None}
+            for segment in dataset.segments
+        ],
     }
     (dataset.folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n")
+
+
+def _is_new(dataset: Dataset) -> bool:
+    """Whether it holds what releases before 0.3 do not read."""
+    return dataset.aligned or any(segment.speaker is not None for segment in dataset.segments)
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,6 +230,8 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"its fps is {fps!r}, not {SLOWEST} to {FASTEST}")
     if not isinstance(values["figure"], str):
         raise ValueError("its figure is no text")
+    if values["figure"] == FACE and size < SMALLEST_FACE:
+        raise ValueError(f"its size is {size}, under {SMALLEST_FACE} for faces")
     if lacking := next(missing_fields(values["consent"]), None):
         raise ValueError(f"its consent does not say {lacking}")
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
@@ -225,31 +244,6 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"its {name} is not {FILTERS} numbers that can be")
         known[name] = numbers.astype(np.float32)
     return known
-
-
-def _check_segments(segments: tuple[Segment, ...]) -> None:
-    """ValueError unless they follow each other in their splits and overlap in no clip."""
-    ends = dict.fromkeys(SPLITS, 0)
-    taken: dict[str, list[tuple[int, int]]] = {}
-    for s in segments:
-        numbers = (s.first, s.frames, s.offset)
-        if s.split not in SPLITS or any(type(n) is not int or not 0 <= n < 2**31 for n in numbers):
-            raise ValueError(f"there is no such segment: {s}")
-        if not isinstance(s.clip, str) or Path(s.clip).name != s.clip or "\0" in s.clip:
-            raise ValueError(f"{s.clip!r} is no clip's name")
-        if not s.frames or s.offset != ends[s.split]:
-            raise ValueError(f"the segments of its {s.split!r} split do not follow each other")
-        ends[s.split] += s.frames
-        taken.setdefault(s.clip, []).append((s.first, s.first + s.frames))
-    for clip, parts in taken.items():
-        for (_, stop), (first, _) in itertools.pairwise(sorted(parts)):
-            if first < stop:
-                raise ValueError(f"segments of the clip {clip!r} overlap")
-
-
-def longest(segments: Iterable[Segment], split: str) -> int:
-    """The most frames in a row that a split has."""
-    return max((s.frames for s in segments if s.split == split), default=0)
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -266,10 +260,10 @@ def open_dataset(folder: Path) -> Dataset:
                 f"{path} is of a later lumiere_jax (format {values['format']}, not {FORMAT}): "
                 "update lumiere_jax, or make the dataset anew with prepare.py."
             )
-        if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']!r}, not {FORMAT}")
+        if values["format"] not in range(1, FORMAT + 1):
+            raise ValueError(f"its format is {values['format']!r}, not 1 to {FORMAT}")
         segments = tuple(Segment(**s) for s in values["segments"])
-        _check_segments(segments)
+        check_segments(segments)
         return Dataset(folder=folder, segments=segments, **described(values))
     except OSError as error:
         raise UserError(

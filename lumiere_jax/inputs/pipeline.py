@@ -36,7 +36,7 @@ def host_tensorflow() -> Any:
     return tf
 
 
-def _batches(
+def shuffled(
     load: Load,
     batch: int,
     items: int,
@@ -71,7 +71,7 @@ def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
     return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def _told(
+def told(
     batches: Iterator[dict[str, np.ndarray]], records: Records
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches; what TensorFlow says of records that it cannot read becomes a UserError."""
@@ -84,8 +84,8 @@ def _told(
         ) from error
 
 
-def _reader(records: Records, size: int, pictures: tuple[str, ...]) -> Load:
-    """Reads examples: `pictures` (n, size, size, 3) uint8, and keypoints.
+def reader(records: Records, shape: tuple[int, int], pictures: tuple[str, ...]) -> Load:
+    """Reads examples: `pictures` (n, rows, cols, 3) uint8 of this shape, and keypoints.
 
     Python hands over bytes alone. They are parsed and decoded by TensorFlow, outside the GIL.
     """
@@ -101,7 +101,7 @@ def _reader(records: Records, size: int, pictures: tuple[str, ...]) -> Load:
 
     def decode(data):
         picture = tf.io.decode_image(data, 3, expand_animations=False)
-        return tf.ensure_shape(picture, [size, size, 3])
+        return tf.ensure_shape(picture, [*shape, 3])
 
     def load(index):
         encoded = tf.ensure_shape(tf.numpy_function(fetch, [index], tf.string), index.shape)
@@ -121,8 +121,8 @@ def in_order(
 ) -> Iterator[dict[str, np.ndarray]]:
     """A split's examples once, in order, up to `chunk` of them at a time."""
     tf, records = host_tensorflow(), dataset.records(split)
-    load = _reader(records, dataset.size, pictures)
-    return _told(_run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records)
+    load = reader(records, dataset.shape, pictures)
+    return told(_run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records)
 
 
 def index_batches(
@@ -136,7 +136,7 @@ def index_batches(
     """Which of the `frames` the batches are made of: their `index` (batch,) int32."""
     tf = host_tensorflow()
     load = lambda i: {"index": tf.cast(tf.gather(frames, i), tf.int32)}  # noqa: E731
-    return _batches(load, batch, len(frames), seed, first, last, part)
+    return shuffled(load, batch, len(frames), seed, first, last, part)
 
 
 def figure_batches(
@@ -150,8 +150,8 @@ def figure_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     records = dataset.records(split)
-    load = _reader(records, dataset.size, ("figure",))
-    return _told(_batches(load, batch, len(records), seed, first, last, part), records)
+    load = reader(records, dataset.shape, ("figure",))
+    return told(shuffled(load, batch, len(records), seed, first, last, part), records)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
@@ -180,7 +180,7 @@ def triplet_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
     tf, records = host_tensorflow(), dataset.records(split)
-    load = _reader(records, dataset.size, ("frame", "figure"))
+    load = reader(records, dataset.shape, ("frame", "figure"))
     targets = triplet_targets(dataset, split, stride)
 
     def triplets(index):
@@ -194,7 +194,7 @@ def triplet_batches(
         }
         return {**own, "index": tf.cast(ends, tf.int32)}
 
-    return _told(_batches(triplets, batch, len(targets), seed, first, last, part), records)
+    return told(shuffled(triplets, batch, len(targets), seed, first, last, part), records)
 
 
 def window_batches(
@@ -221,4 +221,4 @@ def window_batches(
         features, targets = tf.numpy_function(fetch, [index], [tf.float32, tf.float32])
         return {"features": features, "codes": targets, "index": tf.cast(index, tf.int32)}
 
-    return _batches(load, batch, len(codes), seed, first, last, part)
+    return shuffled(load, batch, len(codes), seed, first, last, part)

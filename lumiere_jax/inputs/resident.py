@@ -20,7 +20,7 @@ SHARE = 0.5
 class Resident:
     """Tables, and which rows of them make each frame's item, (frames,) or (frames, rows), by name.
 
-    A picture's row is (size, 3 · size): a TPU would pad an axis of three to 128.
+    A picture's row is (rows, 3 · cols): a TPU would pad an axis of three to 128.
     """
 
     tables: dict[str, Any]
@@ -71,7 +71,8 @@ def windows(rows: np.ndarray, steps: np.ndarray, codes: np.ndarray) -> Resident:
 
 def picture_bytes(dataset: Dataset, split: str, pictures: int) -> int:
     """What a split takes with so many pictures of each frame."""
-    return dataset.frames(split) * (3 * dataset.size**2 * pictures + 4 * 3 * pipeline.POINTS)
+    rows, cols = dataset.shape
+    return dataset.frames(split) * (3 * rows * cols * pictures + 4 * 3 * pipeline.POINTS)
 
 
 def check_fits(stage: str, needed: int) -> None:
@@ -100,9 +101,9 @@ def shown(size: int) -> str:
 
 def _decoded(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> dict[str, np.ndarray]:
     """A split's pictures, as rows of a table each, and its keypoints."""
-    frames, size = dataset.frames(split), dataset.size
+    frames, (rows, cols) = dataset.frames(split), dataset.shape
     tables: dict[str, np.ndarray] = {
-        **{name: np.empty((frames, size, 3 * size), np.uint8) for name in pictures},
+        **{name: np.empty((frames, rows, 3 * cols), np.uint8) for name in pictures},
         "keypoints": np.empty((frames, pipeline.POINTS, 3), np.float32),
     }
     done = 0

@@ -192,7 +192,7 @@ def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str
     records, values = dataset.records("test"), []
     for first in range(0, len(records), BATCH):
         known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
-        w = np.stack([archive.decode(record["figure"], dataset.size) for record in known])
+        w = np.stack([archive.decode(record["figure"], dataset.shape) for record in known])
         keypoints = np.stack([record["keypoints"] for record in known])
         values.append(measures.judge(in_batches(again, BATCH, w), w, keypoints))
     return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})

@@ -12,7 +12,8 @@ import soundfile
 
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.inputs import archive, builder, lectures
-from lumiere_jax.inputs.lectures import Dataset, Segment
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.segments import Segment
 
 
 def finish(
@@ -28,7 +29,8 @@ def finish(
 ) -> None:
     """From archives of clips to the dataset and what stands beside it, in `folder`."""
     mean, std = lectures.statistics(archives, segments, fps)
-    builder.build(folder, archives, tuple(segments), fps, beam_options)
+    pictures = lectures.picture_names(figure)
+    builder.build(folder, archives, tuple(segments), fps, pictures, beam_options)
     (folder / "audio").mkdir()
     for s in segments:
         with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
@@ -46,21 +48,27 @@ def finish(
         drawn_seed=drawn_seed,
     )
     lectures.write_description(dataset)
-    write_preview(folder / "preview.png", archives, segments)
+    write_preview(folder / "preview.png", archives, segments, pictures)
     shutil.rmtree(folder / "downloads", ignore_errors=True)
 
 
 def write_preview(
-    path: Path, archives: Path, segments: Iterable[Segment], columns: int = 8
+    path: Path,
+    archives: Path,
+    segments: Iterable[Segment],
+    names: tuple[str, ...],
+    columns: int = 8,
 ) -> None:
-    """Frame, figure and both overlaid, evenly over all segments: look before you train."""
+    """Frames evenly over all segments, and where there are figures these and both overlaid: look
+    before you train."""
     times = [(s.clip, s.first + t) for s in segments for t in range(s.frames)]
     picked = [times[i] for i in np.linspace(0, len(times) - 1, columns).astype(int)]
     strips = []
     for clip, t in picked:
-        example = next(archive.read_examples(archives / clip, t, 1))
-        frame, figure = archive.decode(example["frame"]), archive.decode(example["figure"])
-        overlay = cv2.addWeighted(frame, 0.5, figure, 0.5, 0)
-        strips.append(np.concatenate([frame, figure, overlay]))
+        example = next(archive.read_examples(archives / clip, t, 1, names))
+        strip = [archive.decode(example[name]) for name in names]
+        if len(strip) > 1:
+            strip.append(cv2.addWeighted(strip[0], 0.5, strip[1], 0.5, 0))
+        strips.append(np.concatenate(strip))
     picture = np.concatenate(strips, axis=1)
     path.write_bytes(archive.encode_png(picture))

@@ -19,7 +19,8 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.face_measures import open_finder
-from lumiere_jax.inputs.lectures import SPLITS, Dataset, Segment, open_dataset
+from lumiere_jax.inputs.lectures import Dataset, open_dataset
+from lumiere_jax.inputs.segments import SPLITS, Segment
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.lumierenet import stages
@@ -197,7 +198,7 @@ def _write_videos(
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
     sound = dataset.sound(segment, count)
     real = (
-        archive.decode(records[i]["frame"], dataset.size)
+        archive.decode(records[i]["frame"], dataset.shape)
         for i in range(segment.offset, segment.offset + count)
     )
     for name, frames, record in (

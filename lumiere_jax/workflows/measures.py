@@ -15,7 +15,7 @@ from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.inputs import archive, face_measures, synthetic_measures
 from lumiere_jax.inputs.face_measures import Find
-from lumiere_jax.inputs.lectures import Segment
+from lumiere_jax.inputs.segments import Segment
 from lumiere_jax.parts import part_mask
 from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
@@ -161,7 +161,7 @@ def follow(
         first = segment.offset + start
         known = [records[i] for i in range(first, first + n)]
         w, y = (
-            np.stack([archive.decode(r[name], run.size) for r in known])
+            np.stack([archive.decode(r[name], run.shape) for r in known])
             for name in ("figure", "frame")
         )
         a = np.stack(list(itertools.islice(windows, n)))

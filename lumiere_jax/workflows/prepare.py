@@ -21,9 +21,10 @@ from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.inputs import archive, lectures, media, synthetic
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.lectures import FASTEST, SIZES, SLOWEST, Dataset, Segment
+from lumiere_jax.inputs.lectures import FASTEST, SIZES, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, Tick, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
+from lumiere_jax.inputs.segments import SPLITS, Segment, longest, place_segments, segments_of
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
@@ -97,7 +98,7 @@ def prepare_footage(
         raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
     options = beam.parse_options(beam_options) if beam_options else None
     clips = _probe_all(footage, square)
-    segments = lectures.segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
+    segments = segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
     _check_lengths(segments, footage, rate)
     footages = [
         Footage(
@@ -154,13 +155,13 @@ def prepare_synthetic(
     if minutes is not None:
         keep = int(minutes * 60 * RATE) - (takes - 1) * len(first)
         scripts[takes - 1] = (scripts[takes - 1][0], first[:keep], takes - 1)
-    parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in lectures.SPLITS}
+    parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
     for name, waveform, _ in scripts:
         count = frames_within(len(waveform), fps)
         cut = 0 if name == "second" else count * 95 // 100
         parts["train"].append((name, 0, cut))
         parts["test" if name == "second" else "val"].append((name, cut, count - cut))
-    segments = lectures.place_segments(parts)
+    segments = place_segments(parts)
     _check_lengths(segments, f"--minutes={minutes}", fps)
     record = {
         "who": f"nobody: a lecturer drawn by lumiere_jax (seed {seed})",
@@ -222,8 +223,8 @@ def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
 
 
 def _check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
-    for split in lectures.SPLITS:
-        frames = lectures.longest(segments, split)
+    for split in SPLITS:
+        frames = longest(segments, split)
         if frames < lectures.TRIPLET:
             raise UserError(
                 f"{what} is too short: its '{split}' split has {frames} frames in a row and needs "

@@ -79,12 +79,12 @@ def _scene(name: str, config: Config, dataset: Dataset) -> Scene:
     count = min(segment.frames, round(SECONDS * dataset.fps))
     source = dataset.records("val")
     records = [source[segment.offset + i] for i in range(count)]
-    figures = np.stack([archive.decode(record["figure"], dataset.size) for record in records])
+    figures = np.stack([archive.decode(record["figure"], dataset.shape) for record in records])
     sound = dataset.sound(segment, count)
     if name == "vae":
         return Scene(figures, figures, sound)
     if name == "seqpix2pix":
-        frames = np.stack([archive.decode(record["frame"], dataset.size) for record in records])
+        frames = np.stack([archive.decode(record["frame"], dataset.shape) for record in records])
         return Scene(figures, frames, sound)
     rows = normalise(np.stack([r["features"] for r in records]), dataset.mean, dataset.std)
     heard = rows[window_steps(count, config.blstm.window, config.blstm.delay)]

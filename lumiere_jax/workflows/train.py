@@ -15,7 +15,8 @@ from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, pipeline, resident
-from lumiere_jax.inputs.lectures import DESCRIPTION, TRIPLET, Dataset, longest, open_dataset
+from lumiere_jax.inputs.lectures import DESCRIPTION, TRIPLET, Dataset, open_dataset
+from lumiere_jax.inputs.segments import longest
 from lumiere_jax.systems.lumierenet import Config, health, load_vgg, stages
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.training import checkpoint, hosts, loop
@@ -239,7 +240,7 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
         for first in range(0, len(records), 16):
             w = np.stack(
                 [
-                    archive.decode(records[i]["figure"], dataset.size)
+                    archive.decode(records[i]["figure"], dataset.shape)
                     for i in range(first, min(first + 16, len(records)))
                 ]
             )

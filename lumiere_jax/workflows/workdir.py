@@ -5,7 +5,6 @@ import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import lumiere_jax
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json, write_whole
 from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.lectures import Dataset, described
+from lumiere_jax.inputs.lectures import Dataset, Description, described
 from lumiere_jax.systems.lumierenet import Config, check_config
 from lumiere_jax.training import checkpoint
 
@@ -33,16 +32,9 @@ ARCHITECTURE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Description):
     """A workdir's identity; what synthesis needs besides the checkpoints."""
 
-    size: int
-    fps: Fraction
-    figure: str
-    mean: np.ndarray
-    std: np.ndarray
-    consent: dict[str, Any]
-    drawn_seed: int | None
     config: Config
 
 

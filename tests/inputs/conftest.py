@@ -9,6 +9,7 @@ import pytest
 from lumiere_jax.audio.features import frame_start
 from lumiere_jax.inputs import archive, builder, lectures
 from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs.segments import segments_of
 
 FPS, FRAMES = Fraction(30), 40
 
@@ -32,9 +33,9 @@ def make(folder: Path, change=lambda clip, sound: sound, clips=2):
     for clip in range(clips):
         sound = change(clip, sounds(clip))
         archive.write_clip(archives / f"c{clip}", examples(clip), [sound])
-    segments = tuple(lectures.segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
+    segments = tuple(segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
     mean, std = lectures.statistics(archives, list(segments), FPS)
-    builder.build(folder, archives, segments, FPS)
+    builder.build(folder, archives, segments, FPS, ("frame", "figure"))
     dataset = lectures.Dataset(
         folder=folder,
         size=64,

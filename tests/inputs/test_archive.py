@@ -15,6 +15,7 @@ from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.archive import Example
 
 FPS = Fraction(30_000, 1001)
+BOTH = ("frame", "figure")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def clip(tmp_path):
 
 def test_figures_and_numbers_come_back_exactly_and_frames_nearly(clip):
     path, examples, _ = clip
-    read = list(archive.read_examples(path, 0, 1)) + list(archive.read_examples(path, 2, 3))
+    read = [*archive.read_examples(path, 0, 1, BOTH), *archive.read_examples(path, 2, 3, BOTH)]
     for example, got in zip(examples[:1] + examples[2:5], read, strict=True):
         np.testing.assert_array_equal(archive.decode(got["figure"]), example.figure)
         np.testing.assert_allclose(archive.decode(got["frame"]), example.frame, atol=2)
@@ -102,5 +103,5 @@ def test_damage_gives_a_picture_or_one_error(encode, place, value, cut):
 def test_a_picture_of_another_size_is_named():
     picture = archive.encode_png(np.zeros((32, 64, 3), np.uint8))
     assert archive.decode(picture).shape == (32, 64, 3)
-    with pytest.raises(UserError, match="it does not have 64 pixels a side.: make it anew"):
-        archive.decode(picture, 64)
+    with pytest.raises(UserError, match="it does not have 64x64 pixels.: make it anew"):
+        archive.decode(picture, (64, 64))

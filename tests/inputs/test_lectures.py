@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, lectures, pipeline
-from lumiere_jax.inputs.lectures import open_dataset, segments_of
+from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.inputs.segments import SPLITS, segments_of
 
 
 def shares(segments):
-    return {split: sum(s.frames for s in segments if s.split == split) for split in lectures.SPLITS}
+    return {split: sum(s.frames for s in segments if s.split == split) for split in SPLITS}
 
 
 def test_few_clips_are_each_cut_by_time_without_gaps_or_overlaps():
@@ -41,7 +42,7 @@ def test_many_clips_stay_whole(clips, whole):
 
 def test_offsets_count_through_a_split():
     segments = segments_of({"a": 100, "b": 50, "c": 3})
-    for split in lectures.SPLITS:
+    for split in SPLITS:
         own = [s for s in segments if s.split == split]
         assert [s.offset for s in own] == list(np.cumsum([0] + [s.frames for s in own])[:-1])
         assert all(s.frames for s in own)
@@ -104,7 +105,7 @@ def test_a_filter_that_never_moves_divides_by_no_zero(make_noise, tmp_path):
 def test_a_description_comes_back(noise):
     assert noise.fps == Fraction(30) and noise.size == 64 and noise.drawn_seed is None
     assert noise.consent == {"who": "noise", "when": "2026-01-31", "purpose": "tests"}
-    assert [noise.frames(split) for split in lectures.SPLITS] == [60, 4, 16]
+    assert [noise.frames(split) for split in SPLITS] == [60, 4, 16]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +113,8 @@ def test_a_description_comes_back(noise):
     [
         (lambda text: text[:100], "is not a dataset's description"),
         (
-            lambda text: text.replace('"format": 1', '"format": 2'),
-            "is of a later lumiere_jax .format 2, not 1.: update",
+            lambda text: text.replace('"format": 1', '"format": 3'),
+            "is of a later lumiere_jax .format 3, not 2.: update",
         ),
         (lambda text: "[]", "is not a dataset's description"),
         (lambda text: text.replace('"fps"', '"fsp"'), "'fps'"),
@@ -234,7 +235,7 @@ def hostile(noise, tmp_path, monkeypatch):
             "shardLengths": [str(2**62)] * 9,
             "numBytes": str(2**62),
         }
-        for split in lectures.SPLITS
+        for split in SPLITS
     ]
     info = {"name": HOSTILE, "moduleName": HOSTILE, "version": "1.0.0", "splits": splits}
     info |= {"fileFormat": f"{HOSTILE}.Format", "configName": "../../.."}
@@ -247,10 +248,10 @@ def test_what_a_dataset_says_to_tfds_is_neither_run_nor_followed(hostile, noise)
     dataset = open_dataset(folder)
     with watching.opened(outside / "elsewhere" / "1.0.0") as elsewhere:
         with watching.opened(folder / "lectures" / "1.0.0") as here:
-            for split in lectures.SPLITS:
+            for split in SPLITS:
                 np.testing.assert_array_equal(dataset.features(split), noise.features(split))
             list(pipeline.in_order(dataset, "val", ("figure",)))
-    names = {f"lectures-{split}.array_record-00000-of-00001" for split in lectures.SPLITS}
+    names = {f"lectures-{split}.array_record-00000-of-00001" for split in SPLITS}
     assert not elsewhere and here - {""} == names  # the folder itself has no name
     assert not (outside / "trace").exists()
 

@@ -111,11 +111,12 @@ def _log(folder: Path) -> None:
 
 def _dataset(folder: Path) -> None:
     from lumiere_jax.inputs import archive, lectures
+    from lumiere_jax.inputs.segments import SPLITS
 
     dataset = lectures.open_dataset(folder)
     for segment in dataset.segments:
         assert np.isfinite(dataset.sound(segment, segment.frames)).all()
-    for split in lectures.SPLITS:
+    for split in SPLITS:
         dataset.features(split)
         for example in dataset.records(split):
             archive.decode(example["frame"]), archive.decode(example["figure"])

@@ -129,7 +129,11 @@ def test_archives_are_the_same_one_by_one_and_side_by_side(tmp_path, talk, start
     clips.make_archives(tmp_path / "two", [footage], backwards)
     one, two = (contents(tmp_path / name / "whole" / "talk") for name in ("one", "two"))
     assert one == two
-    examples = list(archive.read_examples(tmp_path / "one" / "whole" / "talk", 0, footage.frames))
+    examples = list(
+        archive.read_examples(
+            tmp_path / "one" / "whole" / "talk", 0, footage.frames, ("frame", "figure")
+        )
+    )
     levels = [archive.decode(example["frame"]).mean() for example in examples]
     np.testing.assert_allclose(levels, np.arange(footage.frames), atol=3)
 

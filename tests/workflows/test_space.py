@@ -9,8 +9,9 @@ import jax
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import SPLITS, open_dataset
+from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.inputs.resident import shown
+from lumiere_jax.inputs.segments import SPLITS
 from lumiere_jax.systems.lumierenet import stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import infer as speaking

@@ -61,7 +61,7 @@ def read_poses(tmp_path):
         for number, (first, stop) in enumerate(footage.pieces):
             folder = made / f"drawn-{number}"
             draw(footage, number, posed, made / "settled", folder, tick)
-            examples += archive.read_examples(folder, 0, stop - first)
+            examples += archive.read_examples(folder, 0, stop - first, ("frame", "figure"))
         return [
             (archive.decode(e["frame"]), archive.decode(e["figure"]), e["keypoints"])
             for e in examples

@@ -1,0 +1,102 @@
+"""Sequences of frames with the waveform that they hear, in batches: see `pipeline`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lumiere_jax.audio.encoders import WINDOW, window_start
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.pipeline import FOREVER, host_tensorflow, reader, shuffled, told
+from lumiere_jax.inputs.segments import Segment
+
+# Knuth's multiplier: what neighbours are multiplied with lies far apart.
+SPREAD = 2654435761
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Neighbouring frames of a segment; `first` counts in it."""
+
+    segment: Segment
+    first: int
+    frames: int
+
+
+def sequences(dataset: Dataset, split: str, frames: int) -> list[Sequence]:
+    """A split's segments cut every `frames`; the last of each is shorter, and at least two."""
+    return [
+        Sequence(segment, first, count)
+        for segment in dataset.segments
+        if segment.split == split
+        for first in range(0, segment.frames, frames)
+        if (count := min(frames, segment.frames - first)) > 1
+    ]
+
+
+def sequence_batches(
+    dataset: Dataset,
+    split: str,
+    frames: int,
+    batch: int,
+    seed: int,
+    mirror: bool = False,
+    first: int = 0,
+    last: int = FOREVER,
+    part: tuple[int, int] = (0, 1),
+) -> Iterator[dict[str, np.ndarray]]:
+    """Sequences of up to `frames` frames, (batch, frames, rows, cols, 3) uint8, with their
+    `lengths`, the windows (batch, frames, 2560) of waveform that they hear, and a `still` of their
+    segment each.
+
+    A shorter sequence's last frame is repeated. With `mirror`, each is there a second time, left
+    and right exchanged. Which frame is a sequence's still depends on the sequence alone.
+    """
+    tf, records = host_tensorflow(), dataset.records(split)
+    load = reader(records, dataset.shape, ("frame",))
+    every = sequences(dataset, split, frames)
+
+    def heard(index):
+        lengths, ends, stills, windows = [], [], [], []
+        for i in index.tolist():
+            own = every[i % len(every)]
+            segment = own.segment
+            lengths.append(own.frames)
+            ends.append(segment.offset + own.first + own.frames - 1)
+            stills.append(segment.offset + i * SPREAD % segment.frames)
+            windows.append(_heard_windows(dataset, own, frames))
+        return *(np.array(x, np.int64) for x in (lengths, ends, stills)), np.stack(windows)
+
+    def load_sequences(index):
+        kinds = [tf.int64, tf.int64, tf.int64, tf.float32]
+        lengths, ends, stills, windows = tf.numpy_function(heard, [index], kinds)
+        lengths, ends, stills = (
+            tf.ensure_shape(x, [batch // part[1]]) for x in (lengths, ends, stills)
+        )
+        times = ends[:, None] - lengths[:, None] + 1 + tf.range(frames, dtype=tf.int64)[None]
+        times = tf.concat([tf.minimum(times, ends[:, None]), stills[:, None]], 1)
+        pictures = load(tf.reshape(times, [-1]))["frame"]
+        pictures = tf.reshape(pictures, [-1, frames + 1, *dataset.shape, 3])
+        turned = tf.reshape(index >= len(every), [-1, 1, 1, 1, 1])
+        pictures = tf.where(turned, tf.reverse(pictures, [3]), pictures)
+        return {
+            "frames": pictures[:, :-1],
+            "still": pictures[:, -1],
+            "windows": windows,
+            "lengths": tf.cast(lengths, tf.int32),
+            "index": tf.cast(ends, tf.int32),
+        }
+
+    items = len(every) * (2 if mirror else 1)
+    return told(shuffled(load_sequences, batch, items, seed, first, last, part), records)
+
+
+def _heard_windows(dataset: Dataset, own: Sequence, frames: int) -> np.ndarray:
+    """The windows (frames, 2560) of a sequence's frames, zeros past its end; they hear the segment
+    before and after it, at its loudness."""
+    times = range(own.first, own.first + own.frames)
+    starts = np.array([window_start(t, dataset.fps) for t in times])
+    samples = dataset.samples(own.segment, int(starts[0]), int(starts[-1]) + WINDOW)
+    windows = np.zeros((frames, WINDOW), np.float32)
+    windows[: own.frames] = samples[(starts - starts[0])[:, None] + np.arange(WINDOW)]
+    return windows * np.float32(dataset.gain(own.segment))
