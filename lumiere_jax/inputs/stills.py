@@ -1,0 +1,112 @@
+"""A still picture of a face: read, found, aligned."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.alignment import FACE, FACE_POINTS, Affine, align, alignments
+from lumiere_jax.inputs.pictures import decode_picture
+from lumiere_jax.inputs.poses.mediapipe import SIDE, Estimate, open_estimator
+from lumiere_jax.shapes import Picture
+
+# Sides of a frame of a pasted video at most, and bytes of a file.
+LARGEST, LARGEST_FILE = 1920, 2**28
+# A face's share of the square in which it is looked for a second time.
+CLOSE = 0.5
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture, its aligned face, and the transform between them."""
+
+    picture: Picture
+    face: Picture
+    transform: Affine
+
+
+def read_still(path: Path, shape: tuple[int, int]) -> Still:
+    """The face of a PNG or JPEG, aligned; the largest of several.
+
+    Raises:
+      UserError: the file is no picture, or no face is found in it.
+    """
+    picture = _read(path)
+    with open_estimator(8) as estimate:
+        keypoints, faces = _look(estimate, picture, _whole(picture))
+        if not _has_face(keypoints):
+            raise UserError(
+                f"{path}: no face is found in it: give a picture in which one face is seen from "
+                "the front."
+            )
+        if faces > 1:
+            tqdm.write(f"{path}: {faces} faces are found; the largest is taken.")
+        again, _ = _look(estimate, picture, _around(keypoints))
+    keypoints = again if _has_face(again) else keypoints
+    rows, cols = picture.shape[:2]
+    keypoints[:, :2] /= (cols, rows)
+    (transform,) = alignments(keypoints[None], (rows, cols), shape)
+    if (larger := float(np.hypot(*transform[:, 0]))) > 2:
+        tqdm.write(
+            f"warning: {path}: its face is enlarged {larger:.1f} times, and stays blurred: give a "
+            "larger picture."
+        )
+    return Still(picture, align(picture, transform, shape), transform)
+
+
+def _read(path: Path) -> Picture:
+    """RGB, at most `LARGEST` on a side, rows and cols even, as videos want them."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
+        picture = decode_picture(path.read_bytes())[..., ::-1]
+    except OSError as error:
+        raise UserError(f"--image={path}: {error.strerror}: name a picture.") from error
+    except ValueError as error:
+        raise UserError(f"--image={path}: {error}: give a PNG or a JPEG.") from error
+    rows, cols = picture.shape[:2]
+    scale = min(1.0, LARGEST / max(rows, cols))
+    size = [max(2, round(scale * n / 2) * 2) for n in (cols, rows)]
+    if size != [cols, rows]:
+        return cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(picture)
+
+
+Square = tuple[float, float, float]
+"""Left and upper edge, and side, in pixels; it may reach out of its picture."""
+
+
+def _whole(picture: Picture) -> Square:
+    rows, cols = picture.shape[:2]
+    side = max(rows, cols)
+    return (cols - side) / 2, (rows - side) / 2, side
+
+
+def _around(keypoints: Float[np.ndarray, "137 3"]) -> Square:
+    face = keypoints[FACE : FACE + FACE_POINTS, :2]
+    side = float(np.ptp(face, axis=0).max()) / CLOSE
+    x, y = (face.min(0) + face.max(0)) / 2 - side / 2
+    return float(x), float(y), side
+
+
+def _has_face(keypoints: np.ndarray) -> bool:
+    return bool((keypoints[FACE : FACE + FACE_POINTS, 2] > 0).all())
+
+
+def _look(
+    estimate: Estimate, picture: Picture, square: Square
+) -> tuple[Float[np.ndarray, "137 3"], int]:
+    """Keypoints in pixels of the picture, and how many faces are in a square of it."""
+    x, y, side = square
+    scale = SIDE / side
+    # Pixels are whole at their centres.
+    edge = (scale - 1) / 2
+    transform = np.array([(scale, 0, edge - scale * x), (0, scale, edge - scale * y)])
+    (found,) = estimate([align(picture, transform, (SIDE, SIDE))])
+    keypoints = found.keypoints.copy()
+    keypoints[:, :2] = keypoints[:, :2] * side + (x, y)
+    return keypoints, int(found.faces.any(1).sum())
