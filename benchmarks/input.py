@@ -24,7 +24,7 @@ from configs.lumierenet import paper
 from lumiere_jax.inputs import pipeline
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
-from lumiere_jax.workflows import prepare
+from lumiere_jax.workflows import drawn
 from lumiere_jax.workflows.allocation import keep_freed_memory
 
 BATCHES = {"vae": 4, "seqpix2pix": 1}
@@ -45,9 +45,9 @@ def measure(size: int) -> list[dict[str, Any]]:
 
 def draw_dataset(folder: Path, size: int) -> Dataset:
     """Four seconds to train on: the narrations are cut, because the drawing takes its time."""
-    whole = prepare.read_narration
-    with mock.patch.object(prepare, "read_narration", lambda path: whole(path)[:DRAWN]):
-        return prepare.prepare_synthetic(out=folder, size=size)
+    whole = drawn.read_narration
+    with mock.patch.object(drawn, "read_narration", lambda path: whole(path)[:DRAWN]):
+        return drawn.prepare_synthetic(out=folder, size=size)
 
 
 def _measure(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:

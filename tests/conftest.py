@@ -54,13 +54,13 @@ def tiny(presets):
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
     """A folder with a dataset of 180 frames to train on and ten seconds of another narration."""
-    from lumiere_jax.workflows import prepare
+    from lumiere_jax.workflows import drawn
 
-    whole = prepare.read_narration
+    whole = drawn.read_narration
     folder = tmp_path_factory.mktemp("drawn") / "data"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "read_narration", lambda path: whole(path)[:160_000])
-        prepare.prepare_synthetic(out=folder, minutes=0.1, size=64)
+        patch.setattr(drawn, "read_narration", lambda path: whole(path)[:160_000])
+        drawn.prepare_synthetic(out=folder, minutes=0.1, size=64)
     return folder
 
 

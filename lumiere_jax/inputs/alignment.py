@@ -23,6 +23,8 @@ WIDTH, EYES = 0.75, (0.5, 0.41)
 SMOOTHING = np.array([1, 4, 6, 4, 1]) / 16
 # How many times finer a face is read at most before its pixels are averaged.
 FINEST = 8
+# How many times larger than it is a face stays blurred.
+ENLARGED = 2.0
 # The share of a face's cols and rows over which a pasted one fades out.
 FADE = 0.15
 

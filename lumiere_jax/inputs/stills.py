@@ -9,7 +9,14 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.alignment import FACE, FACE_POINTS, Affine, align, alignments
+from lumiere_jax.inputs.alignment import (
+    ENLARGED,
+    FACE,
+    FACE_POINTS,
+    Affine,
+    align,
+    alignments,
+)
 from lumiere_jax.inputs.pictures import decode_picture
 from lumiere_jax.inputs.poses.mediapipe import SIDE, Estimate, open_estimator
 from lumiere_jax.shapes import Picture
@@ -50,7 +57,7 @@ def read_still(path: Path, shape: tuple[int, int]) -> Still:
     rows, cols = picture.shape[:2]
     keypoints[:, :2] /= (cols, rows)
     (transform,) = alignments(keypoints[None], (rows, cols), shape)
-    if (larger := float(np.hypot(*transform[:, 0]))) > 2:
+    if (larger := float(np.hypot(*transform[:, 0]))) > ENLARGED:
         tqdm.write(
             f"warning: {path}: its face is enlarged {larger:.1f} times, and stays blurred: give a "
             "larger picture."

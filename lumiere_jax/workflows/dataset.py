@@ -1,5 +1,6 @@
-"""The last part of preparing: a dataset from archives of clips, with its sound and its preview."""
+"""Where a dataset goes, and the last part of preparing: from archives of clips to what is there."""
 
+import math
 import shutil
 from collections.abc import Iterable
 from fractions import Fraction
@@ -11,9 +12,36 @@ import numpy as np
 import soundfile
 
 from lumiere_jax.audio.features import RATE
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, builder, lectures
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.segments import Segment
+from lumiere_jax.inputs.lectures import FACE, SIZES, SMALLEST_FACE, Dataset
+from lumiere_jax.inputs.segments import SPLITS, Segment, longest
+
+# Frames of which a twentieth, the share to validate on, are three.
+SHORTEST = 60
+
+
+def check_place(out: Path, size: int, figure: str) -> None:
+    """UserError unless a dataset of this size can be made in the folder."""
+    sizes = [size for size in SIZES if figure != FACE or size >= SMALLEST_FACE]
+    if size not in sizes:
+        raise UserError(f"--size={size}: use one of {', '.join(map(str, sizes))}.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not out.is_dir():
+            raise UserError(f"--out={out} is a file: name another folder.")
+        what = "a dataset already" if (out / lectures.DESCRIPTION).exists() else "other files"
+        raise UserError(f"--out={out} holds {what}: remove it, or name another folder.")
+
+
+def check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
+    """UserError unless each split has as many frames in a row as training wants."""
+    for split in SPLITS:
+        frames = longest(segments, split)
+        if frames < lectures.TRIPLET:
+            raise UserError(
+                f"{what} is too short: its '{split}' split has {frames} frames in a row and needs "
+                f"{lectures.TRIPLET}; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
+            )
 
 
 def finish(
@@ -49,7 +77,19 @@ def finish(
     )
     lectures.write_description(dataset)
     write_preview(folder / "preview.png", archives, segments, pictures)
+    if dataset.aligned:
+        write_stills(folder, archives, segments)
     shutil.rmtree(folder / "downloads", ignore_errors=True)
+
+
+def write_stills(folder: Path, archives: Path, segments: Iterable[Segment]) -> None:
+    """The first face of everyone to validate and test on, `stills/<split>-<clip>.png`."""
+    (folder / "stills").mkdir()
+    for s in segments:
+        if s.split != "train":
+            (example,) = archive.read_examples(archives / s.clip, s.first, 1, ("frame",))
+            still = archive.encode_png(archive.decode(example["frame"]))
+            (folder / "stills" / f"{s.split}-{s.clip}.png").write_bytes(still)
 
 
 def write_preview(

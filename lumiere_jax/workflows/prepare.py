@@ -1,45 +1,72 @@
-"""Footage, or the drawn lecturer, to a dataset: checked first, built aside, put in place whole."""
+"""Footage, or a drawing, to a dataset: checked first, built aside, put in place whole."""
 
-import functools
 import glob
-import itertools
-import math
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.audio.features import RATE, frames_within
 from lumiere_jax.errors import UserError, shortened
-from lumiere_jax.inputs import archive, lectures, media, synthetic
-from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs import lectures, media
+from lumiere_jax.inputs.clips_table import read_clips
 from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.lectures import FASTEST, SIZES, SLOWEST, Dataset
-from lumiere_jax.inputs.poses import Footage, Source, Tick, mediapipe
+from lumiere_jax.inputs.lectures import FACE, FASTEST, SLOWEST, Dataset
+from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
-from lumiere_jax.inputs.segments import SPLITS, Segment, longest, place_segments, segments_of
-from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.inputs.segments import Segment, segments_by_split, segments_of
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
-from lumiere_jax.workflows.dataset import finish
+from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
+from lumiere_jax.workflows.drawn import prepare_synthetic
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.space import ask_for, dataset_bytes
 from lumiere_jax.workflows.workers import cores, side_by_side
 
-# Frames of which a twentieth, the share to validate on, are three.
-SHORTEST = 60
+# What a system of frames or of faces wants, unless it is said: pixels and frames a second.
+LECTURE, FACES = (256, "30"), (128, "25")
 # Bytes of a clip's name, without what follows its dot; most disks allow 255 with what is added.
 LONGEST_NAME = 200
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
 NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
+
+
+# Flags of drawings, of footage, and of both.
+DRAWN = ("minutes", "seed", "speakers")
+FILMED = ("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options")
+PATHS = ("out", "consent", "poses", "clips")
+
+
+def prepare(given: Mapping[str, Any]) -> Dataset:
+    """Makes the dataset that prepare.py's flags, as far as they are `given`, describe.
+
+    Raises:
+      UserError: anything about them, and see `prepare_footage` and `prepare_synthetic`.
+    """
+    synthetic = given.get("synthetic", False)
+    if not given.get("out") or bool(given.get("footage")) == synthetic:
+        raise UserError("name --out, and either --footage or --synthetic, not both (see --help).")
+    for name in FILMED if synthetic else DRAWN:
+        if name in given:
+            kind = "--footage" if synthetic else "--synthetic"
+            raise UserError(f"--{name} goes with {kind}: leave it out.")
+    if "speakers" in given and not given.get("align"):
+        raise UserError("--speakers goes with --align=face: leave it out.")
+    if "explicit" in given and given.get("align"):
+        raise UserError("--explicit is for figures, and --align makes none: leave it out.")
+    if "beam_options" in given and "workers" in given:
+        raise UserError("--workers are for this machine, --beam_options say where Beam works.")
+    if given.get("align") not in (None, "face"):
+        raise UserError(f"--align={given['align']}: faces alone can be aligned, write face.")
+    own: dict[str, Any] = {k: Path(v) if k in PATHS else v for k, v in given.items()}
+    own.pop("synthetic", None)
+    return prepare_synthetic(**own) if synthetic else prepare_footage(**{"consent": None, **own})
 
 
 def parse_fps(text: str) -> Fraction:
@@ -72,34 +99,33 @@ def prepare_footage(
     figure: str = "mediapipe",
     explicit: bool = True,
     poses: Path | None = None,
+    align: str | None = None,
+    clips: Path | None = None,
     crop: str | None = None,
-    size: int = 256,
-    fps: str = "30",
+    size: int | None = None,
+    fps: str | None = None,
     workers: int = 0,
     beam_options: str | None = None,
 ) -> Dataset:
     """Makes a dataset of the clips that the pattern `footage` names, on `workers` cores (0: all),
     or through Beam, by its options NAME=VALUE,NAME=VALUE.
 
+    With `align="face"` it is one of aligned faces, without figures. The table `clips` says who
+    speaks in each clip, and its split.
+
     Raises:
-      UserError: anything about the flags, the consent record, the clips or the poses.
+      UserError: anything about the flags, the consent record, the table, the clips or the poses.
     """
-    rate, square, record = parse_fps(fps), parse_crop(crop), read_consent(consent)
-    _check(out, size)
-    if figure not in get_args(Source):
-        raise UserError(f"--figure={figure}: choose one of {', '.join(get_args(Source))}.")
-    if (figure == "mediapipe") != (poses is None):
-        raise UserError(
-            f"--figure={figure} needs --poses, the folder of its results."
-            if poses is None
-            else "--poses goes with --figure=densepose or openpose: MediaPipe makes its own."
-        )
-    if not explicit and figure != "mediapipe":
-        raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
+    usual_size, usual_fps = FACES if align else LECTURE
+    size = usual_size if size is None else size
+    rate, square, record = parse_fps(fps or usual_fps), parse_crop(crop), read_consent(consent)
+    scheme = FACE if align else lectures.figure_scheme(figure, explicit)
+    check_place(out, size, scheme)
+    _check_figures(figure, explicit, poses, align)
     options = beam.parse_options(beam_options) if beam_options else None
-    clips = _probe_all(footage, square)
-    segments = segments_of({clip.path.stem: clip.frames(rate) for clip in clips})
-    _check_lengths(segments, footage, rate)
+    probed = _probe_all(footage, square)
+    segments = _segments(probed, rate, clips)
+    check_lengths(segments, footage, rate)
     footages = [
         Footage(
             clip=clip,
@@ -107,17 +133,17 @@ def prepare_footage(
             size=size,
             fps=rate,
             crop=square,
-            poses=pose_folder(poses, clip.path, figure, alone=len(clips) == 1) if poses else None,
+            poses=pose_folder(poses, clip.path, figure, alone=len(probed) == 1) if poses else None,
             explicit=explicit,
+            align=bool(align),
         )
-        for clip in clips
+        for clip in probed
     ]
     ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, rate))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:
             _make_archives(kept, footages, workers or len(cores()), options)
-            scheme = lectures.figure_scheme(figure, explicit)
             finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
             shutil.rmtree(kept)
         finally:
@@ -131,70 +157,27 @@ def prepare_footage(
     return dataset
 
 
-def prepare_synthetic(
-    *,
-    out: Path,
-    minutes: float | None = None,
-    size: int = 128,
-    seed: int = 0,
-    explicit: bool = True,
-) -> Dataset:
-    """Makes a dataset of the drawn lecturer: narration one trains, narration two tests.
-
-    `minutes` repeats the first narration with new gestures until they are full.
-    """
-    _check(out, size)
-    if minutes is not None and not 0.1 <= minutes <= 600:
-        raise UserError(f"--minutes={minutes}: use 0.1 to 600.")
-    if seed < 0:
-        raise UserError(f"--seed={seed}: use 0 or more.")
-    fps = Fraction(30)
-    first, second = (read_narration(synthetic.narration(name)) for name in ("first", "second"))
-    takes = max(1, math.ceil((minutes or 0) * 60 * RATE / len(first)))
-    scripts = [(f"first-{take}", first, take) for take in range(takes)] + [("second", second, 0)]
-    if minutes is not None:
-        keep = int(minutes * 60 * RATE) - (takes - 1) * len(first)
-        scripts[takes - 1] = (scripts[takes - 1][0], first[:keep], takes - 1)
-    parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
-    for name, waveform, _ in scripts:
-        count = frames_within(len(waveform), fps)
-        cut = 0 if name == "second" else count * 95 // 100
-        parts["train"].append((name, 0, cut))
-        parts["test" if name == "second" else "val"].append((name, cut, count - cut))
-    segments = place_segments(parts)
-    _check_lengths(segments, f"--minutes={minutes}", fps)
-    record = {
-        "who": f"nobody: a lecturer drawn by lumiere_jax (seed {seed})",
-        "when": "1970-01-01",
-        "purpose": "demonstration and tests",
-    }
-    ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, fps))
-    with built_aside(out, lectures.DESCRIPTION) as folder:
-        archives = folder / "clips"
-        archives.mkdir()
-        tasks = [(script, archives / script[0]) for script in scripts]
-        work = functools.partial(_write_drawn, size=size, seed=seed, fps=fps, explicit=explicit)
-        with side_by_side(min(2, len(tasks)), sum(s.frames for s in segments)) as run:
-            run(work, tasks)
-        scheme = lectures.figure_scheme("drawn", explicit)
-        finish(folder, archives, segments, size, fps, scheme, record, seed)
-        shutil.rmtree(archives)
-    return lectures.open_dataset(out)
+def _check_figures(figure: str, explicit: bool, poses: Path | None, align: str | None) -> None:
+    if figure not in get_args(Source):
+        raise UserError(f"--figure={figure}: choose one of {', '.join(get_args(Source))}.")
+    if (figure == "mediapipe") != (poses is None):
+        raise UserError(
+            f"--figure={figure} needs --poses, the folder of its results."
+            if poses is None
+            else "--poses goes with --figure=densepose or openpose: MediaPipe makes its own."
+        )
+    if align and figure != "mediapipe":
+        raise UserError(f"--align={align} finds faces by --figure=mediapipe, not {figure}.")
+    if not explicit and figure != "mediapipe":
+        raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
 
 
-def read_narration(path: Path) -> np.ndarray:
-    """A short narration whole, mono at 16 kHz."""
-    return np.concatenate(list(to_mono(read_sound(path), probe_audio(path).rate)))
-
-
-def _check(out: Path, size: int) -> None:
-    if size not in SIZES:
-        raise UserError(f"--size={size}: use one of {', '.join(map(str, SIZES))}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not out.is_dir():
-            raise UserError(f"--out={out} is a file: name another folder.")
-        what = "a dataset already" if (out / lectures.DESCRIPTION).exists() else "other files"
-        raise UserError(f"--out={out} holds {what}: remove it, or name another folder.")
+def _segments(clips: list[media.Clip], fps: Fraction, table: Path | None) -> list[Segment]:
+    frames = {clip.path.stem: clip.frames(fps) for clip in clips}
+    if table is None:
+        return segments_of(frames)
+    told = read_clips(table, [clip.path.name for clip in clips])
+    return segments_by_split(frames, told.splits, told.speakers)
 
 
 def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
@@ -222,16 +205,6 @@ def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
     return clips
 
 
-def _check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
-    for split in SPLITS:
-        frames = longest(segments, split)
-        if frames < lectures.TRIPLET:
-            raise UserError(
-                f"{what} is too short: its '{split}' split has {frames} frames in a row and needs "
-                f"{lectures.TRIPLET}; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
-            )
-
-
 def _make_archives(kept: Path, footages: list[Footage], workers: int, options: Any) -> None:
     sweep(kept, footages)
     todo = missing(kept, footages)
@@ -248,24 +221,3 @@ def _make_archives(kept: Path, footages: list[Footage], workers: int, options: A
         busy = make_archives(kept, todo, run)
     if not going_on:  # otherwise the seconds are not those of all frames
         tqdm.write(account(busy, todo, time.monotonic() - begin, workers))
-
-
-def _write_drawn(
-    script: tuple[str, np.ndarray, int],
-    path: Path,
-    tick: Tick,
-    *,
-    size: int,
-    seed: int,
-    fps: Fraction,
-    explicit: bool,
-) -> None:
-    _, waveform, take = script
-
-    def examples() -> Iterator[Example]:
-        drawn = synthetic.draw_lecture(waveform, fps, size, seed, take, explicit=explicit)
-        for d in itertools.islice(drawn, frames_within(len(waveform), fps)):
-            tick(1)
-            yield Example(d.frame, d.figure, d.keypoints, d.aperture)
-
-    archive.write_clip(path, examples(), [waveform])

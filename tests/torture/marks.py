@@ -32,7 +32,7 @@ from lumiere_jax.inputs.synthetic import draw_lecture, narration  # noqa: E402
 from lumiere_jax.outputs.mark import ENOUGH, luminance, mark, strength  # noqa: E402
 from lumiere_jax.outputs.video import write_video  # noqa: E402
 from lumiere_jax.systems.lumierenet import Config, painter, stages  # noqa: E402
-from lumiere_jax.workflows.prepare import read_narration  # noqa: E402
+from lumiere_jax.workflows.drawn import read_narration  # noqa: E402
 from lumiere_jax.workflows.verify import find_mark  # noqa: E402
 
 FPS = Fraction(30)

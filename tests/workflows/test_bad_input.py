@@ -11,8 +11,9 @@ import soundfile
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training.locks import LOCK, lock
+from lumiere_jax.workflows.drawn import prepare_synthetic
 from lumiere_jax.workflows.infer import infer
-from lumiere_jax.workflows.prepare import prepare_footage, prepare_synthetic
+from lumiere_jax.workflows.prepare import prepare_footage
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import checked, read_run
 

@@ -17,7 +17,7 @@ from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import infer as speaking
 from lumiere_jax.workflows import space
 from lumiere_jax.workflows import train as training
-from lumiere_jax.workflows.prepare import prepare_synthetic
+from lumiere_jax.workflows.drawn import prepare_synthetic
 from lumiere_jax.workflows.previews import SHORTEST
 
 

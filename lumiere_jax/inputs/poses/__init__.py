@@ -34,12 +34,14 @@ Busy = dict[str, float]
 """Seconds on one core by what they were spent on: decode, estimate, draw, write."""
 
 PIECE_SECONDS, WARM_UP_SECONDS = 10, 1
+# Along pictures that a face is cut out of.
+MOST_PIXELS = 1080
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footage:
     """A clip and all that decides what is made of it; `poses` is the folder of its poses, where
-    these do not come from MediaPipe."""
+    these do not come from MediaPipe, and `align` says that its face is wanted, without a figure."""
 
     clip: media.Clip
     figure: Source
@@ -48,6 +50,7 @@ class Footage:
     crop: media.Crop | None = None
     poses: Path | None = None
     explicit: bool = True
+    align: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +69,12 @@ class Footage:
             return self.crop.x, self.crop.y, self.crop.side
         side = min(self.clip.rows, self.clip.cols)
         return (self.clip.cols - side) // 2, (self.clip.rows - side) // 2, side
+
+    @property
+    def side(self) -> int:
+        """Pixels along the pictures that are kept until they are drawn: a face is cut out of as
+        many as the footage has."""
+        return min(self.square[2], MOST_PIXELS) if self.align else self.size
 
     @property
     def pieces(self) -> list[Piece]:

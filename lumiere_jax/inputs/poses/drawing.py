@@ -1,7 +1,7 @@
 """A piece of a clip, drawn: its frames, figures and keypoints as they stand in the archive."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from lumiere_jax.figures.dense import draw_figure
 from lumiere_jax.figures.skeleton import draw_skeleton
 from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.alignment import align, moved
+from lumiere_jax.inputs.lectures import FACE, picture_shape
 from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, densepose, made_whole, timed
 from lumiere_jax.inputs.poses.pieces import KEYPOINTS, SILHOUETTES
-from lumiere_jax.inputs.poses.settling import NEIGHBOURS, PEOPLE, SOURCES
+from lumiere_jax.inputs.poses.settling import ALIGNMENTS, NEIGHBOURS, PEOPLE, SOURCES
 from lumiere_jax.shapes import Picture
 
 UNKNOWN = np.float32("nan")
@@ -27,18 +29,48 @@ def draw(
     if folder.is_dir():
         tick(stop - first)
         return busy
-    figures = timed(_figures(footage, footage.pieces[number], posed, settled), busy, "draw")
-    frames = archive.read_pictures(posed[number], 0, stop - first)
+    pictures = _faces if footage.align else _framed_figures
+    drawn = timed(pictures(footage, number, posed, settled), busy, "draw")
     with made_whole(folder) as made, archive.written(made) as add:
 
         def write() -> Iterator[None]:
-            for frame, (figure, keypoints) in zip(frames, figures, strict=True):
-                yield add((frame, archive.encode_png(figure)), np.append(keypoints, UNKNOWN))
+            for encode, keypoints in drawn:
+                yield add(encode(), np.append(keypoints, UNKNOWN))
 
         for _ in timed(write(), busy, "write"):
             tick(1)
         busy["write"] -= busy["draw"]  # which was done inside
     return busy
+
+
+Drawn = tuple[Callable[[], Sequence[bytes]], np.ndarray]
+"""What encodes a frame's pictures, and its keypoints (137, 3)."""
+
+
+def _framed_figures(
+    footage: Footage, number: int, posed: list[Path], settled: Path
+) -> Iterator[Drawn]:
+    """Frames as they were kept, and their figures."""
+    piece = footage.pieces[number]
+    frames = archive.read_pictures(posed[number], 0, piece[1] - piece[0])
+    figures = _figures(footage, piece, posed, settled)
+    for frame, (figure, keypoints) in zip(frames, figures, strict=True):
+        yield lambda frame=frame, figure=figure: (frame, archive.encode_png(figure)), keypoints
+
+
+def _faces(footage: Footage, number: int, posed: list[Path], settled: Path) -> Iterator[Drawn]:
+    """Aligned faces, and keypoints in their units."""
+    (first, stop), source = footage.pieces[number], (footage.side, footage.side)
+    shape = picture_shape(footage.size, FACE)
+    transforms = np.fromfile(settled / ALIGNMENTS).reshape(-1, 2, 3)[first:stop]
+    keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, 137, 3)[first:stop]
+    frames = archive.read_pictures(posed[number], 0, stop - first)
+    for data, transform, points in zip(frames, transforms, keypoints, strict=True):
+        face = align(archive.decode(data), transform, shape)
+        yield (
+            lambda face=face: (archive.encode_jpeg(face),),
+            moved(points, transform, source, shape),
+        )
 
 
 def _figures(

@@ -17,6 +17,8 @@ KEYPOINTS, SILHOUETTES, FACES = "keypoints.f32", "silhouettes.bin", "faces.f32"
 # Of a warm-up frame, too: eight faces' boxes, and which of them was followed.
 FACE_NUMBERS = mediapipe.FACES * 4 + 1
 
+NO_SILHOUETTE = 8
+
 _running = contextlib.ExitStack()
 _one_video = threading.Lock()
 
@@ -59,7 +61,7 @@ def pose(
                 raise
             return busy
         frames = media.read_sizes(
-            footage.clip.path, footage.fps, (footage.size,), footage.crop, first, stop
+            footage.clip.path, footage.fps, (footage.side,), footage.crop, first, stop
         )
         for _, (frame,) in timed(frames, busy, "decode"):
             _keep(add, frame, busy)
@@ -79,7 +81,7 @@ def _estimate(
     """Decoding and estimating run side by side, and neither gets ahead of the other."""
     first, stop = piece
     begin = first - footage.warm_up(piece)
-    sizes = (mediapipe.SIDE, footage.size)
+    sizes = (mediapipe.SIDE, footage.side)
     read = media.read_sizes(footage.clip.path, footage.fps, sizes, footage.crop, begin, stop)
 
     def pictures() -> Iterator[Picture]:
@@ -95,7 +97,9 @@ def _estimate(
         _one_video,
     ):
         given = None if choices is None else choices[begin:stop].tolist()
-        for t, found in enumerate(_estimator(footage.size)(pictures(), given), begin):
+        # A face's silhouette is not asked for.
+        size = NO_SILHOUETTE if footage.align else footage.size
+        for t, found in enumerate(_estimator(size)(pictures(), given), begin):
             spend(busy, "estimate", found.seconds)
             faces.write(np.append(found.faces, found.followed).astype("<f4").tobytes())
             if t >= first:

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
+from tqdm import tqdm
 
 from lumiere_jax.inputs import media
+from lumiere_jax.inputs.alignment import ENLARGED, FACE, FACE_POINTS, alignments
+from lumiere_jax.inputs.lectures import FACE as FACE_ALONE
+from lumiere_jax.inputs.lectures import picture_shape
 from lumiere_jax.inputs.poses import (
     Footage,
     Tick,
@@ -19,6 +23,7 @@ from lumiere_jax.inputs.poses import (
 from lumiere_jax.inputs.poses.pieces import FACE_NUMBERS, FACES, KEYPOINTS
 
 NEIGHBOURS, SOURCES, PEOPLE = "neighbours.i64", "sources.i64", "people.i64"
+ALIGNMENTS = "alignments.f64"
 
 
 def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames"], list[int]]:
@@ -52,8 +57,8 @@ def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> Non
     with a person.
 
     Raises:
-      UserError: more than 10% of the frames, or more than a second on end, have nobody; the poses
-        brought along are not one for each source frame.
+      UserError: more than 10% of the frames, or more than a second on end, have nobody, or no
+        face where that is wanted; the poses brought along are not one for each source frame.
     """
     if folder.is_dir():
         return
@@ -76,10 +81,26 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
             ):
                 file.write(keypoints.astype("<f4").tobytes())
     keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, 137, 3)
-    found = keypoints[:, :95, 2].max(1) > 0
+    seen = slice(FACE, FACE + FACE_POINTS) if footage.align else slice(FACE + FACE_POINTS)
+    found = keypoints[:, seen, 2].max(1) > 0
     gaps.check(found, footage.fps, footage.clip.path)
     gaps.fill(keypoints, found, footage.fps)
+    if footage.align:
+        _settle_face(footage, keypoints, folder)
     return found
+
+
+def _settle_face(footage: Footage, keypoints: np.ndarray, folder: Path) -> None:
+    """How each picture's face is aligned; says so where faces are small."""
+    shape = picture_shape(footage.size, FACE_ALONE)
+    transforms = alignments(keypoints, (footage.side, footage.side), shape)
+    write_numbers(folder / ALIGNMENTS, transforms)
+    larger = float(np.median(np.hypot(*transforms[:, :, 0].T)))
+    if larger > ENLARGED:
+        tqdm.write(
+            f"warning: {footage.clip.path}: its face is enlarged {larger:.1f} times, and stays "
+            "blurred: frame it closer with --crop=X,Y,SIDE, or use footage of a larger size."
+        )
 
 
 def _settle_people(footage: Footage, posed: list[Path], folder: Path) -> np.ndarray:

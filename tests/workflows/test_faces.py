@@ -1,0 +1,117 @@
+"""Datasets of faces, drawn and filmed: who is in which split, and where the faces are."""
+
+import numpy as np
+import pytest
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.figures.face import mean_face
+from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.alignment import EYES, FACE, POINTS, WIDTH
+from lumiere_jax.workflows import drawn
+from lumiere_jax.workflows.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Two faces to train on, a second and a half each, and one each to validate and to test."""
+    whole, folder = drawn.read_narration, tmp_path_factory.mktemp("drawn") / "faces"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "read_narration", lambda path: whole(path)[: 10 * 16_000])
+        given = {"out": str(folder), "synthetic": True, "align": "face"}
+        return prepare({**given, "speakers": 4, "minutes": 0.1, "seed": 3})
+
+
+def test_each_drawn_face_is_in_one_split(faces):
+    assert faces.aligned and faces.shape == (128, 96) and faces.fps == 25
+    assert [(s.split, s.clip, s.frames) for s in faces.segments] == [
+        ("train", "face-3", 75),
+        ("train", "face-4", 75),
+        ("val", "face-5", 12),
+        ("test", "face-6", 250),
+    ]
+    assert len({s.speaker for s in faces.segments}) == 4
+    assert "4 faces of a lecturer drawn by lumiere_jax" in faces.consent["who"]
+
+
+def test_the_words_that_are_measured_are_not_trained_on(faces):
+    train, other, val, test = (faces.samples(s, 0, int(s.frames * 640)) for s in faces.segments)
+    assert abs(np.corrcoef(train, other)[0, 1]) < 0.2, "both begin at the same place"
+    whole = drawn.read_narration(drawn.synthetic.narration("first"))[: 10 * 16_000]
+    np.testing.assert_allclose(val, whole[-len(whole) // 20 :][: len(val)], atol=1e-4)
+    second = drawn.read_narration(drawn.synthetic.narration("second"))
+    np.testing.assert_allclose(test, second[: len(test)], atol=1e-4)
+
+
+def five_points(dataset, split):
+    points = np.stack([r["keypoints"] for r in dataset.records(split)])
+    return points[:, [FACE + i for i in POINTS], :2] * dataset.shape[::-1]
+
+
+def from_the_mean_face(dataset, split):
+    """How far the five points, and their middle, are from where they belong, in face widths, at
+    most."""
+    rows, cols = dataset.shape
+    target = mean_face()[0][list(POINTS)] * WIDTH * cols + np.array(EYES) * (cols, rows)
+    away = (five_points(dataset, split) - target) / (WIDTH * cols)
+    return np.linalg.norm(away, axis=-1).max(), np.linalg.norm(away.mean(1), axis=-1).max()
+
+
+def test_drawn_faces_are_where_the_mean_face_is(faces):
+    for split in ("train", "val", "test"):
+        points, middle = from_the_mean_face(faces, split)
+        # A drawn nose is shorter than the mean one.
+        assert points < 0.25 and middle < 1e-4
+
+
+def test_stills_are_the_first_faces_of_those_who_are_not_trained_on(faces):
+    stills = sorted((faces.folder / "stills").iterdir())
+    assert [path.name for path in stills] == ["test-face-6.png", "val-face-5.png"]
+    first = archive.decode(faces.records("test")[0]["frame"])
+    np.testing.assert_array_equal(archive.decode(stills[0].read_bytes()), first)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"align": "hands"}, "--align=hands: faces alone can be aligned"),
+        ({"align": None}, "--speakers goes with --align=face"),
+        ({"explicit": True}, "--explicit is for figures, and --align makes none"),
+        ({"speakers": 2}, "--speakers=2: use 3"),
+        ({"minutes": 50.0}, "--minutes=50.0: 4 faces that train say at most 5.2 minutes"),
+        ({"size": 64}, "--size=64: use one of 128, 256"),
+        ({"clips": "clips.csv"}, "--clips goes with --footage"),
+        ({"workers": 2}, "--workers goes with --footage"),
+        ({"synthetic": False, "footage": "a.mp4"}, "--speakers goes with --synthetic"),
+        ({"footage": "a.mp4"}, "either --footage or --synthetic"),
+        ({"out": ""}, "name --out"),
+    ],
+)
+def test_wrong_uses_are_one_sentence(tmp_path, changes, message):
+    given = {"out": str(tmp_path / "data"), "synthetic": True, "align": "face", "speakers": 6}
+    with pytest.raises(UserError, match=message):
+        prepare({**given, **changes})
+    assert not list(tmp_path.iterdir())
+
+
+def test_faces_of_footage_by_a_table_of_speakers(shared, consent, tmp_path):
+    clips = sorted((shared / "footage").glob("grid_*.mpg"))
+    table = tmp_path / "clips.csv"
+    splits = zip(clips, ("train", "val", "test"), strict=True)
+    lines = [f"{clip.name},speaker {i},{split}" for i, (clip, split) in enumerate(splits)]
+    table.write_text("\n".join(["clip,speaker,split", *lines]))
+    given = {"footage": str(shared / "footage" / "grid_*.mpg"), "consent": str(consent)}
+    given |= {"out": str(tmp_path / "data"), "align": "face", "clips": str(table)}
+    dataset = prepare(given)
+    assert [(s.split, s.speaker) for s in dataset.segments] == [
+        ("train", "speaker 0"),
+        ("val", "speaker 1"),
+        ("test", "speaker 2"),
+    ]
+    for split in ("train", "val", "test"):
+        assert 70 <= dataset.frames(split) <= 75
+        points, middle = from_the_mean_face(dataset, split)
+        assert points < 0.12 and middle < 0.02
+        # What is aligned keeps its place: the points tremble by less than a pixel a frame.
+        steps = np.diff(five_points(dataset, split), axis=0)
+        assert np.linalg.norm(steps, axis=-1).mean() < 1
+    assert (tmp_path / "data" / "preview.png").is_file()
