@@ -16,7 +16,7 @@ from lumiere_jax.errors import UserError, is_disk_full, reason
 from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Stage, State
 
-CHECKPOINTS, DELETED = "checkpoints", "deleted"
+CHECKPOINTS, DELETED, ENDED = "checkpoints", "deleted", "ended"
 # Whole steps of a stage.
 KEPT = 2
 
@@ -115,6 +115,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
             if not all(isinstance(m, dict) for m in (metadata, metadata.get("needs", {}))):
                 raise ValueError("its metadata is no record")
             return metadata
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a stage has ended before its last step, out of patience."""
+    return bool(read_metadata(folder).get(ENDED))
 
 
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:

@@ -19,7 +19,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, hosts, parallel
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
-from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
+from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting, reports_of
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.training.stopping import Wish, wishes_to_stop
 
@@ -67,11 +67,11 @@ def train(
         wish.worth_saving = jax.process_count() > 1
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
         state, first = _begin(stage, manager, mesh, seed)
-        if first >= stage.steps:
+        if first >= stage.steps or first and checkpoint.has_ended(folder):
             hosts.say(f"{stage.name}: {first} steps are done already")
             return state
         frozen, take = parallel.replicate(frozen, mesh), parallel.compile_steps(stage, mesh)
-        due_after, saved = due_at(stage.steps, reports, clips), time.monotonic()
+        due_after, saved = due_at(stage.steps, reports_of(stage, reports), clips), time.monotonic()
         with hosts.together():
             validation = held_out() if hosts.is_first() else []
         report = opened.enter_context(
@@ -94,14 +94,17 @@ def train(
             if due.line:
                 watch.look(late, saved_so_far)
                 late = None
+            over = False
             if any(due):
-                report(steps[-1], state, watch.told() if due.line else ([], 0), due)
-            last = watch.stop or steps[-1] == stage.steps
+                told = watch.told() if due.line else ([], 0)
+                over = _is_over(stage, due, report(steps[-1], state, told, due))
+            last = watch.stop or over or steps[-1] == stage.steps
             if last or _is_long_ago(saved, checkpoint_seconds, due):
                 _check_weights(stage, state, manager)
-                checkpoint.save(manager, state, metadata)
+                ended = {checkpoint.ENDED: True} if over else {}
+                checkpoint.save(manager, state, {**metadata, **ended})
                 saved = time.monotonic()
-            if watch.stop:
+            if watch.stop or over:
                 break
         manager.wait_until_finished()
         if hosts.any_says(wish.signal is not None):  # also since the last step was begun
@@ -138,6 +141,17 @@ def _is_long_ago(saved: float, seconds: float, due: Due) -> bool:
     """Whether it is time to save; hosts agree on it at the lines of the log, a message each."""
     late = time.monotonic() - saved > seconds
     return late if jax.process_count() == 1 else due.line and hosts.first_says(late)
+
+
+def _is_over(stage: Stage, due: Due, out_of_patience: bool) -> bool:
+    """Whether the stage ends before its last step, as the first host says at a report."""
+    if not (stage.patience and due.report) or not hosts.first_says(out_of_patience):
+        return False
+    hosts.say(
+        f"{stage.name}: no gain in {stage.patience} epochs of {stage.epoch} steps on what is held "
+        "out: it ends here."
+    )
+    return True
 
 
 def _bar(stage: Stage, first: int, count: int) -> tqdm:

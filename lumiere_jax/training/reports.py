@@ -1,7 +1,7 @@
 """What is measured, drawn and written during a training, by the first host alone."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from lumiere_jax.training import hosts
 from lumiere_jax.training.guard import SKIPPED
-from lumiere_jax.training.log import Check, Clip, Log
+from lumiere_jax.training.log import Check, Clip, Line, Log
 from lumiere_jax.training.parallel import local
 from lumiere_jax.training.stage import Batch, Stage, State
 
@@ -32,9 +32,9 @@ class Due(NamedTuple):
     clip: bool
 
 
-Report = Callable[[int, State, tuple[list[dict[str, float]], int], Due], None]
+Report = Callable[[int, State, tuple[list[dict[str, float]], int], Due], bool]
 """Writes what is due at a step, from the state, and the metrics of good steps and the number of
-skipped ones since the line before."""
+skipped ones since the line before; whether the stage is out of patience."""
 
 
 def due_at(steps: int, reports: int, clips: int) -> Callable[[int], Due]:
@@ -70,14 +70,14 @@ def reporting(
     host does it.
     """
     if not hosts.is_first():
-        yield lambda *_: None
+        yield lambda *_: False
         return
     evaluate, frozen = jax.jit(stage.evaluate), local(frozen)
     with contextlib.closing(Log(folder, step)) as log:
 
         def report(
             step: int, state: State, told: tuple[list[dict[str, float]], int], due: Due
-        ) -> None:
+        ) -> bool:
             state, (recent, skipped) = local(state), told
             if due.line:
                 values = means(recent) | ({SKIPPED: float(skipped)} if skipped else {})
@@ -93,8 +93,27 @@ def reporting(
                         log.warn(step, kind, sentence)
             if due.clip and preview and (made := preview(step, state)):
                 log.clip(step, made)
+            return due.report and out_of_patience(stage, log.lines)
 
         yield report
+
+
+def reports_of(stage: Stage, reports: int) -> int:
+    """How many reports a run of the stage wants: one an epoch where its patience may end."""
+    return max(reports, stage.steps // stage.epoch) if stage.patience and stage.epoch else reports
+
+
+def out_of_patience(stage: Stage, lines: Sequence[Line]) -> bool:
+    """Whether a log tells of too many epochs without a gain."""
+    told = [(line[f"val_{stage.gain}"], line["step"]) for line in lines if _tells(stage, line)]
+    if not (stage.patience and stage.epoch and told):
+        return False
+    _, best = min(told)
+    return told[-1][1] - best >= stage.patience * stage.epoch
+
+
+def _tells(stage: Stage, line: Line) -> bool:
+    return bool(np.isfinite(line.get(f"val_{stage.gain}", np.nan)))
 
 
 def means(metrics: list[Any]) -> dict[str, float]:

@@ -92,7 +92,9 @@ class Stage:
     held-out batch; `pictures(state, frozen, batch)` an RGB sheet to look at. `frozen` holds,
     by name, the variables of the stages in `needs` and of pretrained networks. `accumulate` is
     the number of parts that `step` takes a batch in, and `dispatch` that of the steps that one
-    call takes, which pays where a step is short.
+    call takes, which pays where a step is short. `patience` is the number of epochs, of `epoch`
+    steps, after which a run ends whose `gain`, a held-out metric, has not become less; 0: it goes
+    on to its last step.
     """
 
     name: str
@@ -105,3 +107,6 @@ class Stage:
     pictures: Callable[[State, Any, Batch], np.ndarray] | None = None
     accumulate: int = 1
     dispatch: int = 1
+    epoch: int = 0
+    patience: int = 0
+    gain: str = ""

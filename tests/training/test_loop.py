@@ -339,3 +339,50 @@ def test_the_bar_shows_losses_and_leaves_out_what_has_no_room():
         recent = [{"loss": 0.5, "learning_rate": 1e-3, "gradient_norm_G": 3.0}]
         loop._show(bar, Watch("line", recent), 4)
     assert bar.postfix.startswith("loss=0.5, examples/s=")
+
+
+def test_a_stage_without_a_gain_ends_after_its_patience_and_stays_ended(
+    make_line, batches, tmp_path, capsys
+):
+    """Held-out losses fall until step 20 and rise from there on."""
+    patient = dataclasses.replace(
+        make_line(200),
+        evaluate=lambda state, frozen, batch: {"loss": jnp.abs(state.step - 20).astype(float)},
+        epoch=5,
+        patience=3,
+        gain="loss",
+    )
+    state = run(patient, batches, tmp_path)
+    assert int(state.step) == 35
+    assert "line: no gain in 3 epochs of 5 steps" in capsys.readouterr().out
+    lines = [line["step"] for line in read_log(tmp_path / "line") if "val_loss" in line]
+    assert lines == [1, 5, 10, 15, 20, 25, 30, 35]
+    assert checkpoint.has_ended(tmp_path / "line")
+    again = run(patient, batches, tmp_path)
+    assert int(again.step) == 35 and "35 steps are done already" in capsys.readouterr().out
+
+
+def test_a_stage_that_gains_goes_to_its_end(make_line, batches, tmp_path):
+    gaining = dataclasses.replace(
+        make_line(30),
+        evaluate=lambda state, frozen, batch: {"loss": -state.step.astype(float)},
+        epoch=5,
+        patience=1,
+        gain="loss",
+    )
+    assert int(run(gaining, batches, tmp_path).step) == 30
+    assert not checkpoint.has_ended(tmp_path / "line")
+
+
+def test_patience_is_not_lost_where_a_run_is_resumed(make_line, batches, tmp_path):
+    def stage(steps):
+        return dataclasses.replace(
+            make_line(steps),
+            evaluate=lambda state, frozen, batch: {"loss": state.step.astype(float)},
+            epoch=5,
+            patience=4,
+            gain="loss",
+        )
+
+    assert int(run(stage(10), batches, tmp_path).step) == 10
+    assert int(run(stage(100), batches, tmp_path).step) == 25
