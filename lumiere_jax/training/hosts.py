@@ -46,6 +46,11 @@ def start(wanted: bool | None) -> None:
         ) from error
 
 
+def own_part() -> tuple[int, int]:
+    """This host's slice of every batch: which, of how many."""
+    return jax.process_index(), jax.process_count()
+
+
 def launched() -> bool:
     """Whether a launcher's environment says that this is one of several processes.
 

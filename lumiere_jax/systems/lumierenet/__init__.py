@@ -5,17 +5,24 @@
 figures and frames in [-1, 1] for SeqPix2Pix; batches and results are uint8.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lumiere_jax import vgg
+from lumiere_jax.audio.features import normalise, stream_log_mel
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.lumierenet import health
 from lumiere_jax.systems.lumierenet.blstm import blstm_stage
 from lumiere_jax.systems.lumierenet.config import Config, check_config
+from lumiere_jax.systems.lumierenet.feed import NETWORKS, feed
 from lumiere_jax.systems.lumierenet.seqpix2pix import seqpix2pix_stage
 from lumiere_jax.systems.lumierenet.synthesis import painter, synthesise, synthesise_frames
 from lumiere_jax.systems.lumierenet.vae import vae_stage
+from lumiere_jax.systems.system import Narration, Run, System
 from lumiere_jax.training.stage import Stage
 
 __all__ = [
+    "SYSTEM",
     "Config",
     "check_config",
     "load_vgg",
@@ -42,3 +49,33 @@ def load_vgg(config: Config) -> Any:
     params = vgg.load_vgg19(config.vgg)
     vgg.check_layers(params, tuple(config.vgg_layers))
     return params
+
+
+def speak(
+    run: Run, variables: Mapping[str, Any], narration: Narration, still: Picture | None
+) -> Iterator[Picture]:
+    """A narration's frames; a still has no say."""
+    rows = stream_log_mel(narration.pieces, run.fps, narration.frames, narration.gain)
+    normal = (normalise(piece, run.mean, run.std) for piece in rows)
+    return synthesise_frames(run.config, run.size, variables, normal)
+
+
+SYSTEM = System(
+    name="lumierenet",
+    config=Config,
+    check=check_config,
+    aligned=False,
+    networks=NETWORKS,
+    architecture={
+        "vae": ("code", "average"),
+        "blstm": ("cells", "window", "delay"),
+        "seqpix2pix": ("width", "conditional_discriminator", "lambda1", "lambda2"),
+    },
+    hears=lambda config: (config.blstm.window, config.blstm.delay),
+    fit=lambda config, dataset: config,
+    stages=lambda config, shape: stages(config, shape[0]),
+    pretrained=lambda config: {"vgg": load_vgg(config)},
+    feed=feed,
+    checks=health.checks,
+    speak=speak,
+)

@@ -6,17 +6,14 @@ stay float32), and `accumulate` the number of parts that a batch is taken in, fo
 optimiser's step.
 """
 
-import math
 from dataclasses import dataclass, field
 
 from lumiere_jax import vgg
-from lumiere_jax.errors import UserError, shortened
+from lumiere_jax.errors import UserError
+from lumiere_jax.systems.bounds import check_decays, check_numbers, check_parts, check_run
 
-DTYPES = ("float32", "bfloat16")
-# What no machine has room for, as a damaged file might ask; steps are counted in 32 bits.
-MOST = {"batch": 2**16, "code": 2**16, "cells": 2**14, "width": 2**12, "window": 2**12}
-MOST |= {"delay": 2**12, "dispatch": 2**12}
-ANY = 2**31 - 1
+POSITIVE = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
+POSITIVE += ("accumulate", "dispatch")
 
 
 @dataclass(kw_only=True)
@@ -111,44 +108,19 @@ class Config:
 
 
 def check_config(config: Config) -> None:
-    """Raises a UserError for values that cannot work, before anything is built."""
-    if config.system != "lumierenet":
-        raise UserError(f"config.system is '{config.system}', but this config is for lumierenet.")
-    if not config.checkpoint_seconds >= 0:
-        raise UserError(f"--config.checkpoint_seconds={config.checkpoint_seconds}: use 0 or more.")
+    """Puts the list of layers in order, and raises a UserError for values that cannot work."""
+    check_run(config, "lumierenet")
+    # A flag's list is one text.
+    config.vgg_layers = tuple(
+        name.strip() for item in config.vgg_layers for name in item.split(",") if name.strip()
+    )
     for name in ("vae", "blstm", "seqpix2pix"):
-        part = getattr(config, name)
-        positive = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
-        positive += ("accumulate", "dispatch")
-        for key, value in vars(part).items():
-            if key == "dtype":
-                if value not in DTYPES:
-                    choice = " or ".join(DTYPES)
-                    raise UserError(f"--config.{name}.dtype={value}: choose {choice}.")
-            elif isinstance(value, int) and value > MOST.get(key, ANY):
-                most = MOST.get(key, ANY)
-                raise UserError(
-                    f"--config.{name}.{key}={shortened(str(value))}: use at most {most}."
-                )
-            elif not math.isfinite(value) or value < 0 or (key in positive and not value):
-                wanted = "more than 0" if key in positive else "0 or more"
-                raise UserError(f"--config.{name}.{key}={value}: use a number that is {wanted}.")
-        if part.batch % part.accumulate:
-            raise UserError(
-                f"--config.{name}.accumulate={part.accumulate}: a batch of {part.batch} cannot be "
-                "taken in so many equal parts."
-            )
-    for name, key in (
-        ("vae", "average"),
-        ("seqpix2pix", "beta1"),
-        ("seqpix2pix", "beta2"),
-    ):
-        if (value := getattr(getattr(config, name), key)) >= 1:
-            raise UserError(f"--config.{name}.{key}={value}: a decay is under 1.")
+        check_numbers(name, getattr(config, name), POSITIVE)
+        check_parts(name, getattr(config, name))
+    check_decays("vae", config.vae, "average")
+    check_decays("seqpix2pix", config.seqpix2pix, "beta1", "beta2")
     if (value := config.seqpix2pix.reconstructed) > 1:
         raise UserError(f"--config.seqpix2pix.reconstructed={value}: a share is at most 1.")
-    if not 0 <= config.seed < 2**32:
-        raise UserError(f"--config.seed={config.seed}: use 0 to {2**32 - 1}.")
     for layer in config.vgg_layers:
         if layer not in vgg.LAYERS:
             raise UserError(

@@ -13,14 +13,12 @@ from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.batches import AHEAD, chunk_frames, platform_of
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator
 from lumiere_jax.systems.lumierenet.vae import vae_network
 from lumiere_jax.systems.pictures import to_uint8
-
-# Chunks that are computed while one is looked at: the device is never without work.
-AHEAD = 1
 
 Painter = Callable[[Any], tuple[jax.Array, jax.Array]]
 
@@ -84,15 +82,6 @@ def painter(config: Config, size: int, variables: Mapping[str, Any]) -> Painter:
     return functools.partial(_chain, models, variables)
 
 
-def chunk_frames(platform: str) -> int:
-    """How many frames are computed at once.
-
-    A CPU's cores are busy with 8, and a narration's last chunk is filled up with frames that
-    nobody sees; an accelerator waits for its host less often with more.
-    """
-    return 8 if platform == "cpu" else 32
-
-
 def synthesise(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[Synthesised]:
@@ -117,7 +106,7 @@ def _chunks(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[tuple[int, jax.Array, jax.Array]]:
     """How many pictures count, figures and frames; the next chunks are computed meanwhile."""
-    paint, chunk = painter(config, size, variables), chunk_frames(_platform(variables))
+    paint, chunk = painter(config, size, variables), chunk_frames(platform_of(variables))
     windows = stream_windows(rows, config.blstm.window, config.blstm.delay)
     ahead: collections.deque[tuple[int, jax.Array, jax.Array]] = collections.deque()
     while piece := list(itertools.islice(windows, chunk)):
@@ -128,10 +117,3 @@ def _chunks(
         if len(ahead) > AHEAD:
             yield ahead.popleft()
     yield from ahead
-
-
-def _platform(variables: Mapping[str, Any]) -> str:
-    """Of the device that the variables are on: a process may have several kinds."""
-    leaf = jax.tree.leaves(variables)[0]
-    device = next(iter(leaf.devices())) if isinstance(leaf, jax.Array) else jax.devices()[0]
-    return device.platform

@@ -1,0 +1,150 @@
+"""What LumièreNet's stages get of a dataset: batches, held-out ones, and seconds to look at."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from lumiere_jax.audio.features import FILTERS, normalise
+from lumiere_jax.codes.recurrent import window_steps
+from lumiere_jax.inputs import archive, pipeline, resident
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
+from lumiere_jax.systems.pictures import to_uint8
+from lumiere_jax.systems.scenes import BATCH, longest_segment
+from lumiere_jax.systems.system import Feed, Kept, Scene, Trained
+from lumiere_jax.training import hosts
+from lumiere_jax.training.stage import Stage
+
+NETWORKS = {"vae": "vae", "blstm": "blstm", "seqpix2pix": "G"}
+VALIDATION_BATCHES = 2
+VALIDATION_SEED = 1
+
+Heard = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A split's features, which of their rows each frame hears, and its codes."""
+
+
+def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Feed:
+    """A stage's feed."""
+    name = stage.name
+
+    @functools.cache
+    def heard(split: str) -> Heard:
+        rows = dataset.features(split), heard_rows(config, dataset, split)
+        return *rows, codes(config, dataset, split, trained("vae"))
+
+    def figures(split: str, *rest: Any) -> Iterator[Any]:
+        return pipeline.figure_batches(dataset, split, *rest)
+
+    def windows(split: str, *rest: Any) -> Iterator[Any]:
+        return pipeline.window_batches(*heard(split), *rest)
+
+    def triplets(split: str, size: int, seed: int, *rest: Any) -> Iterator[Any]:
+        stride = config.seqpix2pix.stride if split == "train" else 1
+        return pipeline.triplet_batches(dataset, split, size, seed, stride, *rest)
+
+    make = {"vae": figures, "blstm": windows, "seqpix2pix": triplets}[name]
+    size = min(64 if name == "blstm" else 8, max(1, dataset.frames("val") - pipeline.MEMORY))
+    return Feed(
+        batches=lambda first: make(
+            "train", stage.batch, config.seed, first, stage.steps, hosts.own_part()
+        ),
+        held_out=lambda: list(make("val", size, VALIDATION_SEED, 0, VALIDATION_BATCHES)),
+        needs=lambda: {needed: trained(needed) for needed in stage.needs if name == "seqpix2pix"},
+        network=NETWORKS[name],
+        scene=lambda: _scene(name, config, dataset),
+        make=_maker(name, config, dataset.size, trained),
+        kept=_kept(name, config, dataset, heard),
+    )
+
+
+def _kept(name: str, config: Config, dataset: Dataset, heard: Any) -> Kept:
+    def frames() -> np.ndarray:
+        if name == "seqpix2pix":
+            return pipeline.triplet_targets(dataset, "train", config.seqpix2pix.stride)
+        return np.arange(dataset.frames("train"))
+
+    if name == "blstm":
+        numbers = FILTERS + config.vae.code + config.blstm.window
+        size = 4 * numbers * dataset.frames("train")
+        return Kept(size=size, read=lambda: resident.windows(*heard("train")), frames=frames)
+    read = {"vae": resident.figures, "seqpix2pix": resident.triplets}[name]
+    size = resident.picture_bytes(dataset, "train", 1 if name == "vae" else 2)
+    return Kept(size=size, read=lambda: read(dataset, "train"), frames=frames)
+
+
+def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
+    """The feature rows (frames, window) that each frame hears; they stay in its own segment."""
+    pieces = [
+        s.offset + window_steps(s.frames, config.blstm.window, config.blstm.delay)
+        for s in dataset.segments
+        if s.split == split
+    ]
+    return np.concatenate(pieces)
+
+
+def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.ndarray:
+    """The VAE encoder's means (frames, code) of a split's figures, in order."""
+    model = vae_network(config, dataset.size)
+    means = jax.jit(lambda w: encode(model, variables, w))
+    records = dataset.records(split)
+    rows = []
+    hidden = not hosts.is_first()
+    with tqdm(total=len(records), desc=f"codes of {split}", unit="frame", disable=hidden) as bar:
+        for first in range(0, len(records), 16):
+            w = np.stack(
+                [
+                    archive.decode(records[i]["figure"], dataset.shape)
+                    for i in range(first, min(first + 16, len(records)))
+                ]
+            )
+            rows.append(in_batches(means, 16, w))
+            bar.update(len(w))
+    return np.concatenate(rows)
+
+
+def _scene(name: str, config: Config, dataset: Dataset) -> Scene:
+    segment, count, records = longest_segment(dataset, "val")
+    figures = np.stack([archive.decode(record["figure"], dataset.shape) for record in records])
+    sound = dataset.sound(segment, count)
+    if name == "vae":
+        return Scene(figures, figures, sound)
+    if name == "seqpix2pix":
+        frames = np.stack([archive.decode(record["frame"], dataset.shape) for record in records])
+        return Scene(figures, frames, sound)
+    rows = normalise(np.stack([r["features"] for r in records]), dataset.mean, dataset.std)
+    heard = rows[window_steps(count, config.blstm.window, config.blstm.delay)]
+    return Scene(heard, figures, sound)
+
+
+def _maker(name: str, config: Config, size: int, trained: Trained) -> Any:
+    """A stage's network variables and what it is given to uint8 pictures."""
+
+    @functools.cache
+    def function() -> Any:
+        w_of_z = vae_network(config, size)
+        if name == "vae":
+            return jax.jit(functools.partial(reconstruct, w_of_z))
+        if name == "seqpix2pix":
+            return jax.jit(functools.partial(render, generator(config, size)))
+        z_of_a = blstm_network(config)
+
+        @jax.jit
+        def figures_of(frozen: Any, variables: Any, a: Any) -> jax.Array:
+            z = z_of_a.apply(variables, a)
+            w: Any = w_of_z.apply(frozen, z, method="decode")
+            return to_uint8(w, low=0.0)
+
+        # Arrays of no device in particular go where the stage's own are.
+        return functools.partial(figures_of, jax.tree.map(np.asarray, trained("vae")))
+
+    return lambda variables, given: in_batches(
+        functools.partial(function(), variables), BATCH, given
+    )
