@@ -43,13 +43,7 @@ flags.DEFINE_integer("speakers", None, "How many faces are drawn; the last two a
 def main() -> None:
     from lumiere_jax.workflows.prepare import prepare
 
-    dataset = prepare(
-        {
-            flag.name: flag.value
-            for flag in flags.FLAGS.get_key_flags_for_module("__main__")
-            if flag.present
-        }
-    )
+    dataset = prepare(cli.given())
     frames = ", ".join(f"{dataset.frames(split)} {split}" for split in ("train", "val", "test"))
     print(f"{dataset.folder}: {frames} frames; look at {dataset.folder}/preview.png.")
 

@@ -1,6 +1,8 @@
-"""Train a lecturer's model: the VAE of pose figures, then the BLSTM and SeqPix2Pix.
+"""Train a lecturer's model: the VAE of pose figures, then the BLSTM and SeqPix2Pix; or a model of
+faces, whose only stage is the animator.
 
   python train.py --config=configs/lumierenet.py:small --data=data/ada --workdir=runs/ada
+  python train.py --config=configs/temporal_gan.py:small --data=data/faces --workdir=runs/faces
 
 A run that was stopped goes on where it was: give the same command again. Presets of
 configs/lumierenet.py: lecture (an accelerator), paper (its numbers alone), small (two cores), demo
@@ -24,7 +26,7 @@ MULTIHOST = flags.DEFINE_bool(
     None,
     "This is one of several processes of a run. Under srun and mpirun it goes without saying.",
 )
-STAGE = flags.DEFINE_string("stage", "all", "One of all, vae, blstm, seqpix2pix.")
+STAGE = flags.DEFINE_string("stage", "all", "One of all, vae, blstm, seqpix2pix; faces: animator.")
 
 
 def main() -> None:

@@ -30,11 +30,11 @@ from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
+from lumiere_jax.systems.system import Run
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.workflows import infer
 from lumiere_jax.workflows.allocation import keep_freed_memory
-from lumiere_jax.workflows.workdir import Run
 
 
 def config_of(case: Case) -> Config:

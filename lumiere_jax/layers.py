@@ -160,7 +160,7 @@ class GRU(nn.Module):
             state = jnp.zeros((self.layers, len(x), self.cells))
         last = []
         for i in range(self.layers):
-            layer = nn.RNN(nn.GRUCell(self.cells, dtype=self.dtype), name=f"layer{i}")
-            end, x = layer(x, initial_carry=state[i], return_carry=True)
+            cell = nn.GRUCell(self.cells, dtype=self.dtype, name=f"layer{i}")
+            end, x = nn.RNN(cell)(x, initial_carry=state[i], return_carry=True)
             last.append(end)
         return x.astype(jnp.float32), jnp.stack(last).astype(jnp.float32)

@@ -37,9 +37,19 @@ def shared():
 
 @pytest.fixture(scope="session")
 def presets():
-    """The module of the presets."""
-    path = Path(__file__).parents[1] / "configs" / "lumierenet.py"
-    spec = importlib.util.spec_from_file_location("lumierenet_presets", path)
+    """The module of LumièreNet's presets."""
+    return _presets("lumierenet")
+
+
+@pytest.fixture(scope="session")
+def faces_presets():
+    """The module of the temporal GAN's presets."""
+    return _presets("temporal_gan")
+
+
+def _presets(system):
+    path = Path(__file__).parents[1] / "configs" / f"{system}.py"
+    spec = importlib.util.spec_from_file_location(f"{system}_presets", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -5,6 +5,8 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.systems.lumierenet import Config, check_config, stages
+from lumiere_jax.systems.temporal_gan import Config as FacesConfig
+from lumiere_jax.systems.temporal_gan import check_config as check_faces
 
 PRESETS = ("lecture", "paper", "small", "demo", "tiny")
 
@@ -54,3 +56,43 @@ def test_every_stage_of_a_preset_has_a_state(presets, preset, size):
         state = jax.eval_shape(stage.init, jax.random.key(0))
         assert state.step.shape == ()
         assert all(network.params for network in state.networks.values())
+
+
+FACES = ("paper", "small", "demo", "tiny")
+
+
+@pytest.mark.parametrize("preset", FACES)
+@pytest.mark.parametrize("part", ["", "-l1", "-frame", "-static"])
+def test_presets_of_faces_pass_their_own_check(faces_presets, preset, part):
+    config = faces_presets.get_config(preset + part)
+    check_faces(config)
+    c = config.animator
+    adversaries = c.frame_adversarial > 0, c.sequence_adversarial > 0
+    assert (
+        adversaries
+        == {
+            "": (True, True),
+            "-l1": (False, False),
+            "-frame": (True, False),
+            "-static": (True, False),
+        }[part]
+    )
+    assert c.recurrent == (part != "-static")
+
+
+def test_the_paper_of_faces_is_the_papers_numbers(faces_presets):
+    config = faces_presets.get_config("paper")
+    assert asdict(config) == asdict(FacesConfig())
+    c = config.animator
+    assert (c.cells, c.identity, c.noise, c.reconstruction) == (256, 50, 10, 400)
+    rates = (c.learning_rate, c.frame_learning_rate, c.sequence_learning_rate)
+    assert rates == (2e-4, 1e-3, 5e-5)
+    assert (c.rate_decay, c.decay_after, c.patience) == (0.9, 20, 10)
+    # What the paper does not have is off.
+    assert (c.upper, c.average) == (0, 0)
+
+
+def test_another_preset_of_faces_is_refused(faces_presets):
+    for name in ("large", "small-l2", "-l1"):
+        with pytest.raises(UserError, match=f"no preset '{name}'"):
+            faces_presets.get_config(name)

@@ -34,6 +34,11 @@ def sequences(dataset: Dataset, split: str, frames: int) -> list[Sequence]:
     ]
 
 
+def epoch_items(dataset: Dataset, split: str, frames: int, mirror: bool) -> int:
+    """How many sequences an epoch has, mirrored copies among them."""
+    return len(sequences(dataset, split, frames)) * (2 if mirror else 1)
+
+
 def sequence_batches(
     dataset: Dataset,
     split: str,
@@ -87,7 +92,7 @@ def sequence_batches(
             "index": tf.cast(ends, tf.int32),
         }
 
-    items = len(every) * (2 if mirror else 1)
+    items = epoch_items(dataset, split, frames, mirror)
     return told(shuffled(load_sequences, batch, items, seed, first, last, part), records)
 
 

@@ -1,15 +1,18 @@
 """What can be measured in pictures of the drawn lecturer: the mouth's opening and the wrists.
 
 For frames that a network has synthesized as for those that were drawn: any person, any size,
-blurred too. Only the framing is assumed, a head that stays near the place where it is drawn and
-wrist bands in their two colours. Every frame is measured by itself, so a video may come in pieces.
-Frames are uint8 (time, size, size, 3).
+blurred too. Only the framing is assumed, a head that stays near the place where it is drawn, or an
+aligned face, and wrist bands in their two colours. Every frame is measured by itself, so a video
+may come in pieces. Frames are uint8 (time, rows, cols, 3).
 """
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 Frames = UInt8[np.ndarray, "time rows cols 3"]
+# Left, top, right and bottom of nose and cheeks, and of the mouth: of a lecturer, and of a face.
+_LECTURER = (0.42, 0.33, 0.58, 0.39), (0.425, 0.385, 0.575, 0.475)
+_FACE = (0.32, 0.455, 0.68, 0.565), (0.33, 0.555, 0.67, 0.72)
 _SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4
 
 
@@ -20,14 +23,13 @@ def _window(frames: Frames, left: float, top: float, right: float, bottom: float
     ].astype(np.float32)
 
 
-def measure_aperture(frames: Frames) -> Float[np.ndarray, " time"]:
+def measure_aperture(frames: Frames, aligned: bool = False) -> Float[np.ndarray, " time"]:
     """The mouth's opening as a share of the picture's height, roughly, up to a constant factor.
 
     The area inside of the lips, pixel by pixel in proportion to how grey (teeth and the dark) and
     how dark it is against the skin of nose and cheeks. Lips are redder than skin and do not count.
     """
-    skin = _window(frames, 0.42, 0.33, 0.58, 0.39)
-    mouth = _window(frames, 0.425, 0.385, 0.575, 0.475)
+    skin, mouth = (_window(frames, *place) for place in (_FACE if aligned else _LECTURER))
     skin_warmth = np.median(skin[..., 0] - skin[..., 2], axis=(1, 2))[:, None, None]
     warmth = (mouth[..., 0] - mouth[..., 2]) / np.maximum(skin_warmth, 20)
     skin_green = np.median(skin[..., 1], axis=(1, 2))[:, None, None]

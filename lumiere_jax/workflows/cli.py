@@ -62,6 +62,12 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         _leave(_signal(stopped), interrupted)
 
 
+def given() -> dict[str, Any]:
+    """The script's own flags that were given, by name."""
+    own = flags.FLAGS.get_key_flags_for_module("__main__")
+    return {flag.name: flag.value for flag in own if flag.present}
+
+
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses every flag and reads the config once, so that nothing about them fails later."""
     if _HELP & set(argv[1:]):

@@ -17,14 +17,14 @@ from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs import experiments as page
 from lumiere_jax.outputs import report
 from lumiere_jax.parts import part_mask
+from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet import Config, stages
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import evaluate, measures, summaries
-from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.measures import BATCH
-from lumiere_jax.workflows.train import codes, heard_rows
 from lumiere_jax.workflows.trials import Trial
 
 RESULTS = page.RESULTS

@@ -46,6 +46,11 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
     if split not in SPLITS:
         raise UserError(f"--split={split}: choose one of {', '.join(SPLITS)}.")
     run, dataset = read_run(workdir), open_dataset(data)
+    if run.aligned:
+        raise UserError(
+            f"{workdir} is a model of faces, and what is measured here is a lecturer's: look at "
+            "the clips and the log in the workdir."
+        )
     _check_fits(workdir, run, dataset, split)
     with built_aside(out, report.METRICS) as folder:
         model = load_model(workdir)

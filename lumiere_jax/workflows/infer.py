@@ -9,30 +9,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
+from lumiere_jax import systems
 from lumiere_jax.audio.features import (
     frames_covering,
     gain_to_loudness,
     loudness,
-    normalise,
-    stream_log_mel,
 )
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.alignment import paster
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
+from lumiere_jax.inputs.stills import read_still
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.lumierenet import stages, synthesise_frames
+from lumiere_jax.systems.system import Narration, Run, System
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.devices import spread
 from lumiere_jax.workflows.space import ask_for, video_bytes, written_into
-from lumiere_jax.workflows.workdir import Run, check_follows, origin, read_run
+from lumiere_jax.workflows.workdir import check_follows, origin, read_run
 
 # Frames that may wait for the encoder: a chunk of an accelerator's.
 WAITING = 32
@@ -47,11 +48,15 @@ class Model:
     variables: dict[str, Any]
     steps: dict[str, int]
 
+    @property
+    def system(self) -> System:
+        """What it is a model of."""
+        return systems.of(self.run.config)
+
     @cached_property
     def id(self) -> str:
         """A short identifier of everything that decides what the model says and shows."""
-        heard = self.run.config.blstm
-        facts = (self.run.size, str(self.run.fps), heard.window, heard.delay)
+        facts = (self.run.size, str(self.run.fps), *self.system.hears(self.run.config))
         digest = hashlib.sha256(json.dumps(facts).encode())
         for leaf in jax.tree.leaves((self.run.mean, self.run.std, self.variables)):
             digest.update(np.asarray(leaf).tobytes())
@@ -70,13 +75,14 @@ def load_model(workdir: Path) -> Model:
       UserError: the workdir is none, a stage has not been trained, or not on what it needs.
     """
     run = read_run(workdir)
-    every = stages(run.config, run.size)
+    system = systems.of(run.config)
+    every = system.stages(run.config, run.shape)
     steps = {name: checkpoint.require(workdir, stage) for name, stage in every.items()}
     variables: dict[str, Any] = {}
-    for name, network in (("vae", "vae"), ("blstm", "blstm"), ("seqpix2pix", "G")):
+    for name, network in system.networks.items():
         for needed in every[name].needs:
             check_follows(workdir, name, needed, steps[needed])
-        if steps[name] < every[name].steps:
+        if steps[name] < every[name].steps and not checkpoint.has_ended(workdir / name):
             tqdm.write(f"warning: '{name}' has taken {steps[name]} of {every[name].steps} steps.")
         variables |= checkpoint.restore_frozen(workdir, every[name], network)
     return Model(run, variables, steps)
@@ -128,16 +134,16 @@ def _heard(audio: Path) -> Sound:
     return sound
 
 
-def speak(model: Model, sound: Sound) -> Iterator[Picture]:
-    """The frames of a narration, as many as cover its last sample."""
+def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[Picture]:
+    """The frames of a narration, as many as cover its last sample; of a still where the model is
+    one of faces."""
     level = loudness(to_mono(read_sound(sound.path), sound.rate))
     if level == -float("inf"):
         tqdm.write(f"warning: {sound.path} is silent, so the lecturer keeps still.")
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)
-    rows = stream_log_mel(to_mono(read_sound(sound.path), sound.rate), run.fps, frames, gain)
-    normal = (normalise(piece, run.mean, run.std) for piece in rows)
-    return synthesise_frames(run.config, run.size, model.variables, normal)
+    narration = Narration(to_mono(read_sound(sound.path), sound.rate), gain, frames)
+    return model.system.speak(run, model.variables, narration, still)
 
 
 def infer(
@@ -145,6 +151,8 @@ def infer(
     workdir: Path,
     audio: str | Path,
     out: Path,
+    image: Path | None = None,
+    paste: bool = False,
     preset: str = "medium",
     certificate: Path | None = None,
     key: Path | None = None,
@@ -153,17 +161,23 @@ def infer(
     and returns their number of frames. Narrations are spread over the local devices. With a
     certificate and its key the videos are signed.
 
+    A model of faces speaks with the face of `image`; `paste` puts it back into that picture.
+
     Raises:
-      UserError: anything about the workdir, the narrations, the output's name or the key.
+      UserError: anything about the workdir, the narrations, the picture, the output's name or the
+        key.
     """
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
     model = load_model(workdir)
+    still = _still(model, workdir, image, paste)
     tasks = [(_heard(path), video) for path, video in named]
     record, fps = model.record, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
     seconds = sum(sound.seconds for sound, _ in tasks)
-    least, most = video_bytes(total, model.run.size, seconds)
+    finished = still.finished if still else lambda frame: frame
+    rows, cols = still.shape if still else model.run.shape
+    least, most = video_bytes(total, max(rows, cols), seconds)
     # Signing copies a video, one at a time and on as many devices as there are.
     ask_for(tasks[0][1].parent, least, 2 * most if signer else most)
 
@@ -171,7 +185,8 @@ def infer(
         sound, video = task
         own = dataclasses.replace(model, variables=variables)
         # The networks in a thread of their own, the encoder here.
-        with contextlib.closing(made_ahead(speak(own, sound), WAITING)) as made:
+        said = map(finished, speak(own, sound, still.face if still else None))
+        with contextlib.closing(made_ahead(said, WAITING)) as made:
             frames = _ticked(made, tick)
             heard = read_sound(sound.path)
             write_video(
@@ -193,6 +208,36 @@ def infer(
     ):
         spread(work, tasks, model.variables, bar.update)
     return total
+
+
+class _Still(NamedTuple):
+    """The face that speaks, what becomes of each of its frames, and the shape that they get."""
+
+    face: Picture
+    finished: Callable[[Picture], Picture]
+    shape: tuple[int, int]
+
+
+def _still(model: Model, workdir: Path, image: Path | None, paste: bool) -> _Still | None:
+    """The face of a picture, where the model wants one."""
+    shape = model.run.shape
+    if not model.system.aligned:
+        if image is not None or paste:
+            raise UserError(
+                f"{workdir} is a model of one lecturer in one framing ('{model.system.name}'): "
+                "leave --image and --paste out."
+            )
+        return None
+    if image is None:
+        raise UserError(
+            f"{workdir} is a model of faces ('{model.system.name}'): name a still picture of one "
+            "with --image=face.png."
+        )
+    still = read_still(image, shape)
+    if not paste:
+        return _Still(still.face, lambda face: face, shape)
+    back = paster(still.picture, still.transform, shape)
+    return _Still(still.face, back, still.picture.shape[:2])
 
 
 def _ticked(frames: Iterator[Picture], tick: Callable[[], Any]) -> Iterator[Picture]:

@@ -39,6 +39,7 @@ from lumiere_jax.systems.lumierenet import painter
 from lumiere_jax.systems.lumierenet.synthesis import Painter, stream_windows
 from lumiere_jax.workflows.infer import Model, load_model
 from lumiere_jax.workflows.space import written_into
+from lumiere_jax.workflows.workdir import read_run
 
 STDOUT = "-"
 # A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
@@ -166,6 +167,11 @@ def live(
     timing = Timing()
     signer = _signer(certificate, key, out)
     with _opened(out) as target, contextlib.redirect_stdout(sys.stderr):
+        if read_run(workdir).aligned:
+            raise UserError(
+                f"--live speaks with a lecturer's model, and {workdir} is one of faces: name a "
+                "narration's file, and leave --live out."
+            )
         ear = listen(audio)
         model = load_model(workdir)
         paint = warmed_up(model)

@@ -17,12 +17,12 @@ from lumiere_jax.inputs import archive, face_measures, synthetic_measures
 from lumiere_jax.inputs.face_measures import Find
 from lumiere_jax.inputs.segments import Segment
 from lumiere_jax.parts import part_mask
+from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
-from lumiere_jax.workflows.batches import in_batches
 from lumiere_jax.workflows.workdir import Run
 
 BATCH = 8

@@ -4,7 +4,7 @@ import functools
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,33 +12,22 @@ from typing import Any
 import numpy as np
 
 import lumiere_jax
+from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json, write_whole
 from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.lectures import Dataset, Description, described
-from lumiere_jax.systems.lumierenet import Config, check_config
+from lumiere_jax.inputs.lectures import Dataset, described
+from lumiere_jax.systems import SYSTEMS
+from lumiere_jax.systems.system import Run, System
 from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
 FORMAT = 1
 # By how much the log-mel statistics of the same footage may differ.
 ROUNDED = 1e-3
-# A checkpoint fits only the networks it was made from; of a decay or weight, whether it is 0.
-ARCHITECTURE = {
-    "vae": ("code", "average"),
-    "blstm": ("cells", "window", "delay"),
-    "seqpix2pix": ("width", "conditional_discriminator", "lambda1", "lambda2"),
-}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run(Description):
-    """A workdir's identity; what synthesis needs besides the checkpoints."""
-
-    config: Config
-
-
-def run_of(config: Config, dataset: Dataset) -> Run:
+def run_of(config: Any, dataset: Dataset) -> Run:
     """What a workdir trained with this config on this dataset says of itself."""
     return Run(
         size=dataset.size,
@@ -110,13 +99,14 @@ def read_run(workdir: Path) -> Run:
             )
         if values["format"] != FORMAT:
             raise ValueError(f"format {values['format']!r} is not {FORMAT}")
-        if values["config"]["system"] != "lumierenet":
+        name = values["config"]["system"]
+        if name not in SYSTEMS:
             raise UserError(
-                f"{workdir} was trained for the system '{values['config']['system']}', not for "
-                "lumierenet: name another --workdir."
+                f"{workdir} was trained for the system '{name}', which this lumiere_jax does not "
+                f"know ({', '.join(SYSTEMS)}): update it, or name another --workdir."
             )
-        config = _fill(Config(), values["config"])
-        check_config(config)
+        config = _fill(SYSTEMS[name].config(), values["config"])
+        SYSTEMS[name].check(config)
         return Run(config=config, **described(values))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}): train into a new --workdir.") from error
@@ -147,6 +137,11 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
             )
         return
     old = read_run(workdir)
+    if old.config.system != run.config.system:
+        raise UserError(
+            f"{workdir} was trained for the system '{old.config.system}', not for "
+            f"'{run.config.system}': name another --workdir."
+        )
     if old.size != run.size:
         raise UserError(
             f"{workdir} was trained at {old.size} px and the data has {run.size} px: "
@@ -155,7 +150,7 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
     if trained:
         check_same_data(workdir, old, run)
     for stage in trained:
-        for key in ARCHITECTURE[stage]:
+        for key in systems.of(run.config).architecture[stage]:
             before = getattr(getattr(old.config, stage), key)
             now = getattr(getattr(run.config, stage), key)
             same = bool(before) == bool(now) if isinstance(now, float) else before == now
@@ -205,15 +200,19 @@ def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def checked(config: Any) -> Config:
-    """What a config file gave, with its lists in order, checked."""
-    if not isinstance(config, Config):
+def checked(config: Any) -> System:
+    """The system that a config is for, which is checked."""
+    system = systems.of(config)
+    system.check(config)
+    return system
+
+
+def check_kind(system: System, dataset: Dataset, data: Path) -> None:
+    """UserError unless the dataset is of the kind that the system is trained on."""
+    if dataset.aligned != system.aligned:
+        kinds = "of aligned faces" if dataset.aligned else "of lectures"
+        remedy = "with --align=face" if system.aligned else "without --align"
         raise UserError(
-            "--config: its get_config() gives no config of LumièreNet; "
-            "write it as configs/lumierenet.py does."
+            f"{data} is {kinds}, which '{system.name}' cannot be trained on: prepare the footage "
+            f"{remedy}, or name another --config."
         )
-    config.vgg_layers = tuple(
-        name.strip() for item in config.vgg_layers for name in item.split(",") if name.strip()
-    )
-    check_config(config)
-    return config

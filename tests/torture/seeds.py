@@ -185,7 +185,8 @@ def workdirs(folder: Path) -> None:
     """What a workdir says of itself, and its logs."""
     from lumiere_jax.audio.features import FILTERS
     from lumiere_jax.systems.lumierenet import Config
-    from lumiere_jax.workflows.workdir import Run, write_run
+    from lumiere_jax.systems.system import Run
+    from lumiere_jax.workflows.workdir import write_run
 
     seed = folder / "one"
     seed.mkdir()

@@ -1,14 +1,21 @@
 """Datasets of faces, drawn and filmed: who is in which split, and where the faces are."""
 
+import av
 import numpy as np
 import pytest
 
+from lumiere_jax import metrics
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
-from lumiere_jax.inputs import archive
+from lumiere_jax.inputs import archive, synthetic_measures
 from lumiere_jax.inputs.alignment import EYES, FACE, POINTS, WIDTH
+from lumiere_jax.outputs.video import read_record
 from lumiere_jax.workflows import drawn
+from lumiere_jax.workflows.infer import infer
+from lumiere_jax.workflows.live import live
 from lumiere_jax.workflows.prepare import prepare
+from lumiere_jax.workflows.train import train
+from lumiere_jax.workflows.workdir import read_run
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +70,98 @@ def test_drawn_faces_are_where_the_mean_face_is(faces):
         assert points < 0.25 and middle < 1e-4
 
 
+def test_the_mouth_is_measured_in_aligned_faces(faces):
+    for segment in faces.segments:
+        if segment.split in ("train", "test"):
+            records = faces.records(segment.split)
+            known = [records[segment.offset + i] for i in range(segment.frames)]
+            frames = np.stack([archive.decode(r["frame"]) for r in known])
+            found = synthetic_measures.measure_aperture(frames, aligned=True)
+            assert metrics.pearson(found, np.array([r["aperture"] for r in known])) > 0.93
+
+
 def test_stills_are_the_first_faces_of_those_who_are_not_trained_on(faces):
     stills = sorted((faces.folder / "stills").iterdir())
     assert [path.name for path in stills] == ["test-face-6.png", "val-face-5.png"]
     first = archive.decode(faces.records("test")[0]["frame"])
     np.testing.assert_array_equal(archive.decode(stills[0].read_bytes()), first)
+
+
+@pytest.fixture(scope="module")
+def trained(faces, faces_presets, tmp_path_factory):
+    """A workdir of the preset `tiny`."""
+    folder = tmp_path_factory.mktemp("run") / "faces"
+    train(config=faces_presets.get_config("tiny"), data=faces.folder, workdir=folder)
+    return folder
+
+
+def frames_of(path):
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
+def test_a_still_speaks_a_narration_in_a_marked_video(trained, faces, speech, tmp_path):
+    still, out = faces.folder / "stills" / "test-face-6.png", tmp_path / "talk.mp4"
+    assert infer(workdir=trained, audio=speech, image=still, out=out) == 7
+    made = frames_of(out)
+    assert made.shape == (7, 128, 96, 3)
+    told = read_record(out)
+    assert told["synthetic"] is True and "4 faces of a lecturer drawn" in told["who"]
+    again = tmp_path / "again.mp4"
+    infer(workdir=trained, audio=speech, image=still, out=again)
+    np.testing.assert_array_equal(frames_of(again), made)
+
+
+def test_training_knows_its_epoch_and_goes_on_where_it_was(trained, faces, faces_presets, capsys):
+    run = read_run(trained)
+    # Two clips of 75 frames in sequences of six, each also mirrored, two in a batch.
+    assert run.config.animator.epoch == 2 * 2 * 13 // 2
+    assert run.aligned and run.shape == (128, 96)
+    train(config=faces_presets.get_config("tiny"), data=faces.folder, workdir=trained)
+    assert "animator: 4 steps are done already" in capsys.readouterr().out
+
+
+def test_models_and_datasets_of_the_other_kind_are_refused(
+    trained, faces, workdir, drawn, tiny, faces_presets, speech, tmp_path
+):
+    still, out = faces.folder / "stills" / "test-face-6.png", tmp_path / "talk.mp4"
+    said = {
+        "is a model of faces .*--image": lambda: infer(workdir=trained, audio=speech, out=out),
+        "one lecturer in one framing .*leave --image and --paste out": lambda: infer(
+            workdir=workdir, audio=speech, image=still, out=out
+        ),
+        "none.png: No such file": lambda: infer(
+            workdir=trained, audio=speech, image=tmp_path / "none.png", out=out
+        ),
+        "speech.wav: it is neither PNG nor JPEG": lambda: infer(
+            workdir=trained, audio=speech, image=speech, out=out
+        ),
+        "is of aligned faces, which 'lumierenet' cannot": lambda: train(
+            config=tiny(), data=faces.folder, workdir=tmp_path / "run"
+        ),
+        "is of lectures, which 'temporal_gan' cannot": lambda: train(
+            config=faces_presets.get_config("tiny"), data=drawn, workdir=tmp_path / "run"
+        ),
+        "trained for the system 'temporal_gan', not for 'lumierenet'": lambda: train(
+            config=tiny(), data=drawn, workdir=trained
+        ),
+        "width=2, not 3": lambda: train(
+            config=wider(faces_presets), data=faces.folder, workdir=trained
+        ),
+        "--live speaks with a lecturer's model": lambda: live(
+            workdir=trained, audio=str(speech), out=str(out)
+        ),
+    }
+    for message, act in said.items():
+        with pytest.raises(UserError, match=message):
+            act()
+    assert not out.exists() and not list(tmp_path.glob("run/*.json"))
+
+
+def wider(faces_presets):
+    config = faces_presets.get_config("tiny")
+    config.animator.width = 3
+    return config
 
 
 @pytest.mark.parametrize(

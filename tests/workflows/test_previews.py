@@ -14,7 +14,7 @@ from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
-from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.systems.lumierenet import SYSTEM, stages
 from lumiere_jax.training import checkpoint, parallel
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.train import train
@@ -37,8 +37,12 @@ def make(workdir, drawn, tiny, tmp_path):
     every = stages(tiny(), SIZE)
 
     def made(name):
-        vae = lambda: checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]  # noqa: E731
-        preview = previews.make_preview(name, tiny(), open_dataset(drawn), tmp_path, vae)
+        def trained(name):
+            return checkpoint.restore_frozen(workdir, every[name], name)[name]
+
+        dataset = open_dataset(drawn)
+        feed = SYSTEM.feed(every[name], tiny(), dataset, trained)
+        preview = previews.make_preview(name, feed, dataset, tmp_path)
         mesh = parallel.data_mesh(8)
         whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         return preview, jax.jit(every[name].init, out_shardings=whole)(jax.random.key(0))

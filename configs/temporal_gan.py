@@ -1,0 +1,84 @@
+"""Presets of the temporal GAN (Vougioukas, Petridis and Pantic 2018).
+
+paper    the paper's numbers alone
+small    footage of seconds to minutes on two cores
+demo     the drawn faces on two cores, in minutes
+tiny     tests: seconds, and nothing to look at
+
+Behind a preset's name, what is left out of it: -l1 (no discriminator, and the whole picture in the
+reconstruction: Table 2's first row), -frame (no sequence discriminator: its second) and -static
+(frames that know their own window of sound alone: Table 3's baseline).
+
+    python train.py --config=configs/temporal_gan.py:small --data=data/faces --workdir=runs/faces
+    python train.py --config=configs/temporal_gan.py:small-static --data=... --workdir=...
+"""
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.systems.temporal_gan import Config
+
+
+def paper() -> Config:
+    """Every number that the paper gives; what it leaves open is in the README's table."""
+    return Config()
+
+
+def small() -> Config:
+    """A quarter of the width, shorter sequences and a weight on the upper half of the face."""
+    config = Config(checkpoint_seconds=60.0)
+    c = config.animator
+    c.width, c.frames, c.batch, c.steps = 16, 25, 2, 2_500
+    c.learning_rate, c.frame_learning_rate, c.sequence_learning_rate = 1e-3, 2e-4, 5e-5
+    c.upper, c.average = 0.3, 0.99
+    return config
+
+
+def demo() -> Config:
+    """For the drawn faces."""
+    config = small()
+    config.checkpoint_seconds = 20.0
+    config.animator.steps = 1_000
+    return config
+
+
+def tiny() -> Config:
+    """Every part at its smallest."""
+    config = small()
+    c = config.animator
+    c.steps, c.batch, c.frames, c.width = 4, 2, 6, 2
+    c.code, c.cells, c.identity, c.noise = 8, 8, 4, 2
+    return config
+
+
+def l1(config: Config) -> None:
+    """Table 2's first row."""
+    config.animator.frame_adversarial = config.animator.sequence_adversarial = 0.0
+    config.animator.upper = 1.0
+
+
+def frame(config: Config) -> None:
+    """Its second."""
+    config.animator.sequence_adversarial = 0.0
+
+
+def static(config: Config) -> None:
+    """Table 3's baseline."""
+    frame(config)
+    config.animator.recurrent = False
+
+
+PRESETS = {preset.__name__: preset for preset in (paper, small, demo, tiny)}
+WITHOUT = {part.__name__: part for part in (l1, frame, static)}
+
+
+def get_config(preset: str = "small") -> Config:
+    """The config of a preset, by name."""
+    name, _, part = preset.partition("-")
+    if name not in PRESETS or (part and part not in WITHOUT):
+        raise UserError(
+            f"there is no preset '{preset}': choose {', '.join(PRESETS)}, with -l1, -frame or "
+            "-static behind it."
+        )
+    config = PRESETS[name]()
+    if part:
+        WITHOUT[part](config)
+    return config

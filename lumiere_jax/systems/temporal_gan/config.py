@@ -1,0 +1,83 @@
+"""What a run of the temporal GAN can be told; the defaults are the paper's numbers.
+
+A number that the paper gives has its section beside it; what it leaves open is in the README.
+`dtype`, float32 or bfloat16, is that of products; parameters, statistics and losses stay float32.
+"""
+
+from dataclasses import dataclass, field
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.systems.bounds import check_decays, check_numbers, check_run
+
+POSITIVE = ("steps", "batch", "frames", "learning_rate", "frame_learning_rate", "width")
+POSITIVE += ("sequence_learning_rate", "code", "cells", "noise", "identity", "rate_decay")
+
+
+@dataclass(kw_only=True)
+class AnimatorConfig:
+    """P(y|x, still), section 3; `reconstruction`, the λ of Eq. 3, weighs Eq. 2.
+
+    An adversarial weight of 0 leaves its discriminator out.
+    """
+
+    steps: int = 500_000
+    batch: int = 16
+    # Frames of a sequence, at most: a clip of GRID.
+    frames: int = 75
+    width: int = 64
+    code: int = 256
+    cells: int = 256  # 3.1.2
+    identity: int = 50  # 3.1.1
+    noise: int = 10  # 3.1.3
+    noise_deviation: float = 0.33
+    # Without it frames know their own window of sound alone: the static baseline, 4.4.
+    recurrent: bool = True
+    dtype: str = "float32"
+    learning_rate: float = 2e-4  # 3.3
+    frame_learning_rate: float = 1e-3  # 3.3
+    sequence_learning_rate: float = 5e-5  # 3.3
+    # Factor of the first two rates at the end of each epoch from the one of `decay_after` on.
+    rate_decay: float = 0.9  # 3.3
+    decay_after: int = 20  # 3.3
+    # Steps of an epoch; 0: as many as the footage has batches.
+    epoch: int = 0
+    # Epochs without a gain in validation's reconstruction that end a run; 0: none do.
+    patience: int = 10  # 3.3
+    beta1: float = 0.5
+    beta2: float = 0.999
+    reconstruction: float = 400.0  # 3.3
+    # What a pixel of the upper half counts in Eq. 2.
+    upper: float = 0.0
+    frame_adversarial: float = 1.0
+    sequence_adversarial: float = 1.0
+    # Left and right exchanged in as many copies.
+    mirror: bool = True  # 4.1
+    # Decay of the moving average of G that is used afterwards; 0 uses G.
+    average: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Config:
+    """A run."""
+
+    system: str = "temporal_gan"
+    seed: int = 0
+    checkpoint_seconds: float = 300.0
+    animator: AnimatorConfig = field(default_factory=AnimatorConfig)
+
+
+def check_config(config: Config) -> None:
+    """Raises a UserError for values that cannot work, before anything is built."""
+    check_run(config, "temporal_gan")
+    c = config.animator
+    check_numbers("animator", c, POSITIVE)
+    check_decays("animator", c, "beta1", "beta2", "average")
+    if c.rate_decay > 1:
+        raise UserError(f"--config.animator.rate_decay={c.rate_decay}: rates do not rise.")
+    if c.frames < 2:
+        raise UserError(f"--config.animator.frames={c.frames}: a sequence has 2 frames or more.")
+    if not (c.reconstruction or c.frame_adversarial or c.sequence_adversarial):
+        raise UserError(
+            "--config.animator.reconstruction=0 without a discriminator leaves the animator no "
+            "loss: give one of them a weight."
+        )

@@ -1,0 +1,88 @@
+"""From windows of sound and a still to frames, in pieces: memory does not grow with the sound."""
+
+import collections
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.batches import AHEAD, chunk_frames, platform_of
+from lumiere_jax.systems.pictures import signed, to_uint8
+from lumiere_jax.systems.temporal_gan.config import Config
+from lumiere_jax.systems.temporal_gan.networks import Generator, Identity, Memory, generator
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def identify(model: Generator, variables: Any, still: Any) -> Identity:
+    """What is known of a uint8 still (1, rows, cols, 3), for all of its frames."""
+    known: Any = model.apply(variables, signed(still), method="identify")
+    return known
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def go_on(
+    model: Generator,
+    deviation: float,
+    variables: Any,
+    identity: Identity,
+    memory: Memory,
+    x: Any,
+    seed: Any,
+    first: Any,
+) -> tuple[jax.Array, Memory]:
+    """uint8 frames of the windows (n, 2560), the first of them frame `first`, and what is to be
+    remembered; a frame's noise is drawn by the seed and its number."""
+    key = jax.random.key(seed)
+    draw = lambda t: jax.random.normal(jax.random.fold_in(key, t), (model.noise,))  # noqa: E731
+    noise = deviation * jax.vmap(draw)(first + jnp.arange(len(x)))
+    made: Any = model.apply(variables, x[None], identity, noise[None], memory, method="go_on")
+    y, memory = made
+    return to_uint8(y[0], low=-1.0), memory
+
+
+def no_memory(config: Config) -> Memory:
+    """What is remembered before the first frame."""
+    c = config.animator
+    if not c.recurrent:
+        return None
+    return np.zeros((2, 1, c.cells), np.float32), np.zeros((1, 1, c.noise), np.float32)
+
+
+def animate(
+    config: Config,
+    variables: Mapping[str, Any],
+    still: Picture,
+    windows: Iterable[np.ndarray],
+    seed: int = 0,
+    chunk: int | None = None,
+) -> Iterator[Picture]:
+    """A frame for each window of sound (2560,), the still's face speaking it.
+
+    `variables` holds those of `G`. Windows are taken `chunk` at a time, which changes nothing but
+    the speed.
+    """
+    model, g = generator(config), variables["G"]
+    chunk = chunk or chunk_frames(platform_of(g))
+    identity, memory = identify(model, g, still[None]), no_memory(config)
+    windows, first = iter(windows), 0
+    ahead: collections.deque[tuple[int, jax.Array]] = collections.deque()
+    while piece := list(itertools.islice(windows, chunk)):
+        padded = np.stack(piece + [piece[-1]] * (chunk - len(piece)))
+        deviation = config.animator.noise_deviation
+        # What is remembered after a piece that is filled up is asked for by nobody.
+        frames, memory = go_on(
+            model, deviation, g, identity, memory, padded, np.uint32(seed), np.int32(first)
+        )
+        frames.copy_to_host_async()
+        ahead.append((len(piece), frames))
+        first += chunk
+        if len(ahead) > AHEAD:
+            count, frames = ahead.popleft()
+            yield from np.asarray(frames)[:count]
+    for count, frames in ahead:
+        yield from np.asarray(frames)[:count]
