@@ -139,7 +139,8 @@ def prepare_footage(
         )
         for clip in probed
     ]
-    ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, rate))
+    side = max(footage.side for footage in footages) if align else 0
+    ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, rate, side))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:

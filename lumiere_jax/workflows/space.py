@@ -82,10 +82,12 @@ def video_bytes(frames: int, size: int, seconds: float) -> tuple[int, int]:
     return STILL * frames, int(VIDEO_MOST * frames * size**2 + SOUND_MOST * seconds)
 
 
-def dataset_bytes(frames: int, size: int, fps: Fraction) -> tuple[int, int]:
-    """What preparing writes, at least (an interrupted run left the rest) and at most."""
+def dataset_bytes(frames: int, size: int, fps: Fraction, side: int = 0) -> tuple[int, int]:
+    """What preparing writes, at least (an interrupted run left the rest) and at most; faces are cut
+    out of pictures of `side`."""
     pixels, numbers = frames * size**2, frames * NUMBERS + int(frames / fps * RATE * SAMPLE)
-    return int(PIXEL_LEAST * pixels), 2 * (int(PIXEL_MOST * pixels) + numbers)
+    kept = int(PIXEL_MOST * frames * side**2)
+    return int(PIXEL_LEAST * pixels), 2 * (int(PIXEL_MOST * pixels) + numbers) + kept
 
 
 def ask_for(folder: Path, least: int, most: int) -> None:
