@@ -17,7 +17,6 @@ from lumiere_jax.layers import Conv3x3, Conv4x4Down, Conv4x4Up, batch_norm, norm
 from lumiere_jax.shapes import AnyArray
 
 HALVINGS = 5
-COARSEST = 2**HALVINGS
 
 Skips = Sequence[Float[AnyArray, "batch _rows _cols _channels"]]
 Latent = Float[AnyArray, "batch time latent"]
@@ -27,6 +26,11 @@ Seen = Bool[AnyArray, "batch time"]
 
 def _widths(width: int) -> list[int]:
     return [width * 2**i for i in range(HALVINGS)]
+
+
+def _conv3x3(channels: int, dtype: DTypeLike, name: str) -> Conv3x3:
+    """One half of a convolution over what has come so far and a skip."""
+    return Conv3x3(channels, use_bias=False, dtype=dtype, kernel_init=normal_init, name=name)
 
 
 class IdentityEncoder(nn.Module):
@@ -49,14 +53,7 @@ class IdentityEncoder(nn.Module):
             x = Conv4x4Down(channels, use_bias=False, dtype=self.dtype, name=f"down{i}")(x)
             x = nn.relu(batch_norm(x, train, name=f"down{i}_norm"))
             if i:
-                skip = Conv3x3(
-                    channels,
-                    use_bias=False,
-                    dtype=self.dtype,
-                    kernel_init=normal_init,
-                    name=f"skip{i}",
-                )
-                skips.append(skip(x))
+                skips.append(_conv3x3(channels, self.dtype, f"skip{i}")(x))
         z = nn.DenseGeneral(
             self.code, axis=(-3, -2, -1), use_bias=False, kernel_init=normal_init, name="code"
         )
@@ -94,13 +91,7 @@ class FrameDecoder(nn.Module):
         )(latent.reshape(b * time, -1))
         x = norm(x.reshape(b * time, *skips[0].shape[1:]), "start")
         for i, (channels, skip) in enumerate(zip(widths, skips, strict=False)):
-            conv = Conv3x3(
-                channels,
-                use_bias=False,
-                dtype=self.dtype,
-                kernel_init=normal_init,
-                name=f"conv{i}",
-            )
+            conv = _conv3x3(channels, self.dtype, f"conv{i}")
             x = norm(_over_time(conv(x), skip, time), f"conv{i}")
             up = Conv4x4Up(channels // 2, use_bias=False, dtype=self.dtype, name=f"up{i}")
             x = norm(up(x), f"up{i}")

@@ -37,7 +37,7 @@ NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (2
 NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
 
 
-# Flags of drawings, of footage, and of both.
+# Flags of drawings alone, of footage alone, and those that name files.
 DRAWN = ("minutes", "seed", "speakers")
 FILMED = ("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options")
 PATHS = ("out", "consent", "poses", "clips")
