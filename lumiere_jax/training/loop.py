@@ -67,7 +67,7 @@ def train(
         wish.worth_saving = jax.process_count() > 1
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
         state, first = _begin(stage, manager, mesh, seed)
-        if first >= stage.steps or first and checkpoint.has_ended(folder):
+        if first >= stage.steps or first and stage.patience and checkpoint.has_ended(folder):
             hosts.say(f"{stage.name}: {first} steps are done already")
             return state
         frozen, take = parallel.replicate(frozen, mesh), parallel.compile_steps(stage, mesh)
