@@ -1,9 +1,9 @@
 """Presets of the temporal GAN (Vougioukas, Petridis and Pantic 2018).
 
 paper    the paper's numbers alone
-small    footage of seconds to minutes on two cores
-demo     the drawn faces on two cores, in minutes
-tiny     tests: seconds, and nothing to look at
+small    for two cores; its steps, rates and weights are a first guess, and nothing is measured yet
+demo     small for the drawn faces, as little measured
+tiny     tests: nothing to look at
 
 Behind a preset's name, what is left out of it: -l1 (no discriminator, and the whole picture in the
 reconstruction: Table 2's first row), -frame (no sequence discriminator: its second) and -static
