@@ -4,37 +4,43 @@
 
 Writes metrics.json and index.html (numbers, pictures, loss curves, the video beside the real one).
 An older report in the same place is replaced.
+
+Faces, whose clips are spoken by their own first frames, can also be asked
+
+  whether the person stays: --embedding=face.onnx, any network of a picture in and a vector out
+    (onnxruntime runs it), or --embedding=vectors.npz, vectors of a still and of frames;
+  what a lip reader reads: --references=said.txt --hypotheses=read.txt, a transcript a line.
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.workflows import cli
 
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "A workdir in which train.py has trained all stages."
-)
-DATA = flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
-SPLIT = flags.DEFINE_string("split", "test", "One of test, val, train.")
-OUT = flags.DEFINE_string("out", None, "The report's folder.")
+flags.DEFINE_string("workdir", None, "A workdir in which train.py has trained all stages.")
+flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
+flags.DEFINE_string("split", "test", "One of test, val, train.")
+flags.DEFINE_string("out", None, "The report's folder.")
+flags.DEFINE_string("embedding", None, "A network of faces, .onnx, or its vectors, .npz.")
+flags.DEFINE_string("references", None, "What was said: a text file, a transcript a line.")
+flags.DEFINE_string("hypotheses", None, "What a lip reader has read, line by line.")
 
 
 def main() -> None:
-    if not (WORKDIR.value and DATA.value and OUT.value):
+    given = cli.given()
+    if not all(given.get(name) for name in ("workdir", "data", "out")):
         raise UserError("name --workdir, --data and --out (see --help).")
     from lumiere_jax.outputs.report import text_table
     from lumiere_jax.workflows.evaluate import evaluate
 
-    metrics = evaluate(
-        workdir=Path(WORKDIR.value),
-        data=Path(DATA.value),
-        split=SPLIT.value,
-        out=Path(OUT.value),
-    )
+    out = given["out"]
+    own: dict[str, Any] = {k: v if k == "split" else Path(v) for k, v in given.items()}
+    metrics = evaluate(**own)
     print(text_table(metrics))
-    print(f"{OUT.value}/index.html: the report; the numbers are in {OUT.value}/metrics.json.")
+    print(f"{out}/index.html: the report; the numbers are in {out}/metrics.json.")
 
 
 if __name__ == "__main__":

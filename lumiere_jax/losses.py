@@ -110,6 +110,6 @@ def region_weights(
     """
     weights = jnp.ones((keypoints.shape[0], size, size, 1), jnp.float32)
     for part, weight in (("mouth", mouth), ("eyes", eyes), ("hands", hands), ("face", face)):
-        inside = part_mask(keypoints, size, part)
+        inside = part_mask(keypoints, (size, size), part)
         weights = jnp.where(inside, jnp.maximum(weights, jnp.float32(weight)), weights)
     return weights

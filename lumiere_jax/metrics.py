@@ -6,11 +6,13 @@ number per picture comes back. The paper's PSNR is the mean of these per-frame v
 not the PSNR of the mean MSE.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import jax
 import jax.numpy as jnp
+import jiwer
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
@@ -152,17 +154,32 @@ def frequency_sharpness(picture: Picture) -> float:
     return float(np.mean(magnitude > magnitude.max() / 1000))
 
 
-def average_content_distance(
+def content_distances(
     still: Float[np.ndarray, "embedding"], frames: Float[np.ndarray, "frames embedding"]
-) -> tuple[float, float]:
-    """ACD (Tulyakov et al. 2018) between a still's face and those of frames, from embeddings.
+) -> Float[np.ndarray, "frames"]:
+    """Distances, 0 to 2, of frames' faces from a still's, by embeddings, as unit vectors.
 
-    The mean Euclidean distance of unit vectors, 0 to 2, and the mean cosine distance, 0 to 2: half
-    of the squared one. Which network embeds decides the magnitude.
+    Their mean is the ACD (Tulyakov et al. 2018), whose magnitude is the embedding network's; half
+    of a square is the cosine distance. NaN where an embedding is zero.
     """
-    still, frames = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (still, frames))
-    distances = np.linalg.norm(frames - still[None], axis=-1)
-    return float(distances.mean()), float((distances**2).mean() / 2)
+    with np.errstate(invalid="ignore"):
+        still, frames = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (still, frames))
+    return np.linalg.norm(frames - still[None], axis=-1)
+
+
+def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+    """WER of transcripts, one each: substituted, left out and added words over those that were
+    said, without regard to case and punctuation."""
+    words = jiwer.Compose(
+        [
+            jiwer.ToLowerCase(),
+            jiwer.RemovePunctuation(),
+            jiwer.RemoveMultipleSpaces(),
+            jiwer.Strip(),
+            jiwer.ReduceToListOfListOfWords(),
+        ]
+    )
+    return float(jiwer.wer(list(references), list(hypotheses), words, words))
 
 
 def landmark_distance(a: Points, b: Points) -> PerPicture:

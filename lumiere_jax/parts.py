@@ -31,9 +31,15 @@ def part_boxes(keypoints: Keypoints, part: str) -> Float[AnyArray, "batch boxes 
     return jnp.stack(boxes, axis=1)
 
 
-def part_mask(keypoints: Keypoints, size: int, part: str) -> Bool[AnyArray, "batch size size 1"]:
-    """The pixels of size x size pictures whose centres lie in a part's boxes."""
+def part_mask(
+    keypoints: Keypoints, shape: tuple[int, int], part: str
+) -> Bool[AnyArray, "batch rows cols 1"]:
+    """The pixels, of pictures of `shape` (rows, cols), whose centres lie in a part's boxes."""
     boxes = part_boxes(keypoints, part)[:, :, :, None]
-    centres = ((jnp.arange(size, dtype=boxes.dtype) + 0.5) / size)[None, None, :, None]
-    inside: jax.Array = (centres >= boxes[:, :, 0]) & (centres <= boxes[:, :, 1])
-    return jnp.any(inside[:, :, None, :, :1] & inside[:, :, :, None, 1:], axis=1)
+
+    def inside(pixels: int, axis: int) -> jax.Array:
+        centres = ((jnp.arange(pixels, dtype=boxes.dtype) + 0.5) / pixels)[None, None, :]
+        return (centres >= boxes[:, :, 0, :, axis]) & (centres <= boxes[:, :, 1, :, axis])
+
+    rows, cols = inside(shape[0], 1), inside(shape[1], 0)
+    return jnp.any(rows[:, :, :, None] & cols[:, :, None], axis=1)[..., None]

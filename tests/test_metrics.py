@@ -187,9 +187,15 @@ def test_frequency_sharpness_is_the_share_of_frequencies_over_a_thousandth_of_th
     assert metrics.frequency_sharpness(blurred) < found
 
 
-def test_average_content_distance_is_of_directions_alone():
+def test_distances_of_contents_are_of_directions_alone():
     still = np.array([3.0, 0.0])
     frames = np.array([[5.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])
-    euclidean, cosine = metrics.average_content_distance(still, frames)
-    assert euclidean == pytest.approx((0 + np.sqrt(2) + 2) / 3)
-    assert cosine == pytest.approx((0 + 1 + 2) / 3)
+    np.testing.assert_allclose(metrics.content_distances(still, frames), [0, np.sqrt(2), 2])
+    assert np.isnan(metrics.content_distances(still, 0 * frames)).all()
+
+
+def test_word_error_rate_counts_words_whatever_their_case():
+    said = ["bin blue at f two now", "lay red with p nine again"]
+    assert metrics.word_error_rate(said, [text.upper() + "." for text in said]) == 0
+    read = ["bin blue at f two", "lay red by p nine again please"]  # one each of three kinds
+    assert metrics.word_error_rate(said, read) == pytest.approx(3 / 12)

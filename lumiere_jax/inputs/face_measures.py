@@ -1,7 +1,7 @@
 """What can be measured of a mouth in any pictures, by landmarks that the pose estimator finds.
 
 In real and in synthesised frames alike, whatever the footage's figures come from. Frames are
-uint8 (time, size, size, 3); a frame in which no face is found is NaN.
+uint8 (time, rows, cols, 3), keypoints in units of them; a frame in which no face is found is NaN.
 """
 
 import queue
@@ -26,7 +26,7 @@ _MOUTH = slice(*PARTS["mouth"][0][:2])
 @contextmanager
 def open_finder() -> Iterator[Find]:
     """A function that gives the keypoints of frames; what it is called with is one video, in
-    order and in pieces.
+    order and in pieces. What is not square is looked at in the middle of a square.
 
     Raises:
       UserError: MediaPipe's program cannot start.
@@ -41,9 +41,16 @@ def open_finder() -> Iterator[Find]:
     with closing(landmarks) as found:
 
         def find(frames: Frames) -> Float[np.ndarray, "time 137 3"]:
+            rows, cols = frames.shape[1:3]
+            side = max(rows, cols)
+            top, left = (side - rows) // 2, (side - cols) // 2
+            edges = top, side - rows - top, left, side - cols - left
             for frame in frames:
-                pictures.put(cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
-            return np.stack([next(found)[0] for _ in frames])
+                square = cv2.copyMakeBorder(frame, *edges, cv2.BORDER_REPLICATE)
+                pictures.put(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+            keypoints = np.stack([next(found)[0] for _ in frames])
+            keypoints[..., :2] = (keypoints[..., :2] * side - (left, top)) / (cols, rows)
+            return keypoints
 
         try:
             find(np.zeros((1, 8, 8, 3), np.uint8))
@@ -52,18 +59,18 @@ def open_finder() -> Iterator[Find]:
             pictures.put(None)
 
 
-def mouth_points(keypoints: Keypoints, size: int) -> Float[np.ndarray, "time 20 2"]:
-    """The outer and the inner lips (points 48 to 67 of the 68) in pixels of frames of `size`."""
+def mouth_points(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarray, "time 20 2"]:
+    """The outer and the inner lips (points 48 to 67 of the 68) in pixels of frames of `shape`."""
     points = np.array(keypoints[:, _MOUTH], np.float64)
     points[points[:, :, 2] <= 0] = np.nan
-    return size * points[..., :2]
+    return points[..., :2] * (shape[1], shape[0])
 
 
-def aperture(keypoints: Keypoints) -> Float[np.ndarray, " time"]:
+def aperture(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarray, " time"]:
     """The mouth's opening: the mean distance of three pairs of inner lip points (61 to 63 and 67 to
     65) over the face's height, from between the eyes (27) to the chin (8)."""
     face = np.array(keypoints[:, _FACE : _FACE + 68], np.float64)
     face[face[:, :, 2] <= 0] = np.nan
-    xy = face[..., :2]
+    xy = face[..., :2] * (shape[1], shape[0])
     opening = np.linalg.norm(xy[:, [61, 62, 63]] - xy[:, [67, 66, 65]], axis=-1).mean(1)
     return opening / np.linalg.norm(xy[:, 8] - xy[:, 27], axis=-1)

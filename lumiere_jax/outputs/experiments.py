@@ -13,8 +13,9 @@ import cv2
 
 from lumiere_jax.files import write_whole
 from lumiere_jax.outputs import report
-from lumiere_jax.outputs.measures_table import PAPER, describe
+from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
+from lumiere_jax.systems.lumierenet.measures import EVALUATION, PAPER
 
 RESULTS = "results.json"
 TITLES = {"paper": "The paper's experiments", "ablation": "What lecture adds"}
@@ -163,7 +164,7 @@ def _measures(made: list[Made]) -> list[dict[str, Any]]:
         names = dict.fromkeys(name for m in made for name in m.metrics.get(stage, {}))
         rows = []
         for name in names:
-            label, span, _ = describe(stage, name)
+            label, span, _ = describe(EVALUATION, stage, name)
             numbers = [report.number(name, m.metrics.get(stage, {}).get(name)) for m in made]
             rows.append({"name": label, "range": span, "numbers": numbers})
         groups.append({"title": title, "rows": rows})

@@ -1,138 +1,86 @@
-"""What the numbers of a report are called, what they range over and what they say."""
+"""What the numbers that every system has are called, what they range over and what they say."""
 
-STAGES = {
-    "vae": ("VAE", "pose figures through their codes and back, against the figures"),
-    "blstm": ("BLSTM", "codes heard in the audio, against the codes of the true figures"),
-    "seqpix2pix": ("SeqPix2Pix", "frames drawn from the true figures, against the real frames"),
-    "video": ("The whole chain", "frames from the audio alone, against the real frames"),
+from lumiere_jax.systems.measuring import Evaluation
+
+# Name, range and meaning of each number.
+MEASURES: dict[str, tuple[str, str, str]] = {
+    "mse": ("MSE", "0 best, at most 65025", "Mean squared difference of the 8-bit values."),
+    "psnr": ("PSNR, dB", "higher is better", "Mean of each picture's signal-to-noise ratio."),
+    "ssim": ("SSIM", "at most 1, the best", "How alike 11-pixel neighbourhoods are."),
+    "face_psnr": (
+        "PSNR of the face, dB",
+        "higher is better",
+        "Mean of each frame's, inside the box around the face's keypoints alone.",
+    ),
+    "mouth_psnr": (
+        "PSNR of the mouth, dB",
+        "higher is better",
+        "The same inside the box around the lips.",
+    ),
+    "hands_psnr": (
+        "PSNR of the hands, dB",
+        "higher is better",
+        "The same inside both hands' boxes; frames in which no hand is seen are left out.",
+    ),
+    "flicker": (
+        "Flicker, levels",
+        "0 best, at most 255",
+        "Mean over pixels of how much more they change from frame to frame than the real ones.",
+    ),
+    "sharpness": (
+        "Sharpness (CPBD)",
+        "0 to 1; wanted: as real",
+        "Share of edges whose blur is not noticed (Narvekar and Karam 2011); noise counts as "
+        "sharp.",
+    ),
+    "mouth_correlation": (
+        "Mouth correlation",
+        "−1 to 1, the best",
+        "The mouth's opening in the synthesised frames against the true one: the drawn one, or "
+        "the one that the pose estimator finds in the real frames (inner lips over the face's "
+        "height, eyes to chin).",
+    ),
+    "mouth_lag_frames": (
+        "Mouth lag, frames",
+        "0 best, −10 to 10",
+        "The shift at which that correlation peaks; above 0, the picture is late.",
+    ),
+    "mouth_landmark_distance": (
+        "Mouth landmark distance, px",
+        "0 best",
+        "LMD: mean distance of the lips' 20 points, found in both frames, each set around its "
+        "own middle, in pixels of these frames.",
+    ),
+    "relative_mouth_landmark_distance": (
+        "… over the mouth's width",
+        "0 best",
+        "The same as a share of the real mouth's width, which does not depend on the size.",
+    ),
+    "face_found": (
+        "Faces found",
+        "0 to 1",
+        "Share of frames in which the pose estimator finds the face, in the real and in the "
+        "synthesised one; under one half the mouth is not judged.",
+    ),
+    "real_sharpness": (
+        "Sharpness of the real frames",
+        "0 to 1",
+        "The same measure on the real frames: what the one above is to be held against.",
+    ),
+    "mouth_correlation_real_frames": (
+        "Check: real frames",
+        "−1 to 1, the best",
+        "The real frames' own mouth against the drawn one, or the one that was found in the "
+        "footage at its full size: what the measure can reach.",
+    ),
+    "mouth_correlation_shuffled_audio": (
+        "Check: shuffled audio",
+        "about 0",
+        "A video from the same audio in another order: the measure does not flatter.",
+    ),
 }
-# Name, range and meaning of each number, by stage; "*" holds for every stage.
-MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
-    "*": {
-        "mse": ("MSE", "0 best, at most 65025", "Mean squared difference of the 8-bit values."),
-        "psnr": ("PSNR, dB", "higher is better", "Mean of each picture's signal-to-noise ratio."),
-        "ssim": ("SSIM", "at most 1, the best", "How alike 11-pixel neighbourhoods are."),
-        "face_psnr": (
-            "PSNR of the face, dB",
-            "higher is better",
-            "Mean of each frame's, inside the box around the face's keypoints alone.",
-        ),
-        "mouth_psnr": (
-            "PSNR of the mouth, dB",
-            "higher is better",
-            "The same inside the box around the lips.",
-        ),
-        "hands_psnr": (
-            "PSNR of the hands, dB",
-            "higher is better",
-            "The same inside both hands' boxes; frames in which no hand is seen are left out.",
-        ),
-        "flicker": (
-            "Flicker, levels",
-            "0 best, at most 255",
-            "Mean over pixels of how much more they change from frame to frame than the real ones.",
-        ),
-        "sharpness": (
-            "Sharpness (CPBD)",
-            "0 to 1; wanted: as real",
-            "Share of edges whose blur is not noticed (Narvekar and Karam 2011); noise counts as "
-            "sharp.",
-        ),
-        "mouth_correlation": (
-            "Mouth correlation",
-            "−1 to 1, the best",
-            "The mouth's opening in the synthesised frames against the true one: the drawn one, or "
-            "the one that the pose estimator finds in the real frames (inner lips over the face's "
-            "height, eyes to chin).",
-        ),
-        "mouth_lag_frames": (
-            "Mouth lag, frames",
-            "0 best, −10 to 10",
-            "The shift at which that correlation peaks; above 0, the picture is late.",
-        ),
-        "mouth_landmark_distance": (
-            "Mouth landmark distance, px",
-            "0 best",
-            "LMD: mean distance of the lips' 20 points, found in both frames, each set around its "
-            "own middle, in pixels of these frames.",
-        ),
-        "relative_mouth_landmark_distance": (
-            "… over the mouth's width",
-            "0 best",
-            "The same as a share of the real mouth's width, which does not depend on the size.",
-        ),
-        "face_found": (
-            "Faces found",
-            "0 to 1",
-            "Share of frames in which the pose estimator finds the face, in the real and in the "
-            "synthesised one; under one half the mouth is not judged.",
-        ),
-    },
-    "blstm": {
-        "mse": ("MSE", "0 best", "Mean squared difference of the codes' numbers."),
-        "share_of_variance": (
-            "MSE over variance",
-            "0 best; 1: a guess",
-            "What of the codes' variance is missed; 1 is what their mean alone would score.",
-        ),
-    },
-    "seqpix2pix": {
-        "real_sharpness": (
-            "Sharpness of the real frames",
-            "0 to 1",
-            "The same measure on the real frames: what the one above is to be held against.",
-        ),
-        "mean_frame_psnr": (
-            "PSNR of the mean frame, dB",
-            "to be beaten",
-            "That of one still picture, the mean of the training frames.",
-        ),
-        "reconstructed_psnr": (
-            "PSNR from reconstructions, dB",
-            "higher is better",
-            "The same from the VAE's reconstructions of the figures, which are what synthesis has.",
-        ),
-        "reconstructed_hands_psnr": (
-            "PSNR of the hands, from them, dB",
-            "higher is better",
-            "The same inside both hands' boxes.",
-        ),
-    },
-    "video": {
-        "gesture_ratio": (
-            "Gesture ratio",
-            "1: as lively; 0: frozen",
-            "Variance of the wrists' speed over that of the real frames, by one detector.",
-        ),
-        "mouth_correlation_real_frames": (
-            "Check: real frames",
-            "−1 to 1, the best",
-            "The real frames' own mouth against the drawn one, or the one that was found in the "
-            "footage at its full size: what the measure can reach.",
-        ),
-        "mouth_correlation_shuffled_audio": (
-            "Check: shuffled audio",
-            "about 0",
-            "A video from the same audio in another order: the measure does not flatter.",
-        ),
-    },
-}
-# What the whole chain is held to where the lecturer is drawn.
-DRAWN_GOALS = {
-    "mouth_correlation": (0.8, None),
-    "mouth_lag_frames": (-1, 1),
-    "gesture_ratio": (0.5, None),
-    "mouth_correlation_real_frames": (0.95, None),
-    "mouth_correlation_shuffled_audio": (None, 0.2),
-}
-# Table 1, Kim and Ganapathi 2019: MSE, PSNR, SSIM on test sets 1 and 2.
-PAPER = (
-    ("SeqPix2Pix", (78.97, 29.25, 0.88), (77.39, 29.35, 0.88)),
-    ("Baseline 1: adversarial only", (114.78, 27.64, 0.91), (116.51, 27.61, 0.91)),
-    ("Baseline 2: and perceptual", (80.68, 29.16, 0.93), (77.06, 29.37, 0.93)),
-)
 
 
-def describe(stage: str, name: str) -> tuple[str, str, str]:
-    """Name, range and meaning of a stage's number."""
-    return MEASURES.get(stage, {}).get(name) or MEASURES["*"][name]
+def describe(evaluation: Evaluation, stage: str, name: str) -> tuple[str, str, str]:
+    """Name, range and meaning of a number of one of a system's stages."""
+    return evaluation.measures.get(stage, {}).get(name) or MEASURES[name]

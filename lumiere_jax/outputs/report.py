@@ -13,9 +13,10 @@ import cv2
 import jinja2
 import numpy as np
 
-from lumiere_jax.outputs.measures_table import DRAWN_GOALS, PAPER, STAGES, describe
+from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
 from lumiere_jax.outputs.video import marked
+from lumiere_jax.systems.measuring import Evaluation, Table
 
 METRICS, PAGE = "metrics.json", "index.html"
 SYNTHESISED, REAL = "synthesised.mp4", "real.mp4"
@@ -24,34 +25,10 @@ TRACK_SECONDS = 20
 Metrics = Mapping[str, Mapping[str, Any]]
 Goals = Mapping[str, tuple[float | None, float | None]]
 
-SHEETS = (
-    (
-        "Frames",
-        "From the true figure SeqPix2Pix is alone responsible; from the audio, all three stages.",
-        {
-            "figure": "pose figure",
-            "rendered": "synthesised from the true figure",
-            "spoken": "synthesised from the audio",
-            "frame": "real",
-        },
-    ),
-    (
-        "Pose figures",
-        "Colour says which part of the body a pixel is of, and where on it.",
-        {
-            "figure": "pose figure",
-            "reconstruction": "its reconstruction by the VAE",
-            "spoken_figure": "from the audio",
-        },
-    ),
-)
-# Those that show a person who never sat like this.
-SYNTHETIC = {"rendered", "spoken"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Pictures, by name, of one moment: those that `SHEETS` names."""
+    """Pictures, by name, of one moment: those that the sheets name."""
 
     seconds: float
     pictures: dict[str, np.ndarray]
@@ -59,11 +36,12 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that is shown: `losses` are a log's lines by stage; `tracks` are signals over the
-    frames from 0 on ("true", "real", "video": apertures; "left.real", …: heights of wrists), any
-    of which may be missing; a `drawn` lecturer is held to goals."""
+    """All that is shown of a system's `evaluation`: `losses` are a log's lines by stage; `tracks`
+    are signals over the frames from 0 on ("true", "real", "video": apertures; "left.real", …:
+    heights of wrists), any of which may be missing; a `drawn` lecturer is held to goals."""
 
     title: str
+    evaluation: Evaluation
     metrics: Metrics
     pictures: list[Sample]
     losses: Mapping[str, list[dict[str, Any]]]
@@ -77,6 +55,8 @@ class Report:
 def write_report(folder: Path, report: Report) -> None:
     """Writes metrics.json, the pictures and index.html beside the videos in `folder`."""
     (folder / METRICS).write_text(json.dumps(report.metrics, indent=1, allow_nan=False) + "\n")
+    evaluation = report.evaluation
+    stages = evaluation.stages
     page = (
         environment()
         .get_template("report.html")
@@ -87,16 +67,21 @@ def write_report(folder: Path, report: Report) -> None:
                     "title": title,
                     "text": text,
                     "rows": _rows(
+                        evaluation,
                         stage,
                         report.metrics[stage],
-                        DRAWN_GOALS if report.drawn and stage == "video" else {},
+                        evaluation.goals if report.drawn and stage == "video" else {},
                     ),
                 }
-                for stage, (title, text) in STAGES.items()
+                for stage, (title, text) in stages.items()
             ],
-            comparison=_comparison(report.metrics["seqpix2pix"]),
-            sheets=_write_pictures(folder, report.pictures),
-            curves={STAGES[stage][0]: _curves(lines) for stage, lines in report.losses.items()},
+            table=evaluation.table,
+            comparison=_comparison(evaluation.table, report.metrics),
+            sheets=_write_pictures(folder, evaluation, report.pictures),
+            curves={
+                stages[name][0] if name in stages else name.capitalize(): _curves(lines)
+                for name, lines in report.losses.items()
+            },
             tracks=_tracks(report),
             videos=[
                 (SYNTHESISED, "synthesised from the audio")
@@ -144,10 +129,12 @@ def number(name: str, value: float | int | None) -> str:
     return f"{value:.{digits}f}" if value >= 0.01 or value <= 0 else f"{value:.2g}"
 
 
-def _rows(stage: str, values: Mapping[str, Any], goals: Goals) -> list[dict[str, Any]]:
+def _rows(
+    evaluation: Evaluation, stage: str, values: Mapping[str, Any], goals: Goals
+) -> list[dict[str, Any]]:
     rows = []
     for name, value in values.items():
-        title, span, meaning = describe(stage, name)
+        title, span, meaning = describe(evaluation, stage, name)
         low, high = goals.get(name, (None, None))
         goal = ""
         if low is not None and high is not None:
@@ -171,21 +158,21 @@ def _rows(stage: str, values: Mapping[str, Any], goals: Goals) -> list[dict[str,
     return rows
 
 
-def _comparison(ours: Mapping[str, float]) -> list[tuple[str, list[str]]]:
-    """Rows of the paper's Table 1, ours on top."""
-    rows = [("This run", [f"{ours['mse']:.2f}", f"{ours['psnr']:.2f}", f"{ours['ssim']:.2f}"])]
-    for name, *sets in PAPER:
-        texts = [[f"{value:.2f}" for value in numbers] for numbers in sets]
-        rows.append((f"{name} (paper)", [" / ".join(pair) for pair in zip(*texts, strict=True)]))
-    return rows
+def _comparison(table: Table, metrics: Metrics) -> list[tuple[str, list[str]]]:
+    """Rows of the paper's table, ours on top."""
+    ours = metrics[table.stage]
+    rows = [("This run", [number(name, ours[name]) for name in table.columns])]
+    return rows + [(f"{name} (paper)", list(texts)) for name, *texts in table.rows]
 
 
-def _write_pictures(folder: Path, samples: list[Sample]) -> list[dict[str, Any]]:
+def _write_pictures(
+    folder: Path, evaluation: Evaluation, samples: list[Sample]
+) -> list[dict[str, Any]]:
     """The sheets, each picture a file of its own."""
     (folder / PICTURES).mkdir(exist_ok=True)
     for i, sample in enumerate(samples):
         for name, pixels in sample.pictures.items():
-            if name in SYNTHETIC:
+            if name in evaluation.synthetic:
                 pixels = next(marked([pixels]))
             cv2.imwrite(str(folder / picture(i, name)), pixels[..., ::-1])
     times = [f"{int(s.seconds // 60)}:{s.seconds % 60:04.1f}" for s in samples]
@@ -199,7 +186,7 @@ def _write_pictures(folder: Path, samples: list[Sample]) -> list[dict[str, Any]]
                 for name, label in names.items()
             ],
         }
-        for title, text, names in SHEETS
+        for title, text, names in evaluation.sheets
     ]
 
 

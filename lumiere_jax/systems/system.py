@@ -9,6 +9,7 @@ import numpy as np
 from lumiere_jax.inputs.lectures import Dataset, Description
 from lumiere_jax.inputs.resident import Resident
 from lumiere_jax.shapes import Chunk, Picture
+from lumiere_jax.systems.measuring import Evaluation
 from lumiere_jax.training.log import Check
 from lumiere_jax.training.loop import Batches
 from lumiere_jax.training.stage import Batch, Stage
@@ -80,7 +81,8 @@ class System:
     that it was made from: `architecture` names, by stage, the config's fields that decide them (of
     a decay or weight, whether it is 0), and `hears` those that decide what a model is told.
     `pretrained` loads networks from elsewhere, `feed` gives a stage its data, `checks` read its
-    log, and `speak` makes a narration's frames, of a still where faces are aligned.
+    log, and `speak` makes a narration's frames, of a still where faces are aligned. `evaluation` is
+    what is measured.
     """
 
     name: str
@@ -96,3 +98,4 @@ class System:
     feed: Callable[[Stage, Any, Dataset, Trained], Feed]
     checks: Callable[[str, Any], dict[str, Check]]
     speak: Callable[[Run, Mapping[str, Any], Narration, Picture | None], Iterator[Picture]]
+    evaluation: Evaluation

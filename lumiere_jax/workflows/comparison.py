@@ -17,14 +17,15 @@ from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs import experiments as page
 from lumiere_jax.outputs import report
 from lumiere_jax.parts import part_mask
+from lumiere_jax.systems import measuring, summaries
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet import Config, stages
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
+from lumiere_jax.systems.measuring import BATCH
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import evaluate, measures, summaries
-from lumiere_jax.workflows.measures import BATCH
+from lumiere_jax.workflows import evaluate
 from lumiere_jax.workflows.trials import Trial
 
 RESULTS = page.RESULTS
@@ -138,12 +139,14 @@ def _table_1(rows: list[dict[str, str]]) -> dict[str, float | None]:
 
 def _boxes(dataset: Dataset) -> dict[str, list[tuple[int, int, int] | None]]:
     """Squares around the face and the hands in the report's samples, in pixels."""
-    records, size = dataset.records("test"), dataset.size
+    records = dataset.records("test")
     boxes: dict[str, list[tuple[int, int, int] | None]] = {"face": [], "hands": []}
     for index in evaluate.sampled(dataset.frames("test")):
         keypoints = records[index]["keypoints"]
         for part, found in boxes.items():
-            found.append(_square(np.asarray(part_mask(keypoints[None], size, part))[0, :, :, 0]))
+            found.append(
+                _square(np.asarray(part_mask(keypoints[None], dataset.shape, part))[0, :, :, 0])
+            )
     return {part: found for part, found in boxes.items() if any(found)}
 
 
@@ -194,5 +197,5 @@ def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str
         known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
         w = np.stack([archive.decode(record["figure"], dataset.shape) for record in known])
         keypoints = np.stack([record["keypoints"] for record in known])
-        values.append(measures.judge(in_batches(again, BATCH, w), w, keypoints))
+        values.append(measuring.judge(in_batches(again, BATCH, w), w, keypoints))
     return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})

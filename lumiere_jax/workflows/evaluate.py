@@ -4,7 +4,7 @@ import csv
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,60 +14,76 @@ import numpy as np
 from tqdm import tqdm
 
 import lumiere_jax
-from lumiere_jax.audio.features import RATE, normalise
+from lumiere_jax import systems
+from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import consent_id
+from lumiere_jax.inputs.embeddings import Embed, open_embedding, read_embeddings
 from lumiere_jax.inputs.face_measures import open_finder
 from lumiere_jax.inputs.lectures import Dataset, open_dataset
 from lumiere_jax.inputs.segments import SPLITS, Segment
+from lumiere_jax.inputs.synthetic_measures import measure_aperture
+from lumiere_jax.inputs.transcripts import read_transcripts
+from lumiere_jax.metrics import content_distances, word_error_rate
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
-from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.systems.measuring import BATCH, Evaluation, Finders, Values
+from lumiere_jax.systems.summaries import summarise
+from lumiere_jax.systems.system import Run
 from lumiere_jax.training.log import read_lines
-from lumiere_jax.workflows import measures, summaries
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.infer import Model, load_model
-from lumiere_jax.workflows.measures import Finders, Values
-from lumiere_jax.workflows.workdir import Run, read_run
+from lumiere_jax.workflows.workdir import check_kind, read_run
 
 COLUMNS = 8
 VIDEO_SECONDS = 60
-MEAN_FRAMES = 1000
 FRAMES = "frames.csv"
 
 
-def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, dict[str, Any]]:
+def evaluate(
+    *,
+    workdir: Path,
+    data: Path,
+    out: Path,
+    split: str = "test",
+    embedding: Path | None = None,
+    references: Path | None = None,
+    hypotheses: Path | None = None,
+) -> dict[str, dict[str, Any]]:
     """Writes the report into the folder `out` and returns its metrics, by stage and name.
 
+    For faces, `embedding` is a network of faces (ONNX), or vectors that one has made (npz), and
+    `references` and `hypotheses` are what was said and what a lip reader has read, a line each.
+
     Raises:
-      UserError: anything about the workdir, the data, the split or the output folder.
+      UserError: anything about the workdir, the data, the split, the output folder or these files.
     """
     if split not in SPLITS:
         raise UserError(f"--split={split}: choose one of {', '.join(SPLITS)}.")
     run, dataset = read_run(workdir), open_dataset(data)
-    if run.aligned:
-        raise UserError(
-            f"{workdir} is a model of faces, and what is measured here is a lecturer's: look at "
-            "the clips and the log in the workdir."
-        )
+    system = systems.of(run.config)
+    check_kind(system, dataset, data, "--data")
     _check_fits(workdir, run, dataset, split)
+    embed, told = _brought(run, embedding, references, hypotheses)
+    evaluation = system.evaluation
     with built_aside(out, report.METRICS) as folder:
         model = load_model(workdir)
         drawn = dataset.drawn_seed is not None
-        with _finders(drawn) as finders:
-            pictures, parts = _measure(model, dataset, split, folder, finders)
+        with _finders(evaluation, drawn) as finders:
+            pictures, parts = _measure(model, dataset, split, folder, finders, embed)
         _write_frames(folder / FRAMES, [s for s in dataset.segments if s.split == split], parts)
-        metrics: dict[str, dict[str, Any]] = summaries.summarise(parts)
-        if drawn:
-            metrics["video"] |= summaries.known_answer(parts)
+        metrics: dict[str, dict[str, Any]] = summarise(parts, tuple(evaluation.stages))
+        for stage, values in (*evaluation.summarise(parts).items(), ("video", told)):
+            metrics[stage] |= values
         report.write_report(
             folder,
             report.Report(
                 title=f"{workdir.resolve().name}: the {split} split",
+                evaluation=evaluation,
                 metrics=metrics,
                 pictures=pictures,
-                losses={name: log_lines(workdir / name) for name in stages(run.config, run.size)},
+                losses={name: log_lines(workdir / name) for name in model.steps},
                 tracks=_tracks(parts[0]),
                 fps=float(dataset.fps),
                 facts=_facts(model, dataset, split),
@@ -76,6 +92,27 @@ def evaluate(*, workdir: Path, data: Path, split: str, out: Path) -> dict[str, d
             ),
         )
     return metrics
+
+
+def _brought(
+    run: Run, embedding: Path | None, references: Path | None, hypotheses: Path | None
+) -> tuple[Embed | None, dict[str, float]]:
+    """A network of faces, and numbers that files alone decide."""
+    if not run.aligned and (given := embedding or references or hypotheses):
+        raise UserError(f"{given} goes with a model of faces, and {run.config.system} is none.")
+    if (references is None) != (hypotheses is None):
+        raise UserError("name --references and --hypotheses together, or neither.")
+    told: dict[str, float] = {}
+    if references and hypotheses:
+        told["word_error_rate"] = word_error_rate(*read_transcripts(references, hypotheses))
+    if embedding is None:
+        return None, told
+    if embedding.suffix.lower() == ".npz":
+        distances = content_distances(*read_embeddings(embedding))
+        told["face_distance"] = float(distances.mean())
+        told["face_distance_cosine"] = float((distances**2).mean() / 2)
+        return None, told
+    return open_embedding(embedding), told
 
 
 def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
@@ -96,7 +133,7 @@ def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
 
 
 @contextmanager
-def _finders(drawn: bool) -> Iterator[Finders]:
+def _finders(evaluation: Evaluation, drawn: bool) -> Iterator[Finders]:
     """One for each kind of frames, since an estimator follows one video.
 
     None for the drawn lecturer, whose mouth has a detector and a truth of its own, and, with a line
@@ -106,30 +143,32 @@ def _finders(drawn: bool) -> Iterator[Finders]:
         finders = None
         if not drawn:
             try:
-                finders = {name: stack.enter_context(open_finder()) for name in measures.FRAMES}
+                names = ("real", *evaluation.judged)
+                finders = {name: stack.enter_context(open_finder()) for name in names}
             except UserError as error:
                 print(f"The mouth's motion is not measured. {error}", file=sys.stderr)
         yield finders
 
 
 def _measure(
-    model: Model, dataset: Dataset, split: str, folder: Path, finders: Finders
+    model: Model,
+    dataset: Dataset,
+    split: str,
+    folder: Path,
+    finders: Finders,
+    embed: Embed | None,
 ) -> tuple[list[report.Sample], list[Values]]:
     """Samples of pictures and each segment's measured values; writes the videos on the way."""
-    run, variables = model.run, model.variables
-    records, drawn = dataset.records(split), dataset.drawn_seed is not None
-    segments = [s for s in dataset.segments if s.split == split]
-    mean, total = mean_frame(dataset.records("train")), dataset.frames(split)
+    run, variables, evaluation = model.run, model.variables, model.system.evaluation
+    segments, total = [s for s in dataset.segments if s.split == split], dataset.frames(split)
+    follow = evaluation.follow(run, variables, dataset, split, finders)
     chosen = set(sampled(total))
     samples: list[report.Sample] = []
     parts: list[Values] = []
 
-    def followed(segment: Segment, rows: np.ndarray, kept: list[Values]) -> Iterator[np.ndarray]:
-        chunks = measures.follow(
-            run, variables, records, segment, rows, mean, drawn=drawn, finders=finders
-        )
-        for chunk in chunks:
-            kept.append(chunk.values)
+    def followed(segment: Segment, kept: list[Values]) -> Iterator[np.ndarray]:
+        for chunk in follow(segment):
+            kept.append(chunk.values | (_face_distances(embed, chunk.pictures) if embed else {}))
             for i, frame in enumerate(chunk.pictures["spoken"]):
                 if chunk.first + i in chosen:
                     pictures = {name: stack[i] for name, stack in chunk.pictures.items()}
@@ -140,29 +179,34 @@ def _measure(
 
     with tqdm(total=total, desc=f"measuring {split}", unit="frame", dynamic_ncols=True) as bar:
         for segment in segments:
-            rows = _features(run, records, segment)
             kept: list[Values] = []
-            frames = followed(segment, rows, kept)
+            frames = followed(segment, kept)
             if segment is segments[0]:
-                _write_videos(model, dataset, records, segment, frames, folder)
+                _write_videos(model, dataset, split, segment, frames, folder)
             for _ in frames:
                 pass
             parts.append({name: np.concatenate([v[name] for v in kept]) for name in kept[0]})
-    if drawn:
+    if dataset.drawn_seed is not None:
+        mishear = evaluation.mishear(run, variables, dataset, split)
         with tqdm(total=total, desc="shuffled audio", unit="frame", dynamic_ncols=True) as bar:
             for segment, part in zip(segments, parts, strict=True):
-                pieces = []
-                for piece in measures.mishear(run, variables, _features(run, records, segment)):
-                    pieces.append(piece)
+                frames, pieces = mishear(segment), []
+                while piece := list(itertools.islice(frames, BATCH)):
+                    pieces.append(measure_aperture(np.stack(piece), run.aligned))
                     bar.update(len(piece))
                 part["aperture.shuffled"] = np.concatenate(pieces)
     return samples, parts
 
 
-def _features(run: Run, records: Any, segment: Segment) -> np.ndarray:
-    """A segment's features as the model was trained to hear them: by its own statistics."""
-    own = range(segment.offset, segment.offset + segment.frames)
-    return normalise(np.stack([records[i]["features"] for i in own]), run.mean, run.std)
+def _face_distances(embed: Embed, pictures: Mapping[str, np.ndarray]) -> Values:
+    """How far frames' faces are from their still's."""
+    (still,) = embed(pictures["still"][:1])
+    made, real = (content_distances(still, embed(pictures[name])) for name in ("spoken", "frame"))
+    return {
+        "video.face_distance": made,
+        "video.face_distance_cosine": made**2 / 2,
+        "video.real_face_distance": real,
+    }
 
 
 def sampled(total: int) -> list[int]:
@@ -182,26 +226,17 @@ def _write_frames(path: Path, segments: list[Segment], parts: list[Values]) -> N
                 writer.writerow([segment.clip, segment.first + t, *shown])
 
 
-def mean_frame(records: Any) -> np.ndarray:
-    """The mean picture, as uint8, of at most `MEAN_FRAMES` evenly spaced frames."""
-    picked = np.unique(np.linspace(0, len(records) - 1, MEAN_FRAMES).astype(int))
-    total = np.zeros(())
-    for i in tqdm(picked, "mean training frame", unit="frame", dynamic_ncols=True):
-        total = total + archive.decode(records[int(i)]["frame"])
-    return np.round(total / len(picked)).astype(np.uint8)
-
-
 def _write_videos(
     model: Model,
     dataset: Dataset,
-    records: Any,
+    split: str,
     segment: Segment,
     spoken: Iterator[np.ndarray],
     folder: Path,
 ) -> None:
     """The segment's first minute, synthesised and real, both with its sound."""
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
-    sound = dataset.sound(segment, count)
+    sound, records = dataset.sound(segment, count), dataset.records(split)
     real = (
         archive.decode(records[i]["frame"], dataset.shape)
         for i in range(segment.offset, segment.offset + count)
@@ -241,8 +276,8 @@ def _facts(model: Model, dataset: Dataset, split: str) -> dict[str, str]:
         "Consent": f"{run.consent.get('when')}, for {run.consent.get('purpose')} "
         f"(record {consent_id(run.consent)})",
         "Model": f"{run.config.system}, {model.id}",
-        "Pictures": f"{run.size} × {run.size}, {float(run.fps):g} a second",
-        "Pose figures": dataset.figure,
+        "Pictures": f"{run.shape[1]} × {run.shape[0]}, {float(run.fps):g} a second",
+        "Faces" if run.aligned else "Pose figures": dataset.figure,
         "Measured": f"{dataset.frames(split)} frames ({seconds:.1f} s) of the {split} split; "
         f"the model saw {dataset.frames('train')} frames of the train split",
         "Steps": ", ".join(f"{name} {step}" for name, step in model.steps.items()),

@@ -207,12 +207,12 @@ def checked(config: Any) -> System:
     return system
 
 
-def check_kind(system: System, dataset: Dataset, data: Path) -> None:
-    """UserError unless the dataset is of the kind that the system is trained on."""
+def check_kind(system: System, dataset: Dataset, data: Path, flag: str = "--config") -> None:
+    """UserError unless the dataset is of the kind that the system is made for."""
     if dataset.aligned != system.aligned:
         kinds = "of aligned faces" if dataset.aligned else "of lectures"
         remedy = "with --align=face" if system.aligned else "without --align"
         raise UserError(
-            f"{data} is {kinds}, which '{system.name}' cannot be trained on: prepare the footage "
-            f"{remedy}, or name another --config."
+            f"{data} is {kinds}, which '{system.name}' is not made for: prepare the footage "
+            f"{remedy}, or name another {flag}."
         )

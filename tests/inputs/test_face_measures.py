@@ -19,16 +19,16 @@ def face(opening, height=0.4, confidence=1.0):
 
 def test_the_aperture_is_the_lips_opening_over_the_faces_height():
     for opening, height in ((0.0, 0.4), (0.02, 0.4), (0.02, 0.2)):
-        found = face_measures.aperture(face(opening, height))
+        found = face_measures.aperture(face(opening, height), (64, 64))
         np.testing.assert_allclose(found, opening / height, rtol=1e-4, atol=1e-6)
-    assert np.isnan(face_measures.aperture(face(0.02, confidence=0.0))).all()
+    assert np.isnan(face_measures.aperture(face(0.02, confidence=0.0), (64, 64))).all()
 
 
 def test_the_lips_points_are_pixels_and_nan_without_a_face():
-    points = face_measures.mouth_points(face(0.02), 200)
+    points = face_measures.mouth_points(face(0.02), (200, 200))
     np.testing.assert_allclose(points[0, 48 - 48], [100, 100])
     np.testing.assert_allclose(points[0, 66 - 48], [100, 102], rtol=1e-5)
-    assert np.isnan(face_measures.mouth_points(face(0.02, confidence=0.0), 200)).all()
+    assert np.isnan(face_measures.mouth_points(face(0.02, confidence=0.0), (200, 200))).all()
 
 
 def stand_in(tmp_path, monkeypatch, body):

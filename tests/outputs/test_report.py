@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from lumiere_jax.outputs.plots import COLOURS, line_plot
-from lumiere_jax.outputs.report import SHEETS, Report, Sample, text_table, write_report
+from lumiere_jax.outputs.report import Report, Sample, text_table, write_report
 from lumiere_jax.outputs.video import marked
+from lumiere_jax.systems.lumierenet.measures import EVALUATION
 
 
 @pytest.fixture
 def report():
     generator = np.random.default_rng(0)
-    names = {name for _, _, rows in SHEETS for name in rows}
+    names = {name for _, _, rows in EVALUATION.sheets for name in rows}
     samples = [
         Sample(
             seconds=61.5 * i,
@@ -25,6 +26,7 @@ def report():
     distances = {"mse": 84.25, "psnr": 28.91, "ssim": 0.905}
     return Report(
         title="ada: the test split",
+        evaluation=EVALUATION,
         metrics={
             "vae": distances,
             "blstm": {"mse": 0.0042, "share_of_variance": 0.31},
@@ -58,7 +60,7 @@ def test_pictures_are_kept_exactly_and_nothing_comes_from_elsewhere(report, tmp_
     write_report(tmp_path, report)
     page = (tmp_path / "index.html").read_text()
     files = re.findall(r'src="([^"]+)"', page)
-    assert len(files) == 3 * sum(len(rows) for _, _, rows in SHEETS)
+    assert len(files) == 3 * sum(len(rows) for _, _, rows in EVALUATION.sheets)
     assert all((tmp_path / name).is_file() for name in files)
     assert not re.search(r'(src|href)="(https?:)?//', page) and "@import" not in page
     for name in ("frame", "figure", "spoken_figure", "spoken", "rendered"):

@@ -7,20 +7,21 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset, write_description
-from lumiere_jax.workflows import measures, summaries
+from lumiere_jax.systems import measuring, summaries
+from lumiere_jax.systems.lumierenet.measures import EVALUATION
 from lumiere_jax.workflows.evaluate import _finders, evaluate
 from lumiere_jax.workflows.folders import built_aside
 
 
 def test_shuffled_rows_are_the_same_rows_and_no_block_keeps_its_place():
     rows = np.arange(820.0)[:, None].repeat(40, 1)
-    wrong = measures.shuffled(rows, 30)
+    wrong = measuring.shuffled(rows, 30)
     assert np.array_equal(np.sort(wrong, axis=0), rows)
     assert np.mean(wrong == rows) < 0.02
-    assert np.array_equal(wrong, measures.shuffled(rows, 30))
+    assert np.array_equal(wrong, measuring.shuffled(rows, 30))
     # Whole blocks move, so that what is heard is still speech.
     assert np.mean(np.diff(wrong[:, 0]) == 1) > 0.95
-    assert measures.shuffled(rows[:3], 30).shape == (3, 40)
+    assert measuring.shuffled(rows[:3], 30).shape == (3, 40)
 
 
 @pytest.fixture
@@ -84,16 +85,14 @@ def part(frames, **values):
 def test_summary_is_the_mean_over_frames_and_finite_for_equal_pictures():
     long = part(30, **{"vae.psnr": np.full(30, 20.0)})
     short = part(10, **{"vae.psnr": np.full(10, np.inf)})
-    assert summaries.summarise([long, short])["vae"]["psnr"] == pytest.approx(40.0)
+    assert summaries.summarise([long, short], ["vae"])["vae"]["psnr"] == pytest.approx(40.0)
 
 
 def test_always_saying_the_mean_code_misses_all_of_the_variance():
     z = np.random.default_rng(0).normal(3, [1, 5], (50, 2))
     error = ((z - z.mean(0)) ** 2).mean(1)
-    assert summaries.summarise([part(50, z=z, **{"blstm.mse": error})])["blstm"] == {
-        "mse": pytest.approx(error.mean()),
-        "share_of_variance": pytest.approx(1.0),
-    }
+    more = EVALUATION.summarise([part(50, z=z, **{"blstm.mse": error})])
+    assert more == {"blstm": {"share_of_variance": pytest.approx(1.0)}}
 
 
 def drawn_part(frames, late=0, sign=1.0, seed=0):
@@ -102,6 +101,7 @@ def drawn_part(frames, late=0, sign=1.0, seed=0):
     true, video = signal[10 : frames + 10], signal[10 - late : frames + 10 - late]
     wrists = generator.uniform(0.4, 0.6, (frames, 2, 2))
     return {
+        **part(frames),
         "aperture.true": true,
         "aperture.real": 2 * true + 1,
         "aperture.video": sign * video,
@@ -118,7 +118,7 @@ def apertures(parts, name="video"):
 def test_known_answer_finds_correlation_lag_and_liveliness():
     parts = [drawn_part(300, late=2)]
     assert summaries.mouth_motion(apertures(parts))["mouth_lag_frames"] == 2
-    found = summaries.known_answer(parts)
+    found = summaries.summarise(parts, ["video"])["video"] | EVALUATION.summarise(parts)["video"]
     assert found["mouth_correlation_real_frames"] == pytest.approx(1)
     assert abs(found["mouth_correlation_shuffled_audio"]) < 0.3
     assert found["gesture_ratio"] == pytest.approx(0.25)
@@ -130,8 +130,15 @@ def test_known_answer_weighs_segments_by_frames_and_leaves_out_the_shortest():
         "mouth_correlation": pytest.approx(0.5),
         "mouth_lag_frames": 0,
     }
-    short = summaries.mouth_motion(apertures(parts[2:])) | summaries.known_answer(parts[2:])
-    assert set(short.values()) == {None}
+    short = parts[2:]
+    found = summaries.summarise(short, ["video"])["video"] | EVALUATION.summarise(short)["video"]
+    assert {name for name, value in found.items() if value is None} == {
+        "mouth_correlation",
+        "mouth_lag_frames",
+        "mouth_correlation_real_frames",
+        "mouth_correlation_shuffled_audio",
+        "gesture_ratio",
+    }
 
 
 def test_a_mouth_that_is_found_in_half_of_the_frames_is_judged_by_them_and_in_fewer_not():
@@ -168,10 +175,10 @@ def frames_and_keypoints(n):
 def test_frames_are_compared_alike_in_one_piece_and_in_many():
     """Also where a piece is longer than a batch, and where it is a single frame."""
     made, true, keypoints = frames_and_keypoints(19)
-    whole = measures.compare(made, true, keypoints)
+    whole = measuring.compare(made, true, keypoints)
     pieces, before = [], None
     for piece in (slice(0, 11), slice(11, 12), slice(12, 19)):
-        pieces.append(measures.compare(made[piece], true[piece], keypoints[piece], before))
+        pieces.append(measuring.compare(made[piece], true[piece], keypoints[piece], before))
         before = made[piece][-1], true[piece][-1]
     for name, values in whole.items():
         joined = np.concatenate([piece[name] for piece in pieces])
@@ -188,7 +195,7 @@ def test_the_mouths_distance_is_in_pixels_and_beside_it_in_widths():
     lips[:] = lips.mean(0) + 2 * (lips - lips.mean(0))
     radius = np.linalg.norm(true[1, 73:93, :2] - true[1, 73:93, :2].mean(0), axis=1).mean()
     width = np.linalg.norm(true[1, 79, :2] - true[1, 73, :2])
-    found = measures.compare_mouths(made, true, 200)
+    found = measuring.compare_mouths(made, true, (200, 200))
     np.testing.assert_allclose(
         found["mouth_landmark_distance"], [0, 200 * radius], rtol=1e-4, atol=1e-4
     )
@@ -202,10 +209,10 @@ def test_without_the_pose_program_a_line_says_so_and_the_rest_is_measured(monkey
         raise UserError("holistic.py cannot start.")
 
     monkeypatch.setattr("lumiere_jax.workflows.evaluate.open_finder", refuses)
-    with _finders(drawn=False) as finders:
+    with _finders(EVALUATION, drawn=False) as finders:
         assert finders is None
     assert "mouth's motion is not measured. holistic.py cannot" in capsys.readouterr().err
-    with _finders(drawn=True) as finders:
+    with _finders(EVALUATION, drawn=True) as finders:
         assert finders is None
     assert not capsys.readouterr().err
 

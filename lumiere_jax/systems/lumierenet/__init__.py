@@ -15,6 +15,7 @@ from lumiere_jax.systems.lumierenet import health
 from lumiere_jax.systems.lumierenet.blstm import blstm_stage
 from lumiere_jax.systems.lumierenet.config import Config, check_config
 from lumiere_jax.systems.lumierenet.feed import NETWORKS, feed
+from lumiere_jax.systems.lumierenet.measures import EVALUATION
 from lumiere_jax.systems.lumierenet.seqpix2pix import seqpix2pix_stage
 from lumiere_jax.systems.lumierenet.synthesis import painter, synthesise, synthesise_frames
 from lumiere_jax.systems.lumierenet.vae import vae_stage
@@ -78,4 +79,5 @@ SYSTEM = System(
     feed=feed,
     checks=health.checks,
     speak=speak,
+    evaluation=EVALUATION,
 )

@@ -16,6 +16,7 @@ from lumiere_jax.systems.system import Narration, Run, System
 from lumiere_jax.systems.temporal_gan.animator import animator_stage
 from lumiere_jax.systems.temporal_gan.config import Config, check_config
 from lumiere_jax.systems.temporal_gan.feed import feed
+from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.stage import Stage
 
@@ -65,4 +66,5 @@ SYSTEM = System(
     feed=feed,
     checks=lambda name, config: {},
     speak=speak,
+    evaluation=EVALUATION,
 )

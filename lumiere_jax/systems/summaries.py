@@ -1,10 +1,11 @@
-"""The values of frames, as `measures` gives them, to the numbers of a report."""
+"""The values of frames, as they are measured, to the numbers of a report."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from lumiere_jax import metrics
-from lumiere_jax.inputs import synthetic_measures
-from lumiere_jax.workflows.measures import JUDGED, Values
+from lumiere_jax.systems.measuring import Number, Values
 
 # Equal pictures are infinitely close, which neither a mean nor JSON can say.
 MOST_PSNR = 100.0
@@ -13,31 +14,40 @@ MAX_LAG = 10
 FEWEST = 3 * MAX_LAG
 
 
-def summarise(parts: list[Values]) -> dict[str, dict[str, float | int | None]]:
-    """Numbers, by stage and measure, of all frames of all segments; `parts` are one each."""
+def summarise(parts: list[Values], stages: Sequence[str]) -> dict[str, dict[str, Number]]:
+    """Numbers, by stage and measure, of all frames of all segments; `parts` are one each.
+
+    Mouths are held against the true apertures where these are known, and else against those that
+    are found in the real frames. Two checks say what that is worth: the real frames' own
+    correlation, with the truth or with what was found in the footage at its full size, and that
+    from sound in the wrong order.
+    """
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    result: dict[str, dict[str, float | int | None]] = {}
-    for stage in ("vae", "blstm", *JUDGED):
+    truth = "true" if "aperture.true" in joined else "real"
+    result: dict[str, dict[str, Number]] = {}
+    for stage in stages:
         own = {name: x for name, x in joined.items() if name.startswith(f"{stage}.")}
         result[stage] = {**averages({name.split(".", 1)[1]: x for name, x in own.items()})}
         if f"aperture.{stage}" in joined:
-            truth = "true" if "aperture.true" in joined else "real"
             result[stage] |= mouth_motion(_apertures(parts, stage, truth))
-    variance = float(joined["z"].var(0).mean())
-    result["blstm"]["share_of_variance"] = float(joined["blstm.mse"].mean()) / max(variance, 1e-12)
-    if "aperture.footage" in joined:
-        reached = mouth_motion(_apertures(parts, "real", "footage"))["mouth_correlation"]
-        result["video"]["mouth_correlation_real_frames"] = reached
+    reached = "true" if truth == "true" else "footage"
+    for check, name, beside in (
+        ("real_frames", "real", reached),
+        ("shuffled_audio", "shuffled", truth),
+    ):
+        if f"aperture.{name}" in joined and f"aperture.{beside}" in joined:
+            found = mouth_motion(_apertures(parts, name, beside))["mouth_correlation"]
+            result["video"][f"mouth_correlation_{check}"] = found
     return result
 
 
-def averages(values: Values) -> dict[str, float | None]:
+def averages(values: Values) -> dict[str, Number]:
     """Means over the frames in which each measure is not NaN; None where there are none.
 
     Distances of landmarks are None where fewer than half of the frames have them; `face_found`
     is the share that has.
     """
-    result: dict[str, float | None] = {}
+    result: dict[str, Number] = {}
     for name, x in values.items():
         known = x[~np.isnan(x)]
         known = np.minimum(known, MOST_PSNR) if "psnr" in name else known
@@ -52,7 +62,7 @@ def _apertures(parts: list[Values], name: str, truth: str) -> list[tuple[np.ndar
     return [(part[f"aperture.{name}"], part[f"aperture.{truth}"]) for part in parts]
 
 
-def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float | int | None]:
+def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Number]:
     """How a mouth moves with the true one, from the measured and the true aperture of each segment.
 
     The correlation is the mean over segments by their frames, the lag that of the longest; frames
@@ -69,21 +79,3 @@ def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, fl
         "mouth_correlation": float(np.average(correlations, weights=[n for n, _ in long])),
         "mouth_lag_frames": metrics.peak_lag(*longest, MAX_LAG)[0],
     }
-
-
-def known_answer(parts: list[Values]) -> dict[str, float | int | None]:
-    """How lively the drawn lecturer's wrists are, and two checks of the mouth's detector.
-
-    Means over segments by their frames; None where no segment is long enough. The truth of the
-    wrists is the same detector's on the real frames.
-    """
-    long = [part for part in parts if len(part["wrists.real"]) >= FEWEST]
-    ratios = [synthetic_measures.gesture_ratio(p["wrists.video"], p["wrists.real"]) for p in long]
-    frames = [len(part["wrists.real"]) for part in long]
-    checks = {
-        f"mouth_correlation_{check}": mouth_motion(_apertures(parts, name, "true"))[
-            "mouth_correlation"
-        ]
-        for check, name in (("real_frames", "real"), ("shuffled_audio", "shuffled"))
-    }
-    return {"gesture_ratio": float(np.average(ratios, weights=frames)) if long else None, **checks}

@@ -1,0 +1,43 @@
+"""What was said, and what a lip reader has read in a video of it."""
+
+from pathlib import Path
+
+from lumiere_jax.errors import UserError
+
+LARGEST = 1 << 24
+
+
+def read_transcripts(references: Path, hypotheses: Path) -> tuple[list[str], list[str]]:
+    """The lines of two text files, which belong to each other one by one.
+
+    Raises:
+      UserError: one cannot be read, they are not equally long, or a line says nothing.
+    """
+    said, read = _lines(references, "references"), _lines(hypotheses, "hypotheses")
+    if len(said) != len(read):
+        raise UserError(
+            f"--hypotheses={hypotheses} has {len(read)} lines and --references={references} has "
+            f"{len(said)}: write one transcript a line, the same ones in the same order."
+        )
+    silent = next((i for i, line in enumerate(said, 1) if not any(map(str.isalnum, line))), None)
+    if silent or not said:
+        raise UserError(
+            f"--references={references}, line {silent or 1}: nothing is said there; leave it out "
+            "of both files."
+        )
+    return said, read
+
+
+def _lines(path: Path, flag: str) -> list[str]:
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST >> 20} MB")
+        return data.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"--{flag}={path}: {error.strerror}: name a text file.") from error
+    except ValueError as error:
+        raise UserError(f"--{flag}={path} is no text in UTF-8 ({error}): write it anew.") from error

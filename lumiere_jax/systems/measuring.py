@@ -1,0 +1,179 @@
+"""What is measured of a system's frames beside the real ones, and what a report says of it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lumiere_jax import metrics
+from lumiere_jax.inputs import face_measures, synthetic_measures
+from lumiere_jax.inputs.face_measures import Find
+from lumiere_jax.inputs.segments import Segment
+from lumiere_jax.parts import part_mask
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.batches import in_batches
+
+BATCH = 8
+
+Values = dict[str, np.ndarray]
+Finders = Mapping[str, Find] | None
+Number = float | int | None
+
+
+class Chunk(NamedTuple):
+    """Neighbouring frames: where the first stands in its split, and by name what was made of
+    them, (n, rows, cols, 3) uint8, and what was measured, (n, …)."""
+
+    first: int
+    pictures: dict[str, np.ndarray]
+    values: Values
+
+
+class Sheet(NamedTuple):
+    """Pictures of the same moments below each other: what each row is called, by picture."""
+
+    title: str
+    text: str
+    rows: Mapping[str, str]
+
+
+class Table(NamedTuple):
+    """A paper's numbers, to stand beside a stage's own: measures by column, and rows of text."""
+
+    title: str
+    text: str
+    stage: str
+    columns: Mapping[str, str]
+    rows: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is measured of a system.
+
+    `follow` gives a function of a segment: its frames through the system, a few at a time, and what
+    was measured, named by stage and measure ("video.psnr"); "aperture.video" and the like are
+    signals. `mishear` gives one of frames spoken from the segment's sound in the wrong order.
+    `summarise` makes more numbers, by stage, of the values of all segments.
+
+    For the report, `stages` has each stage's title and text, "video" for the whole chain. `judged`
+    are those that make frames, and `sheets` the pictures to look at, of which the `synthetic` are
+    marked. `measures` says of each number that only this system has, by stage, its name, range and
+    meaning, and `goals` what is expected of "video" where the speaker is drawn, at least and at
+    most. `table` has the paper's numbers.
+    """
+
+    follow: Callable[[Any, Any, Any, str, Finders], Callable[[Segment], Iterator[Chunk]]]
+    mishear: Callable[[Any, Any, Any, str], Callable[[Segment], Iterator[Picture]]]
+    summarise: Callable[[list[Values]], dict[str, dict[str, Number]]]
+    stages: Mapping[str, tuple[str, str]]
+    judged: tuple[str, ...]
+    sheets: tuple[Sheet, ...]
+    synthetic: frozenset[str]
+    measures: Mapping[str, Mapping[str, tuple[str, str, str]]]
+    goals: Mapping[str, tuple[float | None, float | None]]
+    table: Table
+
+
+@jax.jit
+def _distances_of_parts(made: Any, true: Any, keypoints: Any) -> dict[str, jax.Array]:
+    values = {name: getattr(metrics, name)(made, true) for name in ("mse", "psnr", "ssim")}
+    for part in ("face", "mouth", "hands"):
+        mask = part_mask(keypoints, made.shape[1:3], part)
+        values[f"{part}_psnr"] = metrics.masked_psnr(made, true, mask)
+    return values
+
+
+def judge(made: np.ndarray, true: np.ndarray, keypoints: np.ndarray) -> Values:
+    """MSE, PSNR and SSIM of pictures, and the PSNR of parts: (n,) each, NaN where one is not
+    seen."""
+    return whole_first(in_batches(_distances_of_parts, BATCH, made, true, keypoints))
+
+
+def whole_first(values: Values) -> Values:
+    """What is said of the whole picture, whose name is shorter, before its parts; jit sorts by
+    name."""
+    return {name: values[name] for name in sorted(values, key=len)}
+
+
+def compare(
+    made: np.ndarray,
+    true: np.ndarray,
+    keypoints: np.ndarray,
+    before: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Values:
+    """What each of some neighbouring frames is beside the real one, by the measure's name.
+
+    Frames are (n, rows, cols, 3) uint8, `keypoints` (n, 137, 3) those of the real ones; `before`
+    is the made and the true frame that come before the first, where there are such. NaN: the
+    PSNR of a part that is not seen, and the flicker of a first frame.
+    """
+    values = judge(made, true, keypoints)
+    if before is None:
+        values["flicker"] = np.append(np.nan, metrics.flicker(made, true))
+    else:
+        pair = (np.insert(x, 0, last, 0) for x, last in zip((made, true), before, strict=True))
+        values["flicker"] = metrics.flicker(*pair)
+    values["sharpness"] = np.array([metrics.sharpness(frame) for frame in made])
+    return values
+
+
+def compare_mouths(made: np.ndarray, true: np.ndarray, shape: tuple[int, int]) -> Values:
+    """How far the lips of made frames are from those of the true ones, from keypoints (n, 137, 3)
+    that were found in both; NaN where one of the two has no face."""
+    lips, true_lips = (face_measures.mouth_points(keypoints, shape) for keypoints in (made, true))
+    distance = metrics.landmark_distance(lips, true_lips)
+    width = np.linalg.norm(true_lips[:, 6] - true_lips[:, 0], axis=-1)
+    return {
+        "mouth_landmark_distance": distance,
+        "relative_mouth_landmark_distance": distance / width,
+    }
+
+
+def named(stage: str, values: Values) -> Values:
+    """Values under the names of a stage's measures."""
+    return {f"{stage}.{name}": value for name, value in values.items()}
+
+
+def mouths(
+    frames: Mapping[str, np.ndarray],
+    known: Sequence[Mapping[str, Any]],
+    finders: Finders,
+    drawn: bool,
+    aligned: bool = False,
+) -> Values:
+    """The apertures of mouths in "real" frames and in those of stages, by one detector for all.
+
+    Of a `drawn` speaker also the true apertures, from the records that are `known`. Of another,
+    where there are `finders`, one for each kind of frames, also the apertures in the footage and
+    how far the lips are from the real ones; nothing where there are none.
+    """
+    if drawn:
+        values = {
+            f"aperture.{name}": synthetic_measures.measure_aperture(y, aligned)
+            for name, y in frames.items()
+        }
+        return {**values, "aperture.true": np.array([r["aperture"] for r in known], np.float64)}
+    if not finders:
+        return {}
+    shape = frames["real"].shape[1:3]
+    found = {name: finders[name](y) for name, y in frames.items()}
+    values = {f"aperture.{n}": face_measures.aperture(points, shape) for n, points in found.items()}
+    for stage, points in found.items():
+        if stage != "real":
+            values |= named(stage, compare_mouths(points, found["real"], shape))
+    keypoints = np.stack([r["keypoints"] for r in known])
+    return {**values, "aperture.footage": face_measures.aperture(keypoints, shape)}
+
+
+def shuffled(rows: np.ndarray, block: int) -> np.ndarray:
+    """The same rows with their blocks in another order, in which none keeps its place."""
+    block = max(1, min(block, len(rows) // 4))
+    blocks = np.array_split(rows, max(1, len(rows) // block))
+    order = np.random.default_rng(0).permutation(len(blocks))
+    # Each block takes the place of the one before it in a random round trip.
+    source = np.empty_like(order)
+    source[order] = np.roll(order, 1)
+    return np.concatenate([blocks[i] for i in source])

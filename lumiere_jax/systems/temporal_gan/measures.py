@@ -1,0 +1,184 @@
+"""What a split's faces say of the animator: each segment is spoken by its own first frame."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lumiere_jax import metrics
+from lumiere_jax.audio.encoders import stream_windows
+from lumiere_jax.audio.features import RATE, frame_start
+from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.segments import Segment
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.systems.measuring import (
+    BATCH,
+    Chunk,
+    Evaluation,
+    Finders,
+    Number,
+    Sheet,
+    Table,
+    Values,
+    compare,
+    mouths,
+    named,
+    shuffled,
+)
+from lumiere_jax.systems.system import Run
+from lumiere_jax.systems.temporal_gan.synthesis import animate
+
+
+@jax.jit
+def _still_psnr(y: Any, still: Any) -> jax.Array:
+    return metrics.psnr(y, jnp.broadcast_to(still, y.shape))
+
+
+def _spoken(
+    run: Run, variables: Any, still: Picture, sound: Iterable[np.ndarray], gain: float, frames: int
+) -> Iterator[Picture]:
+    windows = stream_windows(sound, run.fps, frames, gain)
+    return animate(run.config, variables, still, windows, run.config.seed)
+
+
+def _still(run: Run, records: Any, segment: Segment) -> Picture:
+    return archive.decode(records[segment.offset]["frame"], run.shape)
+
+
+def follow(
+    run: Run, variables: Any, dataset: Dataset, split: str, finders: Finders
+) -> Callable[[Segment], Iterator[Chunk]]:
+    """Segments' frames beside those that their first one and their sound make."""
+    records, drawn = dataset.records(split), dataset.drawn_seed is not None
+
+    def followed(segment: Segment) -> Iterator[Chunk]:
+        still, n = _still(run, records, segment), segment.frames
+        sound = (
+            dataset.samples(segment, start, start + RATE)
+            for start in range(0, frame_start(n, run.fps, RATE), RATE)
+        )
+        spoken = _spoken(run, variables, still, sound, dataset.gain(segment), n)
+        before: tuple[np.ndarray, np.ndarray] | None = None
+        for start in range(0, n, BATCH):
+            first = segment.offset + start
+            known = [records[first + i] for i in range(min(BATCH, n - start))]
+            y = np.stack([archive.decode(r["frame"], run.shape) for r in known])
+            video = np.stack([next(spoken) for _ in known])
+            keypoints = np.stack([r["keypoints"] for r in known])
+            values = compare(video, y, keypoints, before)
+            values["still_psnr"] = in_batches(lambda y: _still_psnr(y, still), BATCH, y)
+            for prefix, frames in (("", video), ("real_", y)):
+                for name in ("sharpness", "frequency_sharpness"):
+                    measure = getattr(metrics, name)
+                    values[f"{prefix}{name}"] = np.array([measure(frame) for frame in frames])
+            values = named("video", values)
+            values |= mouths({"real": y, "video": video}, known, finders, drawn, aligned=True)
+            before = video[-1], y[-1]
+            stills = np.broadcast_to(still, y.shape)
+            yield Chunk(first, {"still": stills, "spoken": video, "frame": y}, values)
+
+    return followed
+
+
+def mishear(
+    run: Run, variables: Any, dataset: Dataset, split: str
+) -> Callable[[Segment], Iterator[Picture]]:
+    """Frames spoken from segments' sound with its seconds in the wrong order."""
+    records = dataset.records(split)
+
+    def misheard(segment: Segment) -> Iterator[Picture]:
+        sound = shuffled(dataset.sound(segment, segment.frames)[:, 0], RATE)
+        still, gain = _still(run, records, segment), dataset.gain(segment)
+        return _spoken(run, variables, still, [sound], gain, segment.frames)
+
+    return misheard
+
+
+def summarise(parts: list[Values]) -> dict[str, dict[str, Number]]:
+    """Nothing that the frames do not say."""
+    return {}
+
+
+EVALUATION = Evaluation(
+    follow=follow,
+    mishear=mishear,
+    summarise=summarise,
+    stages={
+        "video": ("Animation", "frames from a clip's first frame and its sound, beside its own")
+    },
+    judged=("video",),
+    sheets=(
+        Sheet(
+            "Frames",
+            "The still is the clip's first frame; all that moves is heard.",
+            {"still": "still", "spoken": "synthesised from still and audio", "frame": "real"},
+        ),
+    ),
+    synthetic=frozenset({"spoken"}),
+    measures={
+        "video": {
+            "still_psnr": (
+                "PSNR of the still, dB",
+                "to be beaten",
+                "That of the clip's first frame, which never moves.",
+            ),
+            "frequency_sharpness": (
+                "Sharpness in frequencies (FDBM)",
+                "0 to 1; wanted: as real",
+                "Share of frequencies over a thousandth of the strongest (De and Masilamani 2013).",
+            ),
+            "real_frequency_sharpness": (
+                "… of the real frames",
+                "0 to 1",
+                "What the one above is to be held against.",
+            ),
+            "face_distance": (
+                "Distance of faces (ACD)",
+                "0 best, at most 2",
+                "Mean distance of the frames' unit embeddings from the still's; its magnitude is "
+                "the embedding network's.",
+            ),
+            "face_distance_cosine": ("… as cosine distance", "0 best, at most 2", "The same."),
+            "real_face_distance": (
+                "… of the real frames",
+                "0 to 2",
+                "What the distance is to be held against.",
+            ),
+            "word_error_rate": (
+                "Word error rate (WER)",
+                "0 best",
+                "Of a lip reader's transcripts against what was said.",
+            ),
+        }
+    },
+    goals={
+        "mouth_correlation": (0.6, None),
+        "mouth_lag_frames": (-1, 1),
+        "mouth_correlation_real_frames": (0.9, None),
+        "mouth_correlation_shuffled_audio": (None, 0.2),
+    },
+    # Vougioukas et al. 2018.
+    table=Table(
+        "Beside the paper's Tables 2 and 3",
+        "Unseen faces of GRID at 128 × 96, and TCD-TIMIT. Other people, so the numbers say where "
+        "one stands, not who is better.",
+        "video",
+        {
+            "psnr": "PSNR, dB ↑",
+            "ssim": "SSIM ↑",
+            "frequency_sharpness": "FDBM",
+            "sharpness": "CPBD",
+        },
+        (
+            ("GRID: L1 alone", "28.47", "0.859", "0.101", "0.210"),
+            ("GRID: the whole model", "27.98", "0.844", "0.114", "0.277"),
+            ("GRID: the static baseline", "27.39", "0.831", "0.113", "0.280"),
+            ("GRID: real frames", "–", "–", "0.121", "0.281"),
+            ("TCD-TIMIT: the whole model", "23.54", "0.697", "0.102", "0.253"),
+        ),
+    ),
+)
