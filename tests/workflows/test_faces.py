@@ -1,5 +1,8 @@
 """Datasets of faces, drawn and filmed: who is in which split, and where the faces are."""
 
+import json
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from lumiere_jax.inputs import archive, synthetic_measures
 from lumiere_jax.inputs.alignment import EYES, FACE, POINTS, WIDTH
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.workflows import drawn
+from lumiere_jax.workflows.evaluate import evaluate
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.live import live
 from lumiere_jax.workflows.prepare import prepare
@@ -121,6 +125,50 @@ def test_training_knows_its_epoch_and_goes_on_where_it_was(trained, faces, faces
     assert "animator: 4 steps are done already" in capsys.readouterr().out
 
 
+def test_faces_are_measured_beside_their_stills(trained, faces, tmp_path):
+    out = tmp_path / "report"
+    vectors = tmp_path / "vectors.npz"
+    np.savez(vectors, still=[1.0, 0.0], frames=[[0.0, 2.0]])
+    said, read = tmp_path / "said.txt", tmp_path / "read.txt"
+    said.write_text("lay red with p\n")
+    read.write_text("lay red by p\n")
+    brought = {"embedding": vectors, "references": said, "hypotheses": read}
+    metrics = evaluate(workdir=trained, data=faces.folder, out=out, **brought)
+    assert json.loads((out / "metrics.json").read_text()) == metrics and list(metrics) == ["video"]
+    video = metrics["video"]
+    # Untrained, it is no match for its still.
+    assert video["psnr"] < video["still_psnr"] and video["ssim"] < 1
+    assert video["frequency_sharpness"] != video["real_frequency_sharpness"]
+    assert video["mouth_correlation_real_frames"] > 0.93
+    assert abs(video["mouth_correlation_shuffled_audio"]) < 0.5
+    assert {"mouth_correlation", "mouth_lag_frames", "mouth_psnr", "flicker"} <= set(video)
+    assert video["face_distance"] == pytest.approx(2**0.5)
+    assert video["word_error_rate"] == 0.25
+    page = (out / "index.html").read_text()
+    assert "PSNR of the still" in page and "27.98" in page and "SeqPix2Pix" not in page
+    assert frames_of(out / "synthesised.mp4").shape == (250, 128, 96, 3)
+    assert read_record(out / "synthesised.mp4")["synthetic"] is True
+    shown = [archive.decode(p.read_bytes()) for p in sorted((out / "pictures").glob("*-still.png"))]
+    first = archive.decode((faces.folder / "stills" / "test-face-6.png").read_bytes())
+    assert len(shown) == 8 and all((still == first).all() for still in shown)
+
+
+def test_distances_of_faces_are_those_of_a_network_that_is_brought(trained, faces, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, out = onnx.helper, tmp_path / "report"
+    shape = (1, 3, 8, 8)
+    x, y = (helper.make_tensor_value_info(name, 1, shape) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    network = tmp_path / "face.onnx"
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(network))
+    given = {"workdir": trained, "data": faces.folder, "split": "val", "out": out}
+    video = evaluate(**given, embedding=network)["video"]
+    assert 0 < video["real_face_distance"] < video["face_distance"] < 2
+    assert 0 < video["face_distance_cosine"] < 2
+
+
 def test_models_and_datasets_of_the_other_kind_are_refused(
     trained, faces, workdir, drawn, tiny, faces_presets, speech, tmp_path
 ):
@@ -136,10 +184,10 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         "speech.wav: it is neither PNG nor JPEG": lambda: infer(
             workdir=trained, audio=speech, image=speech, out=out
         ),
-        "is of aligned faces, which 'lumierenet' cannot": lambda: train(
+        "of aligned faces, which 'lumierenet' is not .*--config": lambda: train(
             config=tiny(), data=faces.folder, workdir=tmp_path / "run"
         ),
-        "is of lectures, which 'temporal_gan' cannot": lambda: train(
+        "of lectures, which 'temporal_gan' is not .*--config": lambda: train(
             config=faces_presets.get_config("tiny"), data=drawn, workdir=tmp_path / "run"
         ),
         "trained for the system 'temporal_gan', not for 'lumierenet'": lambda: train(
@@ -147,6 +195,18 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         ),
         "width=2, not 3": lambda: train(
             config=wider(faces_presets), data=faces.folder, workdir=trained
+        ),
+        "faces is of aligned faces, which 'lumierenet' is not made for.*--data": lambda: evaluate(
+            workdir=workdir, data=faces.folder, out=tmp_path / "report"
+        ),
+        "which 'temporal_gan' is not made for.*with --align=face": lambda: evaluate(
+            workdir=trained, data=drawn, out=tmp_path / "report"
+        ),
+        "vectors.npz goes with a model of faces, and lumierenet is none": lambda: evaluate(
+            workdir=workdir, data=drawn, out=tmp_path / "report", embedding=Path("vectors.npz")
+        ),
+        "name --references and --hypotheses together": lambda: evaluate(
+            workdir=trained, data=faces.folder, out=tmp_path / "report", references=speech
         ),
         "--live speaks with a lecturer's model": lambda: live(
             workdir=trained, audio=str(speech), out=str(out)
@@ -156,6 +216,7 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         with pytest.raises(UserError, match=message):
             act()
     assert not out.exists() and not list(tmp_path.glob("run/*.json"))
+    assert not (tmp_path / "report").exists()
 
 
 def wider(faces_presets):
