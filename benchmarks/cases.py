@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT))
 
 NARRATION = ROOT / "lumiere_jax/inputs/narrations/second.flac"
 SECONDS, FPS = 3, 30
+# Frames of a face, one after the other.
+STREAMED = 25
 TOTAL = 1e9  # steps, so that no schedule ends
 
 
@@ -20,7 +22,8 @@ TOTAL = 1e9  # steps, so that no schedule ends
 class Case:
     """`batch` counts figures (vae), windows (blstm), triplets in training or frames (seqpix2pix),
     and the frames that are made at once (synthesis, whose times are a frame's, from a sound file
-    to an MP4); `size` is 0 where there are no pictures."""
+    to an MP4; animator, a frame's from a window of sound); `size` is 0 where there are no
+    pictures."""
 
     name: str
     kind: str
@@ -35,7 +38,8 @@ class Case:
 def small(case: Case) -> Case:
     """The same computation without what is drawn at random, at a size at which two results can be
     compared in seconds and convolutions still take each of their forms."""
-    return dataclasses.replace(case, size=128, batch=2, width=16, cells=32, dropout=0.0)
+    batch = 1 if case.kind == "streaming" else 2
+    return dataclasses.replace(case, size=128, batch=batch, width=16, cells=32, dropout=0.0)
 
 
 def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
@@ -60,7 +64,10 @@ def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
         for batch in batches
         for dtype in dtypes
     ]
-    return sound + pictures + whole
+    faces = [
+        Case(name="animator", kind="streaming", dtype=dtype, size=128, batch=1) for dtype in dtypes
+    ]
+    return sound + pictures + whole + faces
 
 
 def narration(folder: Path, seconds: float = SECONDS) -> Path:
@@ -84,4 +91,6 @@ def arrays(case: Case) -> dict[str, np.ndarray]:
         "figures": pictures(b, 3),
         "frames": pictures(b, 3),
         "keypoints": np.zeros((b, 137, 3), np.float32),
+        "windows": random.standard_normal((STREAMED, 2560), np.float32) / 4,
+        "still": random.integers(0, 256, (size, size * 3 // 4, 3), np.uint8),
     }

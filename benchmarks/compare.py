@@ -166,8 +166,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
-    parser.add_argument("--names", default="blstm,vae,seqpix2pix,synthesis")
-    parser.add_argument("--passes", default="forward,train,synthesis")
+    parser.add_argument("--names", default="blstm,vae,seqpix2pix,synthesis,animator")
+    parser.add_argument("--passes", default="forward,train,synthesis,streaming")
     parser.add_argument("--sizes", default="128,256")
     parser.add_argument("--batches", default="1,4")
     parser.add_argument("--dtypes", default="float32,bfloat16")

@@ -19,9 +19,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import FPS, SECONDS, TOTAL, Case, arrays, narration, small
+from cases import FPS, SECONDS, STREAMED, TOTAL, Case, arrays, narration, small
 from rounds import serve
 
+from configs import temporal_gan as faces
 from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
@@ -31,6 +32,8 @@ from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.system import Run
+from lumiere_jax.systems.temporal_gan import animate
+from lumiere_jax.systems.temporal_gan.networks import generator as animator
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.workflows import infer
@@ -126,6 +129,36 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     return once
 
 
+def stream(case: Case) -> Callable[[int], None]:
+    """A face that speaks window by window, as it would live."""
+    function, variables, windows = frames_of(case)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            function(variables, windows)
+
+    return run
+
+
+def frames_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
+    """Windows to frames, one at a time, which depend on those before; without dropout also without
+    noise."""
+    config, batch = faces.paper(), arrays(case)
+    c = config.animator
+    c.width, c.cells, c.dtype = case.width, case.cells, case.dtype
+    c.noise_deviation *= case.dropout > 0
+    model, still = animator(config), batch["still"]
+    given = jnp.zeros((1, 1, 2560)), jnp.zeros((1, *still.shape)), jnp.zeros((1, 1, c.noise))
+    variables = jax.jit(model.init, static_argnums=5)(
+        jax.random.key(0), *given, jnp.ones(1, jnp.int32), False
+    )
+
+    def function(variables: Any, windows: np.ndarray) -> np.ndarray:
+        return np.stack(list(animate(config, {"G": variables}, still, windows, chunk=case.batch)))
+
+    return function, variables, batch["windows"]
+
+
 def forward_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
     """The network in use, its variables, and its input."""
     config, batch = config_of(case), arrays(case)
@@ -174,7 +207,7 @@ def write_expected(case: Case, folder: Path) -> None:
         jax.random.normal = normal
         expected = {f"expected/{k}": v for k, v in metrics.items() if k != "learning_rate"}
     else:
-        function, variables, x = forward_of(case)
+        function, variables, x = (frames_of if case.kind == "streaming" else forward_of)(case)
         variables = _lively(variables)
         alone = {"seqpix2pix": "G"}.get(case.name, case.name)
         flat = _flat(variables if case.name == "synthesis" else {alone: variables})
@@ -208,5 +241,6 @@ if __name__ == "__main__":
     if sys.argv[2:]:
         write_expected(case, Path(sys.argv[2]))
     else:
-        make = {"train": train, "forward": forward, "synthesis": synthesise}[case.kind]
-        serve(make(case), SECONDS * FPS if case.kind == "synthesis" else 1)
+        make = {"train": train, "forward": forward, "synthesis": synthesise, "streaming": stream}
+        parts = {"synthesis": SECONDS * FPS, "streaming": STREAMED}
+        serve(make[case.kind](case), parts.get(case.kind, 1))

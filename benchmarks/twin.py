@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from cases import FPS, SECONDS, Case, arrays, narration, small
+from cases import FPS, SECONDS, STREAMED, Case, arrays, narration, small
 from rounds import serve
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch_animator import Animator, animator_arrays
 from torch_networks import BLSTM, DCGAN, VAE, VGG, UNet, imagenet
 
 from lumiere_jax.audio.features import (
@@ -64,6 +65,7 @@ class Twin:
             "G": lambda: UNet(s, w, 3, case.dropout),
             "P": lambda: UNet(s, w, 6, case.dropout),
             "D": lambda: DCGAN(s, w, 3),
+            "animator": lambda: Animator(w, case.cells),
         }
         several = {"seqpix2pix": ["G", "P", "D"] if case.kind == "train" else ["G"]}
         several["synthesis"] = ["blstm", "vae", "G"]
@@ -185,6 +187,25 @@ class Twin:
         w = self.nets["vae"].decode(self.nets["blstm"](a))
         return _to_uint8(self.nets["G"](w * 2 - 1), -1.0)
 
+    def stream(self) -> Callable[[], torch.Tensor]:
+        """A face that speaks window by window."""
+        net = _folded(self.nets["animator"].eval())
+        still = self.batch["still"][None].permute(0, 3, 1, 2).float() / 127.5 - 1
+        skips, z = net.identify(still.contiguous(memory_format=LAST))
+        deviation = 0.33 if self.case.dropout else 0.0
+        go_on = self.compile(lambda x, n, memory: _spoken(net, x, n, memory, z, skips))
+
+        def once() -> torch.Tensor:
+            memory = net.no_memory(DEVICE)
+            frames = []
+            for x in self.batch["windows"]:
+                noise = deviation * torch.randn(1, 1, 10, device=DEVICE)
+                frame, memory = go_on(x[None], noise, memory)
+                frames.append(frame.cpu())
+            return torch.cat(frames)
+
+        return once
+
     def synthesise(self) -> Callable[[], None]:
         """A sound file to an MP4; the encoder and the sound's features are those of ours."""
         self.nets = {name: _folded(net.eval()) for name, net in self.nets.items()}
@@ -223,6 +244,11 @@ def _to_uint8(y: torch.Tensor, low: float) -> torch.Tensor:
     return scaled.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
+def _spoken(net: Animator, x: Any, noise: Any, memory: Any, z: Any, skips: Any) -> Any:
+    y, memory = net.go_on(x, noise, memory, z, skips)
+    return _to_uint8(y, -1.0), memory
+
+
 def _norm(net: nn.Module) -> torch.Tensor:
     return nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
 
@@ -241,9 +267,11 @@ def _folded(net: nn.Module) -> nn.Module:
 def build(twin: Twin) -> Callable[[int], None]:
     case = twin.case
     make = {"train": twin.train, "forward": twin.forward, "synthesis": twin.synthesise}
+    make["streaming"] = twin.stream
     step = make[case.kind]()
-    inference = torch.inference_mode if case.kind == "forward" else contextlib.nullcontext
-    autocast = twin.autocast if case.kind == "forward" else contextlib.nullcontext
+    in_use = case.kind in ("forward", "streaming")
+    inference = torch.inference_mode if in_use else contextlib.nullcontext
+    autocast = twin.autocast if in_use else contextlib.nullcontext
 
     def run(steps: int) -> None:
         with inference(), autocast():
@@ -265,7 +293,8 @@ def deviation(case: Case, compiled: bool, folder: Path) -> float:
         _load(net, {k[len(name) + 1 :]: x for k, x in known.items() if k.startswith(f"{name}/")})
     if case.kind != "train":
         with torch.inference_mode(), twin.autocast():
-            found = {"output": twin.forward()()}
+            made = twin.stream() if case.kind == "streaming" else twin.forward()
+            found = {"output": made()}
     else:
         found = twin.train()()
     wanted = {k.removeprefix("expected/"): x for k, x in known.items() if k.startswith("expected")}
@@ -288,6 +317,11 @@ def _load(net: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     if not arrays:
         return
     arrays = {re.sub("^(params|batch_stats)/", "", path): x for path, x in arrays.items()}
+    if isinstance(net, Animator):
+        found = {k: torch.from_numpy(x) for k, x in animator_arrays(arrays).items()}
+        found |= {k: x for k, x in net.state_dict().items() if k.endswith("tracked")}
+        net.load_state_dict(found)
+        return
     found = _lstm(arrays) if isinstance(net, BLSTM) else {}
     for path, x in arrays.items():
         *middle, leaf = path.split("/")
@@ -337,5 +371,5 @@ if __name__ == "__main__":
     if sys.argv[3:]:
         print(json.dumps(deviation(case, compiled, Path(sys.argv[3]))))
     else:
-        parts = SECONDS * FPS if case.kind == "synthesis" else 1
-        serve(build(Twin(case, compiled)), parts)
+        parts = {"synthesis": SECONDS * FPS, "streaming": STREAMED}
+        serve(build(Twin(case, compiled)), parts.get(case.kind, 1))

@@ -1,0 +1,112 @@
+"""The temporal GAN's generator as its paper has it, of PyTorch's own layers: skips are concatenated
+to what comes up, for each frame anew."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+AUDIO = (1, 16, 32, 64, 128, 256, 512)
+CODE, NOISE, IDENTITY = 256, 10, 50
+HALVINGS = 5
+
+
+class Animator(nn.Module):
+    """Sections 3.1.1 to 3.1.3, and the decoder, of Vougioukas et al. 2018."""
+
+    def __init__(self, width: int, cells: int):
+        super().__init__()
+        kernels = [(80, 16, 32)] + 5 * [(4, 2, 1)]
+        for i, sizes in enumerate(kernels):
+            self._add("encoder", f"conv{i}", nn.Conv1d(AUDIO[i], AUDIO[i + 1], *sizes, bias=False))
+        self._add("encoder", "conv6", nn.Conv1d(AUDIO[-1], CODE, 5), norm=False)
+        self.context = nn.GRU(CODE, cells, 2, batch_first=True)
+        self.noise = nn.GRU(NOISE, NOISE, batch_first=True)
+        widths = [width * 2**i for i in range(HALVINGS)]
+        for i, c in enumerate(widths):
+            before = widths[i - 1] if i else 3
+            self._add("identity", f"down{i}", nn.Conv2d(before, c, 4, 2, 1, bias=False))
+        code = nn.Conv2d(widths[-1], IDENTITY, (4, 3), bias=False)
+        self._add("identity", "code", code, norm=False)
+        latent = cells + NOISE + IDENTITY
+        self._add("decoder", "start", nn.ConvTranspose2d(latent, widths[-1], (4, 3), bias=False))
+        for i, c in enumerate(widths[:0:-1]):
+            self._add("decoder", f"conv{i}", nn.Conv2d(2 * c, c, 3, 1, 1, bias=False))
+            self._add("decoder", f"up{i}", nn.ConvTranspose2d(c, c // 2, 4, 2, 1, bias=False))
+        self._add("decoder", "up4", nn.ConvTranspose2d(width, 3, 4, 2, 1), norm=False)
+
+    def _add(self, part: str, name: str, layer: Any, norm: bool = True) -> None:
+        self.add_module(f"{part}_{name}", layer)
+        if norm:
+            channels = layer.out_channels
+            kind = nn.BatchNorm1d if isinstance(layer, nn.Conv1d) else nn.BatchNorm2d
+            self.add_module(f"{part}_{name}_norm", kind(channels))
+
+    def layer(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        x = self.get_submodule(name)(x)
+        x = self.get_submodule(f"{name}_norm")(x) if hasattr(self, f"{name}_norm") else x
+        return F.relu(x, inplace=True)
+
+    def no_memory(self, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+        cells = self.context.hidden_size
+        return torch.zeros(2, 1, cells, device=device), torch.zeros(1, 1, NOISE, device=device)
+
+    def identify(self, still: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """A still's skips, the finest first, and its code."""
+        skips = []
+        for i in range(HALVINGS):
+            skips.append(self.layer(f"identity_down{i}", skips[-1] if skips else still))
+        return skips[1:], torch.tanh(self.identity_code(skips[-1])).flatten(1)
+
+    def go_on(self, x: torch.Tensor, noise: torch.Tensor, memory: Any, z: Any, skips: Any) -> Any:
+        """The next frame, of a window (1, 2560)."""
+        x = x[:, None]
+        for i in range(6):
+            x = self.layer(f"encoder_conv{i}", x)
+        a = torch.tanh(self.encoder_conv6(x)).transpose(1, 2)
+        z_c, context = self.context(a, memory[0])
+        z_n, noise_memory = self.noise(noise, memory[1])
+        latent = torch.cat([z_c[:, 0], z_n[:, 0], z], 1)
+        y = self.layer("decoder_start", latent[:, :, None, None])
+        for i, skip in enumerate(skips[::-1]):
+            y = self.layer(f"decoder_conv{i}", torch.cat([y, skip], 1))
+            y = self.layer(f"decoder_up{i}", y)
+        return torch.tanh(self.decoder_up4(y)), (context, noise_memory)
+
+
+def animator_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Variables of ours, by their path, in PyTorch's layout and names."""
+    parts = {"encoder": "encoder", "identity_encoder": "identity", "decoder": "decoder"}
+    leaves = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+    found = {**_gru(arrays, "context", "context"), **_gru(arrays, "noise_generator", "noise")}
+    for path, x in arrays.items():
+        part, name, leaf = path.split("/")[0], path.split("/")[-2], path.split("/")[-1]
+        if part not in parts or name.startswith("skip"):
+            continue
+        if leaf == "kernel" and part == "encoder":
+            x = x.reshape(-1, AUDIO[int(name[4:])], x.shape[-1]).transpose(2, 1, 0)
+        elif name == "start":
+            x = x.reshape(len(x), 4, 3, -1).transpose(0, 3, 1, 2)
+        elif leaf == "kernel":
+            if part == "decoder" and name.startswith("conv"):
+                skip = arrays[f"identity_encoder/skip{4 - int(name[4:])}/kernel"]
+                x = np.concatenate([x, skip], 2)
+            x = x.transpose(3, 2, 0, 1)
+        found[f"{parts[part]}_{name}.{leaves.get(leaf, leaf)}"] = np.ascontiguousarray(x)
+    return found
+
+
+def _gru(arrays: dict[str, np.ndarray], ours: str, theirs: str) -> dict[str, np.ndarray]:
+    """Of its two biases ours has one but for the new state's."""
+    found, layers = {}, {path.split("/")[1] for path in arrays if path.startswith(f"{ours}/")}
+    for layer in layers:
+        at, end = f"{ours}/{layer}", f"l{layer.removeprefix('layer')}"
+        for kind, letter in (("ih", "i"), ("hh", "h")):
+            kernels = [arrays[f"{at}/{letter}{gate}/kernel"].T for gate in "rzn"]
+            found[f"{theirs}.weight_{kind}_{end}"] = np.concatenate(kernels)
+            zero = np.zeros(len(kernels[0]), np.float32)
+            biases = [arrays.get(f"{at}/{letter}{gate}/bias", zero) for gate in "rzn"]
+            found[f"{theirs}.bias_{kind}_{end}"] = np.concatenate(biases)
+    return found
