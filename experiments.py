@@ -1,4 +1,5 @@
-"""The paper's experiments on your own dataset, with the preset `lecture` beside them, as one page.
+"""LumièreNet's experiments on your own dataset, with the preset `lecture` beside them, as one page;
+or any presets side by side, by several seeds each.
 
   python experiments.py --data=data/ada --out=runs/paper --config.vgg=vgg19.pth
 
@@ -9,59 +10,37 @@ the paper's losses. --scale=full takes the presets as they are: an accelerator, 
 --which=ablation trains `lecture`, and `lecture` with one thing changed each, in place of the
 paper's rows.
 
+Presets by name, of any system, on the dataset's test split, means ± standard deviations:
+
+  python experiments.py --data=data/faces --out=runs/faces --seeds=3 --steps=600 \
+    --config=configs/temporal_gan.py:small,configs/temporal_gan.py:small-static
+
 The same command goes on where it was stopped; what is done is not done again. OUT/index.html is
 the page, OUT/results.json has the numbers, and OUT/runs/NAME are workdirs for infer.py.
 """
 
-from pathlib import Path
-
 from absl import flags
 
-from lumiere_jax.errors import UserError
 from lumiere_jax.workflows import cli
 
-DATA = flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
-OUT = flags.DEFINE_string("out", None, "Runs, page and numbers go here.")
-WHICH = flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to be compared.")
-SCALE = flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
-TRIPLETS = flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
-VGG = flags.DEFINE_string("config.vgg", "download", "VGG-19 weights: a file, download or random.")
-PLAIN = flags.DEFINE_string(
-    "plain", None, "For the ablation: DATA's footage prepared with --noexplicit."
-)
-LAYERS = flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, or what there is.")
+flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
+flags.DEFINE_string("out", None, "Runs, page and numbers go here.")
+flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to be compared.")
+flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
+flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
+flags.DEFINE_string("config.vgg", "download", "VGG-19 weights: a file, download or random.")
+flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, or what there is.")
+flags.DEFINE_string("plain", None, "For the ablation: DATA's footage prepared with --noexplicit.")
+flags.DEFINE_list("config", None, "Presets to repeat, FILE:PRESET,FILE:PRESET,...")
+flags.DEFINE_integer("seeds", 3, "With --config: how often each is trained.")
+flags.DEFINE_integer("steps", None, "With --config: steps of each stage; the presets' own.")
 
 
 def main() -> None:
-    if not (DATA.value and OUT.value):
-        raise UserError("name --data and --out (see --help).")
-    if TRIPLETS.value < 1:
-        raise UserError(f"--triplets={TRIPLETS.value}: use 1 or more.")
-    if PLAIN.value and WHICH.value != "ablation":
-        raise UserError("--plain goes with --which=ablation: add that, or leave --plain out.")
-    if VGG.value == "none":
-        raise UserError(
-            "--config.vgg=none: these experiments compare perceptual losses; name a file of VGG-19 "
-            "weights, download or random."
-        )
     from configs import lumierenet as presets
-    from lumiere_jax.workflows.experiments import experiment
+    from lumiere_jax.workflows.asked import compared
 
-    paper, lecture = presets.paper(), presets.lecture()
-    for config in (paper, lecture):
-        if SCALE.value == "small":
-            presets.two_cores(config, TRIPLETS.value)
-        config.vgg = VGG.value
-    experiment(
-        paper=paper,
-        lecture=lecture,
-        data=Path(DATA.value),
-        out=Path(OUT.value),
-        which=WHICH.value,
-        layers=tuple(LAYERS.value or ()),
-        plain=Path(PLAIN.value) if PLAIN.value else None,
-    )
-    print(f"{OUT.value}/index.html")
+    print(compared(cli.given(), presets))
 
 
 if __name__ == "__main__":

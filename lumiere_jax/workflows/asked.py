@@ -1,4 +1,5 @@
-"""What infer.py's flags ask for: to look at a video, to speak live, or to write videos."""
+"""What flags ask for. Of infer.py: to look at a video, to speak live, or to write videos; of
+experiments.py: LumièreNet's own, or presets by several seeds."""
 
 import sys
 from collections.abc import Mapping
@@ -41,3 +42,53 @@ def answer(given: Mapping[str, Any]) -> int:
         frames = infer(**own)
         print(f"{own['out']}: {frames} frames, marked as synthetic.")
     return 0
+
+
+def compared(given: Mapping[str, Any], presets: Any) -> Path:
+    """Runs the experiments that the flags, as far as they are `given`, ask for; their page.
+    `presets` are LumièreNet's, configs/lumierenet.py.
+
+    Raises:
+      UserError: flags that do not go together, and see `experiment` and `repeat`.
+    """
+    if not (given.get("data") and given.get("out")):
+        raise UserError("name --data and --out (see --help).")
+    own = {name: Path(given[name]) for name in ("data", "out")}
+    page = own["out"] / "index.html"
+    more = {name: given[name] for name in ("seeds", "steps") if name in given}
+    if given.get("config"):
+        if other := [name for name in given if name not in ("config", *own, *more)]:
+            raise UserError(f"--{other[0]} is for LumièreNet's experiments: leave it out.")
+        from lumiere_jax.workflows.repeats import repeat
+
+        repeat(presets=given["config"], **own, **more)
+        return page
+    if more:
+        raise UserError(f"--{next(iter(more))} goes with --config=FILE:PRESET: add that.")
+    triplets, which = given.get("triplets", 1500), given.get("which", "paper")
+    vgg, plain = given.get("config.vgg", "download"), given.get("plain")
+    if triplets < 1:
+        raise UserError(f"--triplets={triplets}: use 1 or more.")
+    if plain and which != "ablation":
+        raise UserError("--plain goes with --which=ablation: add that, or leave --plain out.")
+    if vgg == "none":
+        raise UserError(
+            "--config.vgg=none: these experiments compare perceptual losses; name a file of VGG-19 "
+            "weights, download or random."
+        )
+    from lumiere_jax.workflows.experiments import experiment
+
+    paper, lecture = presets.paper(), presets.lecture()
+    for config in (paper, lecture):
+        if given.get("scale") != "full":
+            presets.two_cores(config, triplets)
+        config.vgg = vgg
+    experiment(
+        paper=paper,
+        lecture=lecture,
+        which=which,
+        layers=tuple(given.get("config.vgg_layers") or ()),
+        plain=Path(plain) if plain else None,
+        **own,
+    )
+    return page

@@ -32,9 +32,8 @@ from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.trials import STAGES, Trial, ablation_trials, paper_trials
 from lumiere_jax.workflows.workdir import (
     FILE,
-    check_same_data,
+    check_same_run,
     checked,
-    read_run,
     run_of,
     write_run,
 )
@@ -80,7 +79,7 @@ def experiment(
     with lock(out / LOCK, out), written_into(out):
         _check_kind(out, which)
         for trial in trials:
-            _check_same(out / "runs" / trial.name, trial, trial.data or dataset)
+            check_same_run(out / "runs" / trial.name, trial.config, trial.data or dataset)
         run(trials, dataset, out)
         comparison.compare(trials, dataset, out, which)
 
@@ -111,36 +110,6 @@ def _check_kind(out: Path, which: str) -> None:
     kind = comparison.read_own(path).get("which", which) if path.exists() else which
     if kind != which:
         raise UserError(f"--out={out} holds the results of --which={kind}: name another folder.")
-
-
-def _check_same(workdir: Path, trial: Trial, dataset: Dataset) -> None:
-    """Raises a UserError unless what is there of a trial has these settings and this data."""
-    if not (workdir / FILE).exists():
-        return
-    old = read_run(workdir)
-    before, now = _flat(dataclasses.asdict(old.config)), _flat(dataclasses.asdict(trial.config))
-    for name, value in now.items():
-        if before[name] != value:
-            raise UserError(
-                f"{workdir} was trained with {name}={before[name]}, not {value}: name another "
-                "--out, remove that folder to train it anew, or give the settings it was made with."
-            )
-    if old.size != dataset.size:
-        raise UserError(
-            f"{workdir} was trained at {old.size} px and {dataset.folder} has {dataset.size} px: "
-            "name another --out."
-        )
-    check_same_data(workdir, old, run_of(trial.config, dataset), "--out")
-
-
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
-        else:
-            flat[name] = value
-    return flat
 
 
 def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:

@@ -191,6 +191,37 @@ def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") 
         )
 
 
+def check_same_run(workdir: Path, config: Any, dataset: Dataset) -> None:
+    """Raises a UserError unless what is there has these settings and this data, where anything
+    is."""
+    if not (workdir / FILE).exists():
+        return
+    old = read_run(workdir)
+    before, now = _flat(asdict(old.config)), _flat(asdict(config))
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise UserError(
+                f"{workdir} was trained with {name}={before.get(name)}, not {value}: name another "
+                "--out, remove that folder to train it anew, or give the settings it was made with."
+            )
+    if old.size != dataset.size:
+        raise UserError(
+            f"{workdir} was trained at {old.size} px and {dataset.folder} has {dataset.size} px: "
+            "name another --out."
+        )
+    check_same_data(workdir, old, run_of(config, dataset), "--out")
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
 def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
     """What a video says of where it comes from."""
     return {

@@ -1,0 +1,96 @@
+"""Runs by several seeds side by side as a page, `index.html`, and as numbers, `results.json`.
+
+The page shows pictures out of the runs' own reports, which stand in `runs/` beside it.
+"""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lumiere_jax
+from lumiere_jax.files import write_whole
+from lumiere_jax.outputs import report
+from lumiere_jax.outputs.experiments import RESULTS
+from lumiere_jax.outputs.measures_table import describe
+from lumiere_jax.systems.measuring import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """All that is shown: `metrics` are a run's by preset and seed; runs are in `runs/PRESET-SEED`,
+    and their reports have as many `samples` of pictures."""
+
+    evaluation: Evaluation
+    metrics: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]]
+    samples: int
+    facts: Mapping[str, str]
+
+
+def write_page(out: Path, repeats: Repeats) -> None:
+    """Writes results.json and index.html into `out`."""
+    evaluation, metrics = repeats.evaluation, repeats.metrics
+    seeds = len(next(iter(metrics.values())))
+    table = {
+        name: {
+            stage: {measure: spread([one[stage][measure] for one in runs]) for measure in values}
+            for stage, values in runs[0].items()
+        }
+        for name, runs in metrics.items()
+    }
+    facts = {**repeats.facts, "Made by": f"lumiere_jax {lumiere_jax.__version__}"}
+    values = {
+        "names": {name: f"runs/{name}-0/report/index.html" for name in metrics},
+        "seeds": seeds,
+        "groups": [
+            (title, _rows(evaluation, stage, table))
+            for stage, (title, _) in evaluation.stages.items()
+        ],
+        "sheet": _sheet(evaluation, list(metrics), repeats.samples),
+        "facts": facts,
+    }
+    rendered = report.environment().get_template("repeats.html").render(values)
+    results = {"facts": facts, "seeds": seeds, "table": table, "runs": dict(metrics)}
+    write_whole(out / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_whole(out / report.PAGE, rendered)
+
+
+def spread(values: list[float | int | None]) -> tuple[float, float | None] | None:
+    """Mean and standard deviation over seeds, which one seed has not; None where a value is
+    unknown."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
+
+
+def _rows(evaluation: Evaluation, stage: str, table: Mapping[str, Any]) -> list[Any]:
+    rows = []
+    for measure in next(iter(table.values()))[stage]:
+        label, span, _ = describe(evaluation, stage, measure)
+        rows.append((label, span, [_text(measure, own[stage][measure]) for own in table.values()]))
+    return rows
+
+
+def _text(measure: str, value: tuple[float, float | None] | None) -> str:
+    if value is None:
+        return "–"
+    mean, deviation = value
+    shown = report.number(measure, mean)
+    if deviation is not None:
+        shown += f" ± {deviation:.{len(shown.partition('.')[2])}f}"
+    return shown.replace("-", "−")
+
+
+def _sheet(evaluation: Evaluation, names: list[str], samples: int) -> list[tuple[str, list[str]]]:
+    """The first sheet's pictures of the first seed: what was made of each preset, the rest once."""
+    rows = []
+    for picture, label in evaluation.sheets[0].rows.items():
+        of = names if picture in evaluation.synthetic else names[:1]
+        for name in of:
+            at = f"runs/{name}-0/report"
+            title = f"{label}: {name}" if picture in evaluation.synthetic else label
+            rows.append((title, [f"{at}/{report.picture(i, picture)}" for i in range(samples)]))
+    return rows

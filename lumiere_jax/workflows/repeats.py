@@ -1,0 +1,103 @@
+"""Presets trained on one dataset by several seeds each: means, and how far seeds lie apart.
+
+Every run is a workdir of its own that infer.py takes too. One that was stopped goes on, and one
+that has its report is not touched again.
+"""
+
+import copy
+import runpy
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lumiere_jax import systems
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.lectures import DESCRIPTION, open_dataset
+from lumiere_jax.outputs import repeats as page
+from lumiere_jax.outputs import report
+from lumiere_jax.training.locks import LOCK, lock
+from lumiere_jax.workflows.comparison import read_own
+from lumiere_jax.workflows.evaluate import evaluate, sampled
+from lumiere_jax.workflows.space import written_into
+from lumiere_jax.workflows.train import train
+from lumiere_jax.workflows.workdir import check_kind, check_same_run, checked
+
+
+def repeat(
+    *, presets: list[str], data: Path, out: Path, seeds: int = 3, steps: int | None = None
+) -> None:
+    """Trains and measures each preset (FILE:PRESET) by the seeds 0 to `seeds` - 1, and writes the
+    page; `steps` are those of every stage, in place of the presets' own.
+
+    Raises:
+      UserError: anything about the presets, the data or the output folder.
+    """
+    if not 1 <= seeds <= 100:
+        raise UserError(f"--seeds={seeds}: use 1 to 100.")
+    if steps is not None and steps < 1:
+        raise UserError(f"--steps={steps}: use 1 or more.")
+    dataset = open_dataset(data)
+    if (out / DESCRIPTION).exists():
+        raise UserError(f"--out={out} is a dataset's folder: name another one.")
+    configs = {preset.rpartition(":")[2]: _config(preset, steps) for preset in presets}
+    if len(configs) < len(presets) or len({c.system for c in configs.values()}) > 1:
+        raise UserError(f"--config={','.join(presets)}: name presets once, all of one system.")
+    runs = []
+    for name, config in configs.items():
+        system = checked(config)
+        check_kind(system, dataset, data)
+        for seed in range(seeds):
+            own = copy.deepcopy(config)
+            own.seed = seed
+            runs.append((name, system.fit(own, dataset), out / "runs" / f"{name}-{seed}"))
+    with lock(out / LOCK, out), written_into(out):
+        for _, config, workdir in runs:
+            check_same_run(workdir, config, dataset)
+        metrics: dict[str, list[dict[str, Any]]] = {name: [] for name in configs}
+        for number, (name, config, workdir) in enumerate(runs, 1):
+            made = workdir / "report"
+            if not (made / report.METRICS).exists():
+                tqdm.write(f"\n{name}, seed {config.seed} ({number} of {len(runs)}): {workdir}")
+                train(config=config, data=data, workdir=workdir)
+                evaluate(workdir=workdir, data=data, out=made)
+            metrics[name].append(read_own(made / report.METRICS))
+        first = next(iter(configs.values()))
+        page.write_page(
+            out,
+            page.Repeats(
+                evaluation=systems.of(first).evaluation,
+                metrics=metrics,
+                samples=len(sampled(dataset.frames("test"))),
+                facts={
+                    "Data": f"{dataset.frames('train'):,} frames to train on, "
+                    f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
+                    "Steps": ", ".join(f"{name} {_steps(c)}" for name, c in configs.items()),
+                },
+            ),
+        )
+
+
+def _config(preset: str, steps: int | None) -> Any:
+    path, colon, name = preset.rpartition(":")
+    try:
+        if not colon:
+            raise ValueError("name it as FILE:PRESET")
+        config = runpy.run_path(path)["get_config"](name)
+    except UserError:
+        raise
+    except Exception as error:  # a config is a program
+        raise UserError(f"--config={preset} cannot be read ({error}).") from error
+    for stage in _stages(config):
+        stage.steps = steps or stage.steps
+    return config
+
+
+def _stages(config: Any) -> list[Any]:
+    parts = [getattr(config, item.name) for item in fields(config)]
+    return [part for part in parts if is_dataclass(part) and hasattr(part, "steps")]
+
+
+def _steps(config: Any) -> str:
+    return " + ".join(f"{stage.steps:,}" for stage in _stages(config))
