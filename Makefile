@@ -2,16 +2,29 @@ PYTHON ?= python3
 VENV := .venv
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := $(VENV)/bin
-DEMO := runs/demo
+SYSTEM ?= lumierenet
+DEMO := runs/demo$(SYSTEM:%=_%)
+DEMO := $(DEMO:_lumierenet=)
+SECOND := lumiere_jax/inputs/narrations/second.flac
 
 .PHONY: demo paper ablation given bench torture test check env clean
 
-demo: env  ## the main job on the drawn lecturer: dataset, training, video, report
-	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic --out=$(DEMO)/data
-	$(BIN)/python train.py --config=configs/lumierenet.py:demo --data=$(DEMO)/data --workdir=$(DEMO)
-	$(BIN)/python infer.py --workdir=$(DEMO) --audio=lumiere_jax/inputs/narrations/second.flac --out=$(DEMO)/lecture.mp4
+# What is prepared, how it is spoken, and the video, by system.
+DRAWN_lumierenet :=
+SPEAK_lumierenet :=
+VIDEO_lumierenet := lecture.mp4
+FACES := 50
+DRAWN_temporal_gan := --align=face --speakers=$(FACES) --minutes=4
+SPEAK_temporal_gan = --image=$(DEMO)/data/stills/test-face-$(shell expr $(FACES) - 1).png
+VIDEO_temporal_gan := talk.mp4
+
+demo: env  ## the main job on the drawn lecturer: dataset, training, video, report; of faces: SYSTEM=temporal_gan
+	@test -n "$(VIDEO_$(SYSTEM))" || { echo "error: SYSTEM=$(SYSTEM): use lumierenet or temporal_gan"; exit 2; }
+	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic $(DRAWN_$(SYSTEM)) --out=$(DEMO)/data
+	$(BIN)/python train.py --config=configs/$(SYSTEM).py:demo --data=$(DEMO)/data --workdir=$(DEMO)
+	$(BIN)/python infer.py --workdir=$(DEMO) --audio=$(SECOND) $(SPEAK_$(SYSTEM)) --out=$(DEMO)/$(VIDEO_$(SYSTEM))
 	$(BIN)/python evaluate.py --workdir=$(DEMO) --data=$(DEMO)/data --split=test --out=$(DEMO)/report
-	@echo "$(DEMO)/lecture.mp4"
+	@echo "$(DEMO)/$(VIDEO_$(SYSTEM))"
 	@echo "$(DEMO)/report/index.html"
 
 EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
@@ -20,8 +33,17 @@ EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VG
 paper: given env  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
 	$(EXPERIMENTS)
 
-ablation: given env  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation
+REPEATED := $(foreach part,small-l1 small-frame small small-static,configs/temporal_gan.py:$(part))
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+ablation: given env  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation; of faces: SYSTEM=temporal_gan
+ifeq ($(SYSTEM),temporal_gan)
+	$(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) --config=$(subst $(space),$(comma),$(REPEATED)) $(if $(STEPS),--steps=$(STEPS))
+else
 	$(EXPERIMENTS) --which=ablation
+endif
 
 given:
 	@test -n "$(DATA)" -a -n "$(OUT)" || \
@@ -60,4 +82,4 @@ $(VENV)/.complete-$(VERSION): requirements.txt requirements-dev.txt
 	touch $@
 
 clean:  ## removes the environment and the demo
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) runs/demo runs/demo_*

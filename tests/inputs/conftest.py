@@ -14,10 +14,10 @@ from lumiere_jax.inputs.segments import segments_of
 FPS, FRAMES = Fraction(30), 40
 
 
-def examples(clip, frames=FRAMES, size=64):
+def examples(clip, frames=FRAMES, shape=(64, 64), faces=False):
     for t in range(frames):
-        figure = np.full((size, size, 3), (clip, t, 7), np.uint8)
-        frame = np.full((size, size, 3), 4 * t + clip, np.uint8)
+        figure = None if faces else np.full((*shape, 3), (clip, t, 7), np.uint8)
+        frame = np.full((*shape, 3), 4 * t + clip, np.uint8)
         keypoints = np.full((137, 3), 100 * clip + t, np.float32)
         yield Example(frame, figure, keypoints, t / 10)
 
@@ -26,21 +26,24 @@ def sounds(clip, frames=FRAMES):
     return 0.1 * np.random.default_rng(clip).normal(size=frame_start(frames, FPS)).astype("f4")
 
 
-def make(folder: Path, change=lambda clip, sound: sound, clips=2):
+def make(folder: Path, change=lambda clip, sound: sound, clips=2, figure="drawn"):
     """A dataset of `clips` clips whose sound `change` may touch."""
+    faces = figure == lectures.FACE
+    size = 128 if faces else 64
+    shape = lectures.picture_shape(size, figure)
     archives = folder / "clips"
     archives.mkdir(parents=True)
     for clip in range(clips):
         sound = change(clip, sounds(clip))
-        archive.write_clip(archives / f"c{clip}", examples(clip), [sound])
+        archive.write_clip(archives / f"c{clip}", examples(clip, shape=shape, faces=faces), [sound])
     segments = tuple(segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
     mean, std = lectures.statistics(archives, list(segments), FPS)
-    builder.build(folder, archives, segments, FPS, ("frame", "figure"))
+    builder.build(folder, archives, segments, FPS, lectures.picture_names(figure))
     dataset = lectures.Dataset(
         folder=folder,
-        size=64,
+        size=size,
         fps=FPS,
-        figure="drawn",
+        figure=figure,
         segments=segments,
         mean=mean,
         std=std,

@@ -42,6 +42,7 @@ SOUNDS = {
     **{"a.m4a": "aac", "a.aiff": "pcm_s16be", "a.au": "pcm_s16be", "a.caf": "pcm_s16le"},
     **{"a.w64": "pcm_s16le", "a.wv": "wavpack", "a.tta": "tta", "a.ac3": "ac3", "a.mka": "flac"},
 }
+CLIPS = ["a.mp4", "b.mp4", "c.mp4"]
 CONSENT = 'who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\nnumber = 1.5\n[more]\nlist = [1, 2]\n'
 
 
@@ -184,30 +185,65 @@ def weights(folder: Path) -> None:
 def workdirs(folder: Path) -> None:
     """What a workdir says of itself, and its logs."""
     from lumiere_jax.audio.features import FILTERS
-    from lumiere_jax.systems.lumierenet import Config
+    from lumiere_jax.inputs.lectures import FACE
+    from lumiere_jax.systems import SYSTEMS
     from lumiere_jax.systems.system import Run
     from lumiere_jax.workflows.workdir import write_run
 
-    seed = folder / "one"
-    seed.mkdir()
     zeros = np.zeros(FILTERS, np.float32)
-    known = {"size": 64, "fps": Fraction(30), "figure": "openpose", "drawn_seed": None}
     consent = {"who": "Ada", "when": "2026-01-31", "purpose": "tests"}
-    write_run(seed, Run(mean=zeros, std=zeros + 1, consent=consent, config=Config(), **known))
-    lines = [{"step": t, "loss": 0.5 * t, "kl": 3} for t in range(5)]
-    (seed / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    said = {"step": 2, "kind": "overfitted", "sentence": "It is."}
-    (seed / "warnings.jsonl").write_text(json.dumps(said) + "\n")
+    for system in SYSTEMS.values():
+        seed = folder / system.name
+        seed.mkdir()
+        known = {"size": 128, "fps": Fraction(30), "drawn_seed": None, "config": system.config()}
+        known |= {"figure": FACE if system.aligned else "openpose", "consent": consent}
+        write_run(seed, Run(mean=zeros, std=zeros + 1, **known))
+        lines = [{"step": t, "loss": 0.5 * t, "kl": 3} for t in range(5)]
+        (seed / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        said = {"step": 2, "kind": "overfitted", "sentence": "It is."}
+        (seed / "warnings.jsonl").write_text(json.dumps(said) + "\n")
 
 
 def datasets(folder: Path) -> None:
-    """A dataset of 40 frames."""
-    load(TESTS / "inputs" / "conftest.py").make(folder / "one", clips=1)
-    (folder / "one" / "audio").mkdir()
-    for split in ("train", "val", "test"):
-        path = folder / "one" / "audio" / f"{split}-c0.flac"
-        soundfile.write(path, np.zeros(16_000), 16_000, "PCM_16")
-    shutil.rmtree(folder / "one" / "clips")
+    """A dataset of 40 frames, and one of 40 faces."""
+    from lumiere_jax.inputs.lectures import FACE
+
+    noise = load(TESTS / "inputs" / "conftest.py")
+    noise.make(folder / "one", clips=1)
+    noise.make(folder / "faces", clips=1, figure=FACE)
+    for place in (folder / "one", folder / "faces"):
+        (place / "audio").mkdir()
+        for split in ("train", "val", "test"):
+            path = place / "audio" / f"{split}-c0.flac"
+            soundfile.write(path, np.zeros(16_000), 16_000, "PCM_16")
+        shutil.rmtree(place / "clips")
+
+
+def tables(folder: Path) -> None:
+    """A table of three clips."""
+    (folder / "one").mkdir()
+    lines = ["clip,speaker,split", 'a.mp4,"Ada ""A"", 1",train', "b,Bob,val", "c,Cleo,test"]
+    (folder / "one" / "clips.csv").write_text("\n".join(lines) + "\n")
+
+
+def stills(folder: Path) -> None:
+    """A picture of an aligned face's shape and a larger one, in both formats."""
+    random = np.random.default_rng(0)
+    for rows, cols in ((128, 96), (301, 200)):
+        picture = random.integers(0, 256, (rows, cols, 3), np.uint8)
+        for suffix in ("png", "jpg"):
+            seed = folder / f"{rows}-{suffix}"
+            seed.mkdir()
+            cv2.imwrite(str(seed / f"face.{suffix}"), picture)
+
+
+def measures(folder: Path) -> None:
+    """Transcripts, and vectors of a still and two frames."""
+    seed = folder / "one"
+    seed.mkdir()
+    (seed / "said.txt").write_text("bin blue at f two now\nlay red with p nine\n")
+    (seed / "read.txt").write_text("bin blue at f two now\nlay red by p nine\n")
+    np.savez(seed / "vectors.npz", still=np.ones(4, "f4"), frames=np.eye(4, dtype="f4")[:2])
 
 
 def checkpoints(folder: Path) -> None:

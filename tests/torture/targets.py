@@ -119,7 +119,32 @@ def _dataset(folder: Path) -> None:
     for split in SPLITS:
         dataset.features(split)
         for example in dataset.records(split):
-            archive.decode(example["frame"]), archive.decode(example["figure"])
+            for name in lectures.picture_names(dataset.figure):
+                archive.decode(example[name], dataset.shape)
+
+
+def _table(folder: Path) -> None:
+    from lumiere_jax.inputs.clips_table import read_clips
+
+    assert len(read_clips(folder / "clips.csv", seeds.CLIPS).splits) == len(seeds.CLIPS)
+
+
+def _still(folder: Path) -> None:
+    from lumiere_jax.inputs import stills
+
+    (path,) = folder.iterdir()
+    picture = stills._read(path)
+    assert picture.shape[2] == 3 and max(picture.shape) <= stills.LARGEST
+
+
+def _measured_with(folder: Path) -> None:
+    from lumiere_jax import metrics
+    from lumiere_jax.inputs import embeddings, transcripts
+
+    said = transcripts.read_transcripts(folder / "said.txt", folder / "read.txt")
+    assert 0 <= metrics.word_error_rate(*said) < np.inf
+    distances = metrics.content_distances(*embeddings.read_embeddings(folder / "vectors.npz"))
+    assert ((0 <= distances) & (distances <= 2.001)).all()
 
 
 def _checkpoint(folder: Path) -> None:
@@ -143,15 +168,18 @@ def _metadata(folder: Path) -> None:
 
 
 KINDS = {
-    "footage": Kind(seeds.videos, (_footage, _narration), "*", 0.28),
+    "footage": Kind(seeds.videos, (_footage, _narration), "*", 0.26),
     "videos to verify": Kind(seeds.videos, (_verified,), "*", 0.05),
-    "narrations": Kind(seeds.sounds, (_narration,), "*", 0.17),
+    "narrations": Kind(seeds.sounds, (_narration,), "*", 0.15),
     "OpenPose's JSON": Kind(seeds.openpose, (_openpose,), "poses/*", 0.05, guided="poses/*"),
     "DensePose's dumps": Kind(seeds.dumps, (_densepose,), "poses/*", 0.1, guided="poses/*"),
     "DensePose's pictures": Kind(seeds.iuv_pictures, (_densepose,), "poses/*", 0.05),
     "consent": Kind(seeds.consents, (_consent,), "*", 0.05, guided="*"),
-    "VGG weights": Kind(seeds.weights, (_weights,), "*", 0.1, guided="*"),
+    "VGG weights": Kind(seeds.weights, (_weights,), "*", 0.08, guided="*"),
     "configs and logs": Kind(seeds.workdirs, (_run, _log), "*", 0.05, guided="run.json"),
     "datasets": Kind(seeds.datasets, (_dataset,), "**/*", 0.06, guided="dataset.json"),
+    "tables of clips": Kind(seeds.tables, (_table,), "*", 0.02, guided="*"),
+    "stills": Kind(seeds.stills, (_still,), "*", 0.02),
+    "transcripts and vectors": Kind(seeds.measures, (_measured_with,), "*", 0.02),
     "checkpoints": Kind(seeds.checkpoints, (_metadata, _checkpoint), "**/*", 0.04),
 }
