@@ -187,6 +187,16 @@ def test_frequency_sharpness_is_the_share_of_frequencies_over_a_thousandth_of_th
     assert metrics.frequency_sharpness(blurred) < found
 
 
+def test_frequency_sharpness_is_that_of_a_published_program():
+    """vaugus/kanjar-nr-iqa, commit bbbd48d, says these numbers of the same grey pictures."""
+    for shape, expected in (
+        ((128, 96, 200, 3), 0.22892252604166666),
+        ((128, 96, 40, 4), 0.20182291666666666),
+        ((256, 192, 250, 6), 0.11720784505208333),
+    ):
+        assert metrics.frequency_sharpness(banded(*shape)) == pytest.approx(expected, abs=1e-9)
+
+
 def test_distances_of_contents_are_of_directions_alone():
     still = np.array([3.0, 0.0])
     frames = np.array([[5.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])
