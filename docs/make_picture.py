@@ -1,6 +1,7 @@
-"""Make the README's pictures: of the demo, and of the paper's experiments.
+"""Make the README's pictures: of the demo, of faces, and of the paper's experiments.
 
 python docs/make_picture.py demo [WORKDIR] [DATA] [PNG]
+python docs/make_picture.py faces [WORKDIR] [DATA] [PNG]
 python docs/make_picture.py experiments [OUT] [PNG]
 """
 
@@ -18,6 +19,7 @@ from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.pictures import sheet
+from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.workflows.infer import load_model
 
 COLUMNS, BLOCK = 7, 105
@@ -43,6 +45,28 @@ def demo(
         ]
     )
     png.write_bytes(archive.encode_png(picture))
+
+
+def faces(
+    workdir: Path = Path("runs/demo_temporal_gan"),
+    data: Path = Path("runs/demo_temporal_gan/data"),
+    png: Path = Path("docs/faces.png"),
+) -> None:
+    """The still again and again, synthesised and real frames of the test split's first segment."""
+    dataset, model = open_dataset(data), load_model(workdir)
+    segment = next(s for s in dataset.segments if s.split == "test")
+    records = dataset.records("test")
+    times = list(range(BLOCK // 8, segment.frames, BLOCK // 4))[: 2 * COLUMNS]
+    follow = EVALUATION.follow(model.run, model.variables, dataset, "test", None)
+    made: list[np.ndarray] = []
+    for chunk in follow(segment):
+        made.extend(chunk.pictures["spoken"])
+        if len(made) > times[-1]:
+            break
+    real = [archive.decode(records[segment.offset + t]["frame"]) for t in times]
+    still = archive.decode(records[segment.offset]["frame"])
+    rows = [[still] * len(times), [made[t] for t in times], real]
+    png.write_bytes(archive.encode_png(sheet([np.stack(row) for row in rows])))
 
 
 def experiments(out: Path = Path("runs/paper"), png: Path = Path("docs/paper.png")) -> None:
@@ -75,4 +99,4 @@ def experiments(out: Path = Path("runs/paper"), png: Path = Path("docs/paper.png
 
 if __name__ == "__main__":
     which, *given = sys.argv[1:] or ["demo"]
-    {"demo": demo, "experiments": experiments}[which](*map(Path, given))
+    {"demo": demo, "faces": faces, "experiments": experiments}[which](*map(Path, given))

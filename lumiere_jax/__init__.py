@@ -1,3 +1,3 @@
 """LumièreNet in JAX: a lecture video from a narration."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
