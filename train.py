@@ -6,8 +6,9 @@ faces, whose only stage is the animator.
 
 A run that was stopped goes on where it was: give the same command again. Presets of
 configs/lumierenet.py: lecture (an accelerator), paper (its numbers alone), small (two cores), demo
-(the drawn lecturer), tiny (tests). Any field can be set: --config.seqpix2pix.steps=200. Watch:
-tensorboard --logdir=runs/ada
+(the drawn lecturer), tiny (tests). Of configs/temporal_gan.py: paper (an accelerator), small, demo
+(drawn faces), tiny; -l1, -frame or -static behind one leaves parts of it out. Any field can be set:
+--config.seqpix2pix.steps=200. Watch: tensorboard --logdir=runs/ada
 """
 
 from pathlib import Path
