@@ -1,4 +1,5 @@
-"""Long and many: an hour's narration, 500 short ones, a day of checkpoints; nothing may grow."""
+"""Long and many: an hour's narration by a lecturer and by a face, 500 short ones, a day of
+checkpoints; nothing may grow."""
 
 import re
 import signal
@@ -12,11 +13,12 @@ from torture import train_kills
 from torture.footage import dataset
 from torture.infer_kills import frames_of, is_encoding, talk
 from torture.prepare_kills import SYNTHETIC
-from torture.processes import NARRATION, Run, finish, start
+from torture.processes import FACES, NARRATION, Run, finish, start
 from torture.rows import Row
 from torture.tally import Tally, say
 
 HOUR = "an hour's narration: every frame is there"
+FACE = "an hour's narration by a face: every frame is there"
 MANY = "short narrations in a row in one process: each is there"
 DAY = "a training as long as a day's checkpoints goes on to its end"
 # What the second half of a soak may take beyond the first: an allocator's drift, no leak's.
@@ -29,8 +31,8 @@ LOOP = 3
 CHECKPOINTS = {"vae": 60, "blstm": 168, "seqpix2pix": 60}
 STEPS = {"vae": 80, "blstm": 100_000_000, "seqpix2pix": 80}
 BETWEEN = {"vae": 0.0, "blstm": 1.0, "seqpix2pix": 0.0}
-# Pools of threads are filled by the first ones.
-FEWEST = 24
+# Pools of threads, and the allocator's arenas, are filled by the first ones.
+FEWEST = 48
 # Seconds without another checkpoint after which a run is taken to hang.
 HANGS = 900.0
 MANY_TIMES = """
@@ -62,23 +64,34 @@ def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
     run = start(folder, "train.py", *train_kills.flags_of(data, workdir, steps))
     if finish(run):
         raise RuntimeError(f"train.py: {run.said[-400:]}")
-    hour(folder, workdir, tally, 3600 // share)
+    hour(folder, HOUR, 30, tally, 3600 // share, f"--workdir={workdir}")
+    hour(folder, FACE, 25, tally, 3600 // share, *_face(folder / "faces"))
     many(folder, workdir, tally, 500 // share)
     day(folder, data, tally, share)
     return tally.rows
 
 
-def hour(folder: Path, workdir: Path, tally: Tally, seconds: int) -> None:
+def _face(folder: Path) -> tuple[str, str]:
+    """infer.py's flags for a face, drawn and trained."""
+    folder.mkdir()
+    flags = ("--synthetic", "--align=face", "--speakers=4", "--minutes=0.1")
+    data, workdir = dataset(folder, *flags), folder / "run"
+    run = start(folder, "train.py", FACES, f"--data={data}", f"--workdir={workdir}")
+    if finish(run):
+        raise RuntimeError(f"train.py: {run.said[-400:]}")
+    return f"--workdir={workdir}", f"--image={data}/stills/test-face-3.png"
+
+
+def hour(folder: Path, promise: str, fps: int, tally: Tally, seconds: int, *flags: str) -> None:
     """A narration of so many seconds, streamed."""
     talk(folder / "long.flac", seconds)
     out = folder / "long.mp4"
-    flags = (f"--workdir={workdir}", f"--audio={folder}/long.flac", f"--out={out}")
-    run = start(folder, "infer.py", *flags)
+    run = start(folder, "infer.py", *flags, f"--audio={folder}/long.flac", f"--out={out}")
     seen = watched(run, lambda: is_encoding(run))
     wrong = finish(run) and run.said[-300:]
-    tally.tried(HOUR, wrong or (frames_of(out) != 30 * seconds and "frames are missing"))
-    tally.note(HOUR, f"{seconds} s of sound, {30 * seconds:,} frames")
-    flat(tally, "an hour's narration", seen)
+    tally.tried(promise, wrong or (frames_of(out) != fps * seconds and "frames are missing"))
+    tally.note(promise, f"{seconds} s of sound, {fps * seconds:,} frames")
+    flat(tally, promise.partition(":")[0], seen)
 
 
 def many(folder: Path, workdir: Path, tally: Tally, times: int, **more: str) -> None:

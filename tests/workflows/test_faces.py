@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import av
+import chex
 import numpy as np
 import pytest
 
@@ -13,6 +14,8 @@ from lumiere_jax.figures.face import mean_face
 from lumiere_jax.inputs import archive, synthetic_measures
 from lumiere_jax.inputs.alignment import EYES, FACE, POINTS, WIDTH
 from lumiere_jax.outputs.video import read_record
+from lumiere_jax.systems import temporal_gan
+from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import drawn
 from lumiere_jax.workflows.evaluate import evaluate
 from lumiere_jax.workflows.infer import infer
@@ -123,6 +126,20 @@ def test_training_knows_its_epoch_and_goes_on_where_it_was(trained, faces, faces
     assert run.aligned and run.shape == (128, 96)
     train(config=faces_presets.get_config("tiny"), data=faces.folder, workdir=trained)
     assert "animator: 4 steps are done already" in capsys.readouterr().out
+
+
+def test_an_animator_that_was_stopped_ends_where_it_would_have_bit_for_bit(
+    trained, faces, faces_presets, tmp_path
+):
+    for steps in (2, 4):
+        config = faces_presets.get_config("tiny")
+        config.animator.steps = steps
+        train(config=config, data=faces.folder, workdir=tmp_path / "run")
+    stage = temporal_gan.stages(config, faces.shape)["animator"]
+    stopped, whole = (
+        checkpoint.restore_frozen(folder, stage, "G") for folder in (tmp_path / "run", trained)
+    )
+    chex.assert_trees_all_equal(stopped, whole)
 
 
 def test_faces_are_measured_beside_their_stills(trained, faces, tmp_path):
