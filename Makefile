@@ -14,7 +14,7 @@ DRAWN_lumierenet :=
 SPEAK_lumierenet :=
 VIDEO_lumierenet := lecture.mp4
 FACES := 50
-DRAWN_temporal_gan := --align=face --speakers=$(FACES) --minutes=4
+DRAWN_temporal_gan := --align=face --speakers=$(FACES) --minutes=3
 SPEAK_temporal_gan = --image=$(DEMO)/data/stills/test-face-$(shell expr $(FACES) - 1).png
 VIDEO_temporal_gan := talk.mp4
 

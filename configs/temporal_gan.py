@@ -41,7 +41,8 @@ def demo() -> Config:
     """For the drawn faces."""
     config = small()
     config.checkpoint_seconds = 20.0
-    config.animator.steps, config.animator.epoch = 500, 25
+    c = config.animator
+    c.steps, c.epoch, c.decay_after = 400, 50, 5
     return config
 
 
