@@ -40,7 +40,6 @@ def small() -> Config:
 def demo() -> Config:
     """For the drawn faces."""
     config = small()
-    config.checkpoint_seconds = 20.0
     c = config.animator
     c.steps, c.epoch, c.decay_after = 400, 50, 5
     return config
