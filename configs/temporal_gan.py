@@ -1,7 +1,7 @@
 """Presets of the temporal GAN (Vougioukas, Petridis and Pantic 2018).
 
 paper    the paper's numbers alone
-small    for two cores: a quarter of an hour, whatever the footage
+small    for two cores: ten minutes, whatever the footage
 demo     small for the drawn faces: five minutes
 tiny     tests: nothing to look at
 
@@ -30,7 +30,7 @@ def small() -> Config:
     """
     config = Config(checkpoint_seconds=60.0)
     c = config.animator
-    c.width, c.frames, c.batch, c.steps, c.epoch = 16, 12, 4, 1_500, 100
+    c.width, c.frames, c.batch, c.steps, c.epoch = 16, 12, 4, 1_000, 50
     c.learning_rate, c.frame_learning_rate, c.sequence_learning_rate = 4e-4, 1e-4, 5e-5
     c.frame_adversarial = c.sequence_adversarial = 0.01
     c.upper, c.average, c.decay_after = 0.3, 0.99, 10
@@ -41,7 +41,7 @@ def demo() -> Config:
     """For the drawn faces."""
     config = small()
     c = config.animator
-    c.steps, c.epoch, c.decay_after = 400, 50, 5
+    c.steps, c.decay_after = 400, 5
     return config
 
 
