@@ -30,8 +30,8 @@ def small() -> Config:
     """
     config = Config(checkpoint_seconds=60.0)
     c = config.animator
-    c.width, c.frames, c.batch, c.steps, c.epoch = 16, 12, 4, 1_000, 50
-    c.learning_rate, c.frame_learning_rate, c.sequence_learning_rate = 4e-4, 1e-4, 5e-5
+    c.width, c.frames, c.batch, c.steps, c.epoch = 16, 6, 8, 1_000, 50
+    c.learning_rate, c.frame_learning_rate, c.sequence_learning_rate = 1e-3, 1e-4, 5e-5
     c.frame_adversarial = c.sequence_adversarial = 0.01
     c.upper, c.average, c.decay_after = 0.3, 0.99, 10
     return config
@@ -41,7 +41,7 @@ def demo() -> Config:
     """For the drawn faces."""
     config = small()
     c = config.animator
-    c.steps, c.decay_after = 400, 5
+    c.steps, c.decay_after = 450, 4
     return config
 
 

@@ -1,6 +1,8 @@
 """How much is computed at once: pieces of a narration, and any number of examples."""
 
-from collections.abc import Callable
+import collections
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -24,6 +26,31 @@ def platform_of(variables: Any) -> str:
     leaf = jax.tree.leaves(variables)[0]
     device = next(iter(leaf.devices())) if isinstance(leaf, jax.Array) else jax.devices()[0]
     return device.platform
+
+
+def chunked(
+    items: Iterable[np.ndarray], chunk: int, compute: Callable[[np.ndarray], tuple[jax.Array, ...]]
+) -> Iterator[tuple[np.ndarray | jax.Array, ...]]:
+    """What `compute` makes of `chunk` items at a time, in their order: several arrays, the last of
+    them on the host; the next ones are computed meanwhile.
+
+    The last chunk is filled up with its last item, and what is made of that is left out.
+    """
+    items = iter(items)
+    ahead: collections.deque[tuple[int, tuple[jax.Array, ...]]] = collections.deque()
+
+    def oldest() -> tuple[np.ndarray | jax.Array, ...]:
+        count, (*others, last) = ahead.popleft()
+        return *(x[:count] for x in others), np.asarray(last)[:count]
+
+    while piece := list(itertools.islice(items, chunk)):
+        made = compute(np.stack(piece + [piece[-1]] * (chunk - len(piece))))
+        made[-1].copy_to_host_async()
+        ahead.append((len(piece), made))
+        if len(ahead) > AHEAD:
+            yield oldest()
+    while ahead:
+        yield oldest()
 
 
 def in_batches(f: Callable[..., Any], batch: int, *arrays: np.ndarray) -> Any:

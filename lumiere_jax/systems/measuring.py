@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lumiere_jax import metrics
@@ -130,6 +131,18 @@ def compare_mouths(made: np.ndarray, true: np.ndarray, shape: tuple[int, int]) -
         "mouth_landmark_distance": distance,
         "relative_mouth_landmark_distance": distance / width,
     }
+
+
+@jax.jit
+def _beside_still(y: Any, still: Any) -> dict[str, jax.Array]:
+    still = jnp.broadcast_to(still, y.shape)
+    return {"psnr": metrics.psnr(y, still), "ssim": metrics.ssim(y, still)}
+
+
+def beside_still(name: str, y: np.ndarray, still: Picture) -> Values:
+    """PSNR and SSIM of one picture that never moves, under the names of a still."""
+    values = in_batches(lambda y: _beside_still(y, still), BATCH, y)
+    return {f"{name}_{measure}": value for measure, value in values.items()}
 
 
 def named(stage: str, values: Values) -> Values:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -34,6 +33,7 @@ from lumiere_jax.systems.measuring import (
     Sheet,
     Table,
     Values,
+    beside_still,
     compare,
     judge,
     mouths,
@@ -74,11 +74,6 @@ def _distances_of_reconstructed(made: Any, true: Any, keypoints: Any) -> dict[st
         "reconstructed_psnr": metrics.psnr(made, true),
         "reconstructed_hands_psnr": metrics.masked_psnr(made, true, hands),
     }
-
-
-@jax.jit
-def _psnr(y: Any, still: Any) -> dict[str, jax.Array]:
-    return {"mean_frame_psnr": metrics.psnr(y, jnp.broadcast_to(still, y.shape))}
 
 
 def mean_frame(records: Any) -> Picture:
@@ -129,9 +124,7 @@ def follow(
             for stage in JUDGED:
                 last = (before[stage], before["real"]) if before else None
                 values |= named(stage, compare(frames[stage], y, keypoints, last))
-            values |= named(
-                "seqpix2pix", in_batches(functools.partial(_psnr, still=mean), BATCH, y)
-            )
+            values |= named("seqpix2pix", beside_still("mean_frame", y, mean))
             again = made["rendered_again"]
             again = in_batches(_distances_of_reconstructed, BATCH, again, y, keypoints)
             values |= named("seqpix2pix", whole_first(again))
@@ -233,6 +226,11 @@ EVALUATION = Evaluation(
                 "PSNR of the mean frame, dB",
                 "to be beaten",
                 "That of one still picture, the mean of the training frames.",
+            ),
+            "mean_frame_ssim": (
+                "SSIM of the mean frame",
+                "to be beaten",
+                "How alike its neighbourhoods are.",
             ),
             "reconstructed_psnr": (
                 "PSNR from reconstructions, dB",

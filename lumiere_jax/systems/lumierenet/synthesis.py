@@ -13,7 +13,7 @@ from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import AHEAD, chunk_frames, platform_of
+from lumiere_jax.systems.batches import chunk_frames, chunked, platform_of
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator
@@ -89,31 +89,22 @@ def synthesise(
 
     Cutting the rows elsewhere changes nothing.
     """
-    for count, figures, frames in _chunks(config, size, variables, rows):
-        both = zip(np.asarray(figures)[:count], np.asarray(frames)[:count], strict=True)
-        yield from itertools.starmap(Synthesised, both)
+    for figures, frames in _chunks(config, size, variables, rows):
+        yield from map(Synthesised, np.asarray(figures), frames)
 
 
 def synthesise_frames(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[Picture]:
     """The frames of `synthesise`; the figures stay on the device."""
-    for count, _, frames in _chunks(config, size, variables, rows):
-        yield from np.asarray(frames)[:count]
+    for _, frames in _chunks(config, size, variables, rows):
+        yield from np.asarray(frames)
 
 
 def _chunks(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
-) -> Iterator[tuple[int, jax.Array, jax.Array]]:
-    """How many pictures count, figures and frames; the next chunks are computed meanwhile."""
-    paint, chunk = painter(config, size, variables), chunk_frames(platform_of(variables))
+) -> Iterator[tuple[Any, ...]]:
+    """Figures and frames."""
     windows = stream_windows(rows, config.blstm.window, config.blstm.delay)
-    ahead: collections.deque[tuple[int, jax.Array, jax.Array]] = collections.deque()
-    while piece := list(itertools.islice(windows, chunk)):
-        padded = piece + [piece[-1]] * (chunk - len(piece))
-        figures, frames = paint(np.stack(padded))
-        frames.copy_to_host_async()
-        ahead.append((len(piece), figures, frames))
-        if len(ahead) > AHEAD:
-            yield ahead.popleft()
-    yield from ahead
+    paint = painter(config, size, variables)
+    return chunked(windows, chunk_frames(platform_of(variables)), paint)

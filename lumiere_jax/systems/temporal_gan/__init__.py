@@ -5,19 +5,15 @@ the networks and uint8 in batches and results.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
-from typing import Any
 
-from lumiere_jax.audio.encoders import stream_windows
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.sequences import epoch_items
-from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.system import Narration, Run, System
+from lumiere_jax.systems.system import System
 from lumiere_jax.systems.temporal_gan.animator import animator_stage
 from lumiere_jax.systems.temporal_gan.config import Config, check_config
 from lumiere_jax.systems.temporal_gan.feed import feed
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION
-from lumiere_jax.systems.temporal_gan.synthesis import animate
+from lumiere_jax.systems.temporal_gan.synthesis import animate, speak
 from lumiere_jax.training.stage import Stage
 
 __all__ = ["SYSTEM", "Config", "animate", "check_config", "stages"]
@@ -36,15 +32,6 @@ def fit(config: Config, dataset: Dataset) -> Config:
     fitted = copy.deepcopy(config)
     fitted.animator.epoch = max(1, epoch_items(dataset, "train", c.frames, c.mirror) // c.batch)
     return fitted
-
-
-def speak(
-    run: Run, variables: Mapping[str, Any], narration: Narration, still: Picture | None
-) -> Iterator[Picture]:
-    """The frames of a narration that an aligned face speaks."""
-    assert still is not None
-    windows = stream_windows(narration.pieces, run.fps, narration.frames, narration.gain)
-    return animate(run.config, variables, still, windows, run.config.seed)
 
 
 SYSTEM = System(

@@ -13,6 +13,7 @@ from lumiere_jax import losses, metrics
 from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.frames.discriminators import seen_frames
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
+from lumiere_jax.systems.summaries import MOST_PSNR
 from lumiere_jax.systems.temporal_gan.config import AnimatorConfig, Config
 from lumiere_jax.systems.temporal_gan.networks import (
     frame_discriminator,
@@ -144,16 +145,18 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         return to_uint8(y, low=-1.0)
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        """Also how near a still that never moves is."""
+        """Also how near a still that never moves is, to the frames that it is not."""
         made = frames_of(state.networks["G"].inference_variables, batch)
         y, seen = batch["frames"], seen_frames(batch["lengths"], made.shape[1])
         frozen_still = jnp.broadcast_to(batch["still"][:, None], y.shape)
         own = seen.astype(jnp.float32)
+        others = (seen & jnp.any(frozen_still != y, axis=(2, 3, 4))).astype(jnp.float32)
         unit = lambda x: jnp.asarray(x).astype(jnp.float32) / 127.5  # noqa: E731
         mouths = losses.lower_half_l1(unit(made), unit(y), own).mean()
-        values = {"psnr": made, "still_psnr": frozen_still}
-        return {name: _mean_psnr(x, y, own) for name, x in values.items()} | {
-            "reconstruction": mouths
+        return {
+            "psnr": _mean_psnr(made, y, own),
+            "still_psnr": _mean_psnr(frozen_still, y, others),
+            "reconstruction": mouths,
         }
 
     frames_jit = jax.jit(frames_of)
@@ -185,7 +188,7 @@ def _norm(gradients: Any) -> jax.Array:
 
 
 def _mean_psnr(made: jax.Array, y: Any, seen: jax.Array) -> jax.Array:
-    """The mean of the PSNR of the frames that are seen; equal ones count 100 dB."""
+    """The mean of the PSNR of the frames that are seen; equal ones count as much as a report's."""
     flat = lambda x: jnp.asarray(x).reshape(-1, *x.shape[2:])  # noqa: E731
-    values = jnp.minimum(metrics.psnr(flat(made), flat(y)), 100.0)
-    return jnp.sum(values * seen.reshape(-1)) / jnp.sum(seen)
+    values = jnp.minimum(metrics.psnr(flat(made), flat(y)), MOST_PSNR)
+    return jnp.sum(values * seen.reshape(-1)) / jnp.maximum(jnp.sum(seen), 1.0)

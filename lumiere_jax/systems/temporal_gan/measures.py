@@ -1,20 +1,16 @@
 """What a split's faces say of the animator: each segment is spoken by its own first frame."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lumiere_jax import metrics
-from lumiere_jax.audio.encoders import stream_windows
 from lumiere_jax.audio.features import RATE, frame_start
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.segments import Segment
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.measuring import (
     BATCH,
     Chunk,
@@ -24,25 +20,14 @@ from lumiere_jax.systems.measuring import (
     Sheet,
     Table,
     Values,
+    beside_still,
     compare,
     mouths,
     named,
     shuffled,
 )
-from lumiere_jax.systems.system import Run
-from lumiere_jax.systems.temporal_gan.synthesis import animate
-
-
-@jax.jit
-def _still_psnr(y: Any, still: Any) -> jax.Array:
-    return metrics.psnr(y, jnp.broadcast_to(still, y.shape))
-
-
-def _spoken(
-    run: Run, variables: Any, still: Picture, sound: Iterable[np.ndarray], gain: float, frames: int
-) -> Iterator[Picture]:
-    windows = stream_windows(sound, run.fps, frames, gain)
-    return animate(run.config, variables, still, windows, run.config.seed)
+from lumiere_jax.systems.system import Narration, Run
+from lumiere_jax.systems.temporal_gan.synthesis import speak
 
 
 def _still(run: Run, records: Any, segment: Segment) -> Picture:
@@ -61,7 +46,8 @@ def follow(
             dataset.samples(segment, start, start + RATE)
             for start in range(0, frame_start(n, run.fps, RATE), RATE)
         )
-        spoken = _spoken(run, variables, still, sound, dataset.gain(segment), n)
+        narration = Narration(sound, dataset.gain(segment), n)
+        spoken = speak(run, variables, narration, still)
         before: tuple[np.ndarray, np.ndarray] | None = None
         for start in range(0, n, BATCH):
             first = segment.offset + start
@@ -70,18 +56,23 @@ def follow(
             video = np.stack([next(spoken) for _ in known])
             keypoints = np.stack([r["keypoints"] for r in known])
             values = compare(video, y, keypoints, before)
-            values["still_psnr"] = in_batches(lambda y: _still_psnr(y, still), BATCH, y)
-            for prefix, frames in (("", video), ("real_", y)):
-                for name in ("sharpness", "frequency_sharpness"):
-                    measure = getattr(metrics, name)
-                    values[f"{prefix}{name}"] = np.array([measure(frame) for frame in frames])
-            values = named("video", values)
+            values["real_sharpness"] = _each(metrics.sharpness, y)
+            values["frequency_sharpness"] = _each(metrics.frequency_sharpness, video)
+            values["real_frequency_sharpness"] = _each(metrics.frequency_sharpness, y)
+            beside = beside_still("still", y, still)
+            if not start:  # the still itself
+                beside = {name: np.append(np.nan, x[1:]) for name, x in beside.items()}
+            values = named("video", values | beside)
             values |= mouths({"real": y, "video": video}, known, finders, drawn, aligned=True)
             before = video[-1], y[-1]
             stills = np.broadcast_to(still, y.shape)
             yield Chunk(first, {"still": stills, "spoken": video, "frame": y}, values)
 
     return followed
+
+
+def _each(measure: Callable[[Picture], float], frames: np.ndarray) -> np.ndarray:
+    return np.array([measure(frame) for frame in frames])
 
 
 def mishear(
@@ -92,8 +83,8 @@ def mishear(
 
     def misheard(segment: Segment) -> Iterator[Picture]:
         sound = shuffled(dataset.sound(segment, segment.frames)[:, 0], RATE)
-        still, gain = _still(run, records, segment), dataset.gain(segment)
-        return _spoken(run, variables, still, [sound], gain, segment.frames)
+        narration = Narration([sound], dataset.gain(segment), segment.frames)
+        return speak(run, variables, narration, _still(run, records, segment))
 
     return misheard
 
@@ -124,7 +115,12 @@ EVALUATION = Evaluation(
             "still_psnr": (
                 "PSNR of the still, dB",
                 "to be beaten",
-                "That of the clip's first frame, which never moves.",
+                "That of the clip's first frame, which never moves, beside the frames after it.",
+            ),
+            "still_ssim": (
+                "SSIM of the still",
+                "to be beaten",
+                "How alike its neighbourhoods are.",
             ),
             "frequency_sharpness": (
                 "Sharpness in frequencies (FDBM)",

@@ -1,8 +1,6 @@
 """From windows of sound and a still to frames, in pieces: memory does not grow with the sound."""
 
-import collections
 import functools
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lumiere_jax.audio.encoders import stream_windows
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import AHEAD, chunk_frames, platform_of
+from lumiere_jax.systems.batches import chunk_frames, chunked, platform_of
 from lumiere_jax.systems.pictures import signed, to_uint8
+from lumiere_jax.systems.system import Narration, Run
 from lumiere_jax.systems.temporal_gan.config import Config
 from lumiere_jax.systems.temporal_gan.networks import Generator, Identity, Memory, generator
 
@@ -67,22 +67,25 @@ def animate(
     the speed.
     """
     model, g = generator(config), variables["G"]
-    chunk = chunk or chunk_frames(platform_of(g))
     identity, memory = identify(model, g, still[None]), no_memory(config)
-    windows, first = iter(windows), 0
-    ahead: collections.deque[tuple[int, jax.Array]] = collections.deque()
-    while piece := list(itertools.islice(windows, chunk)):
-        padded = np.stack(piece + [piece[-1]] * (chunk - len(piece)))
-        deviation = config.animator.noise_deviation
+    draw = functools.partial(go_on, model, config.animator.noise_deviation, g, identity)
+    first = 0
+
+    def paint(x: np.ndarray) -> tuple[jax.Array]:
         # What is remembered after a piece that is filled up is asked for by nobody.
-        frames, memory = go_on(
-            model, deviation, g, identity, memory, padded, np.uint32(seed), np.int32(first)
-        )
-        frames.copy_to_host_async()
-        ahead.append((len(piece), frames))
-        first += chunk
-        if len(ahead) > AHEAD:
-            count, frames = ahead.popleft()
-            yield from np.asarray(frames)[:count]
-    for count, frames in ahead:
-        yield from np.asarray(frames)[:count]
+        nonlocal memory, first
+        frames, memory = draw(memory, x, np.uint32(seed), np.int32(first))
+        first += len(x)
+        return (frames,)
+
+    for (frames,) in chunked(windows, chunk or chunk_frames(platform_of(g)), paint):
+        yield from np.asarray(frames)
+
+
+def speak(
+    run: Run, variables: Mapping[str, Any], narration: Narration, still: Picture | None
+) -> Iterator[Picture]:
+    """The frames of a narration that an aligned face speaks."""
+    assert still is not None
+    windows = stream_windows(narration.pieces, run.fps, narration.frames, narration.gain)
+    return animate(run.config, variables, still, windows, run.config.seed)
