@@ -40,7 +40,7 @@ space := $(empty) $(empty)
 
 ablation: given env  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation; of faces: SYSTEM=temporal_gan
 ifeq ($(SYSTEM),temporal_gan)
-	$(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) --config=$(subst $(space),$(comma),$(REPEATED)) $(if $(STEPS),--steps=$(STEPS))
+	$(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) --config=$(subst $(space),$(comma),$(REPEATED)) --steps=$(or $(STEPS),300)
 else
 	$(EXPERIMENTS) --which=ablation
 endif
@@ -82,4 +82,4 @@ $(VENV)/.complete-$(VERSION): requirements.txt requirements-dev.txt
 	touch $@
 
 clean:  ## removes the environment and the demo
-	rm -rf $(VENV) runs/demo runs/demo_*
+	rm -rf $(VENV) runs/demo runs/demo_temporal_gan

@@ -12,7 +12,7 @@ paper's rows.
 
 Presets by name, of any system, on the dataset's test split, means ± standard deviations:
 
-  python experiments.py --data=data/faces --out=runs/faces --seeds=3 --steps=600 \
+  python experiments.py --data=data/faces --out=runs/faces --seeds=3 --steps=600 \\
     --config=configs/temporal_gan.py:small,configs/temporal_gan.py:small-static
 
 The same command goes on where it was stopped; what is done is not done again. OUT/index.html is

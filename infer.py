@@ -1,4 +1,4 @@
-"""Turn narrations into lecture videos of the trained lecturer.
+"""Turn narrations into videos: of the trained lecturer, or of a face in a still picture.
 
   python infer.py --workdir=runs/ada --audio=narration.wav --out=lecture.mp4
   python infer.py --workdir=runs/ada --audio='talks/*.wav' --out=lectures
@@ -37,6 +37,7 @@ flags.DEFINE_string("audio", None, "A narration or a quoted pattern; live: - or 
 flags.DEFINE_string("out", None, "The video, an .mp4 file, or a folder for several.")
 flags.DEFINE_enum("preset", "medium", PRESETS, "x264's: faster is larger or less exact.")
 flags.DEFINE_string("image", None, "A picture of the face that speaks, PNG or JPEG.")
+flags.DEFINE_string("consent", None, "The record of who agreed to --image being used, TOML.")
 flags.DEFINE_bool("paste", False, "Show the whole picture, with the face put back.")
 flags.DEFINE_bool("live", False, "Speak while listening, without delay.")
 flags.DEFINE_string("certificate", None, "The signer's chain of certificates, PEM.")

@@ -26,6 +26,7 @@ from configs import temporal_gan as faces
 from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
+from lumiere_jax.systems import batches
 from lumiere_jax.systems.lumierenet import Config, seqpix2pix, stages, synthesis
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
@@ -132,6 +133,7 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
 def stream(case: Case) -> Callable[[int], None]:
     """A face that speaks window by window, as it would live."""
     function, variables, windows = frames_of(case)
+    batches.AHEAD = 0  # a frame is there before the next window comes
 
     def run(steps: int) -> None:
         for _ in range(steps):

@@ -1,5 +1,5 @@
-"""The temporal GAN's generator as its paper has it, of PyTorch's own layers: skips are concatenated
-to what comes up, for each frame anew."""
+"""The temporal GAN's generator, of PyTorch's own layers, and with the saving of ours: what a still's
+skips add to the decoder is computed once, where the paper's concatenation does it for each frame."""
 
 from typing import Any
 
@@ -33,7 +33,9 @@ class Animator(nn.Module):
         latent = cells + NOISE + IDENTITY
         self._add("decoder", "start", nn.ConvTranspose2d(latent, widths[-1], (4, 3), bias=False))
         for i, c in enumerate(widths[:0:-1]):
-            self._add("decoder", f"conv{i}", nn.Conv2d(2 * c, c, 3, 1, 1, bias=False))
+            self._add("decoder", f"conv{i}", nn.Conv2d(c, c, 3, 1, 1, bias=False))
+            skip = nn.Conv2d(c, c, 3, 1, 1, bias=False)
+            self._add("identity", f"skip{HALVINGS - 1 - i}", skip, norm=False)
             self._add("decoder", f"up{i}", nn.ConvTranspose2d(c, c // 2, 4, 2, 1, bias=False))
         self._add("decoder", "up4", nn.ConvTranspose2d(width, 3, 4, 2, 1), norm=False)
 
@@ -44,10 +46,20 @@ class Animator(nn.Module):
             kind = nn.BatchNorm1d if isinstance(layer, nn.Conv1d) else nn.BatchNorm2d
             self.add_module(f"{part}_{name}_norm", kind(channels))
 
-    def layer(self, name: str, x: torch.Tensor) -> torch.Tensor:
+    def layer(self, name: str, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         x = self.get_submodule(name)(x)
+        x = x if skip is None else x + skip
         x = self.get_submodule(f"{name}_norm")(x) if hasattr(self, f"{name}_norm") else x
         return F.relu(x, inplace=True)
+
+    def fold_skips(self) -> None:
+        """Puts the scale of the BatchNorm after a sum into the skip, before it is folded into the
+        convolution."""
+        for i in range(HALVINGS - 1):
+            norm = self.get_submodule(f"decoder_conv{i}_norm")
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weight = self.get_submodule(f"identity_skip{HALVINGS - 1 - i}").weight
+            weight.data *= scale.data[:, None, None, None]
 
     def no_memory(self, device: str) -> tuple[torch.Tensor, torch.Tensor]:
         cells = self.context.hidden_size
@@ -55,10 +67,11 @@ class Animator(nn.Module):
 
     def identify(self, still: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """A still's skips, the finest first, and its code."""
-        skips = []
+        found = []
         for i in range(HALVINGS):
-            skips.append(self.layer(f"identity_down{i}", skips[-1] if skips else still))
-        return skips[1:], torch.tanh(self.identity_code(skips[-1])).flatten(1)
+            found.append(self.layer(f"identity_down{i}", found[-1] if found else still))
+        skips = [self.get_submodule(f"identity_skip{i}")(x) for i, x in enumerate(found[1:], 1)]
+        return skips, torch.tanh(self.identity_code(found[-1])).flatten(1)
 
     def go_on(self, x: torch.Tensor, noise: torch.Tensor, memory: Any, z: Any, skips: Any) -> Any:
         """The next frame, of a window (1, 2560)."""
@@ -71,7 +84,7 @@ class Animator(nn.Module):
         latent = torch.cat([z_c[:, 0], z_n[:, 0], z], 1)
         y = self.layer("decoder_start", latent[:, :, None, None])
         for i, skip in enumerate(skips[::-1]):
-            y = self.layer(f"decoder_conv{i}", torch.cat([y, skip], 1))
+            y = self.layer(f"decoder_conv{i}", y, skip)
             y = self.layer(f"decoder_up{i}", y)
         return torch.tanh(self.decoder_up4(y)), (context, noise_memory)
 
@@ -83,16 +96,13 @@ def animator_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     found = {**_gru(arrays, "context", "context"), **_gru(arrays, "noise_generator", "noise")}
     for path, x in arrays.items():
         part, name, leaf = path.split("/")[0], path.split("/")[-2], path.split("/")[-1]
-        if part not in parts or name.startswith("skip"):
+        if part not in parts:
             continue
         if leaf == "kernel" and part == "encoder":
             x = x.reshape(-1, AUDIO[int(name[4:])], x.shape[-1]).transpose(2, 1, 0)
         elif name == "start":
             x = x.reshape(len(x), 4, 3, -1).transpose(0, 3, 1, 2)
         elif leaf == "kernel":
-            if part == "decoder" and name.startswith("conv"):
-                skip = arrays[f"identity_encoder/skip{4 - int(name[4:])}/kernel"]
-                x = np.concatenate([x, skip], 2)
             x = x.transpose(3, 2, 0, 1)
         found[f"{parts[part]}_{name}.{leaves.get(leaf, leaf)}"] = np.ascontiguousarray(x)
     return found

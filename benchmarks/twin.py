@@ -189,7 +189,8 @@ class Twin:
 
     def stream(self) -> Callable[[], torch.Tensor]:
         """A face that speaks window by window."""
-        net = _folded(self.nets["animator"].eval())
+        self.nets["animator"].eval().fold_skips()
+        net = _folded(self.nets["animator"])
         still = self.batch["still"][None].permute(0, 3, 1, 2).float() / 127.5 - 1
         skips, z = net.identify(still.contiguous(memory_format=LAST))
         deviation = 0.33 if self.case.dropout else 0.0

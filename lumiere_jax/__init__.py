@@ -1,3 +1,3 @@
-"""LumièreNet in JAX: a lecture video from a narration."""
+"""Lecture videos and talking faces from narrations, in JAX."""
 
 __version__ = "0.3.0"

@@ -29,7 +29,8 @@ class Clip:
     """What a file of footage holds.
 
     rows and cols are those of the upright picture (rotation applied, pixels made square);
-    seconds is how long the common time axis is, and start its zero on the file's own clock.
+    seconds is how long the common time axis is, and start its zero on the file's own clock. `name`
+    is what it is called in a dataset: the file's, without its ending, unless another is given.
     Decoding can begin at every `entry` seconds or sooner (inf: at the start alone).
     """
 
@@ -42,6 +43,7 @@ class Clip:
     truncated: bool = False
     start: float = 0.0
     entry: float = math.inf
+    name: str = ""
 
     def frames(self, fps: Fraction) -> int:
         """Exactly how many frames `read_frames` yields."""

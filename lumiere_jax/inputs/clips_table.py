@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.inputs.segments import SPLITS
@@ -21,23 +23,24 @@ class ClipsTable:
     speakers: dict[str, str]
 
 
-def read_clips(path: Path, clips: Iterable[str]) -> ClipsTable:
-    """A CSV file with the columns clip, speaker and split, a line for each of the `clips`.
+def read_clips(path: Path, clips: Mapping[str, Path]) -> ClipsTable:
+    """A CSV file with the columns clip, speaker and split, a line for each of the `clips`, by name.
 
-    A clip may be named with its ending or without.
+    A clip may be called by its name or its file's, with its ending or without, and where several
+    are called so with the folder before it, as in s1/bbaf2n.mpg. Says so where a speaker is in
+    several splits.
 
     Raises:
       UserError: it cannot be read, a clip is missing, twice or unknown, or a split has none.
     """
     table = ClipsTable({}, {})
-    stems = {name: Path(name).stem for name in clips}
-    known = {**stems, **{stem: stem for stem in stems.values()}}
+    known = _called(clips)
     for number, row in enumerate(_rows(path), 2):
         clip, speaker, split = (row[name] for name in COLUMNS)
         if clip not in known:
             raise UserError(
-                f"{path}, line {number}: --footage names no clip '{shortened(clip)}': correct the "
-                "table or the pattern."
+                f"{path}, line {number}: --footage names no clip '{shortened(clip)}', or several: "
+                "correct the table or the pattern, or write its folder before it."
             )
         if split not in SPLITS:
             raise UserError(
@@ -49,11 +52,33 @@ def read_clips(path: Path, clips: Iterable[str]) -> ClipsTable:
         if known[clip] in table.splits:
             raise UserError(f"{path}, line {number}: '{clip}' is there twice: remove one line.")
         table.splits[known[clip]], table.speakers[known[clip]] = split, speaker
-    if missing := next((name for name, stem in stems.items() if stem not in table.splits), None):
-        raise UserError(f"{path} has no line for '{missing}': add it, or narrow --footage.")
+    if missing := next((name for name in clips if name not in table.splits), None):
+        raise UserError(
+            f"{path} has no line for '{clips[missing].name}': add it, or narrow --footage."
+        )
     if empty := next((split for split in SPLITS if split not in table.splits.values()), None):
         raise UserError(f"{path} gives no clip to the split '{empty}': give it one.")
+    places: dict[str, set[str]] = {}
+    for clip, speaker in table.speakers.items():
+        places.setdefault(speaker, set()).add(table.splits[clip])
+    for speaker, splits in places.items():
+        if len(splits) > 1:
+            tqdm.write(
+                f"warning: {path}: '{shortened(speaker)}' is in {' and '.join(sorted(splits))}: "
+                "what is measured there is a known face."
+            )
     return table
+
+
+def _called(clips: Mapping[str, Path]) -> dict[str, str]:
+    """Clips' names by all that one of them alone may be called."""
+    found: dict[str, set[str]] = {}
+    for name, path in clips.items():
+        for call in (name, path.name, path.stem):
+            found.setdefault(call, set()).add(name)
+        for call in (path.name, path.stem):
+            found.setdefault(f"{path.parent.name}/{call}", set()).add(name)
+    return {call: names.pop() for call, names in found.items() if len(names) == 1}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

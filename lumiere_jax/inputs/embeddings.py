@@ -25,7 +25,8 @@ def open_embedding(path: Path) -> Embed:
     """A network of one picture in, (1, 3, rows, cols) or (1, rows, cols, 3), and a vector out; a
     function that gives the vectors of aligned faces.
 
-    They are resized to what the network wants, RGB in [-1, 1], as ArcFace's networks want them.
+    Their edges are repeated up to the shape that the network wants, and they are resized to it: RGB
+    in [-1, 1], as ArcFace's networks want them.
 
     Raises:
       UserError: onnxruntime is not installed, or the file holds no such network.
@@ -47,7 +48,7 @@ def open_embedding(path: Path) -> Embed:
         name, size, first = _input(session)
 
         def vector(picture: np.ndarray) -> np.ndarray:
-            resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            resized = cv2.resize(_padded(picture, size), size, interpolation=cv2.INTER_AREA)
             x = resized.astype(np.float32)[None] / 127.5 - 1
             x = np.moveaxis(x, -1, 1) if first else x
             return np.asarray(session.run(None, {name: np.ascontiguousarray(x)})[0]).reshape(-1)
@@ -64,6 +65,15 @@ def open_embedding(path: Path) -> Embed:
             "in and a vector out."
         ) from error
     return lambda pictures: np.stack([vector(picture) for picture in pictures])
+
+
+def _padded(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture in the middle of one of the aspect of `size`, cols and rows."""
+    rows, cols = picture.shape[:2]
+    across = max(0, round(rows * size[0] / size[1]) - cols)
+    along = max(0, round(cols * size[1] / size[0]) - rows)
+    edges = along // 2, along - along // 2, across // 2, across - across // 2
+    return cv2.copyMakeBorder(picture, *edges, cv2.BORDER_REPLICATE)
 
 
 def _input(session: Any) -> tuple[str, tuple[int, int], bool]:

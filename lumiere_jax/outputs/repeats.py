@@ -35,8 +35,11 @@ def write_page(out: Path, repeats: Repeats) -> None:
     seeds = len(next(iter(metrics.values())))
     table = {
         name: {
-            stage: {measure: spread([one[stage][measure] for one in runs]) for measure in values}
-            for stage, values in runs[0].items()
+            stage: {
+                measure: spread([one[stage].get(measure) for one in runs])
+                for measure in _names(stage, metrics)
+            }
+            for stage in runs[0]
         }
         for name, runs in metrics.items()
     }
@@ -55,6 +58,12 @@ def write_page(out: Path, repeats: Repeats) -> None:
     results = {"facts": facts, "seeds": seeds, "table": table, "runs": dict(metrics)}
     write_whole(out / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
     write_whole(out / report.PAGE, rendered)
+
+
+def _names(stage: str, metrics: Mapping[str, Any]) -> list[str]:
+    """The measures of a stage that any run has."""
+    every = (one[stage] for runs in metrics.values() for one in runs)
+    return list(dict.fromkeys(measure for own in every for measure in own))
 
 
 def spread(values: list[float | int | None]) -> tuple[float, float | None] | None:

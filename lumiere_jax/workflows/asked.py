@@ -8,8 +8,8 @@ from typing import Any
 
 from lumiere_jax.errors import UserError
 
-PATHS = ("workdir", "certificate", "key", "image")
-FACES = ("image", "paste")
+PATHS = ("workdir", "certificate", "key", "image", "consent")
+FACES = ("image", "paste", "consent")
 
 
 def answer(given: Mapping[str, Any]) -> int:

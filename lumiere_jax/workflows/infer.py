@@ -23,6 +23,7 @@ from lumiere_jax.audio.features import (
 )
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.alignment import paster
+from lumiere_jax.inputs.consent import consent_id, read_consent
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
 from lumiere_jax.inputs.stills import read_still
 from lumiere_jax.outputs.credentials import read_credentials
@@ -152,6 +153,7 @@ def infer(
     audio: str | Path,
     out: Path,
     image: Path | None = None,
+    consent: Path | None = None,
     paste: bool = False,
     preset: str = "medium",
     certificate: Path | None = None,
@@ -161,7 +163,8 @@ def infer(
     and returns their number of frames. Narrations are spread over the local devices. With a
     certificate and its key the videos are signed.
 
-    A model of faces speaks with the face of `image`; `paste` puts it back into that picture.
+    A model of faces speaks with the face of `image`; `paste` puts it back into that picture, and
+    `consent` is the record of who agreed to that, for the video's own record.
 
     Raises:
       UserError: anything about the workdir, the narrations, the picture, the output's name or the
@@ -170,9 +173,9 @@ def infer(
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
     model = load_model(workdir)
-    still = _still(model, workdir, image, paste)
+    still = _still(model, workdir, image, paste, consent)
     tasks = [(_heard(path), video) for path, video in named]
-    record, fps = model.record, model.run.fps
+    record, fps = {**model.record, **(still.record if still else {})}, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
     seconds = sum(sound.seconds for sound, _ in tasks)
     finished = still.finished if still else lambda frame: frame
@@ -211,21 +214,25 @@ def infer(
 
 
 class _Still(NamedTuple):
-    """The face that speaks, what becomes of each of its frames, and the shape that they get."""
+    """The face that speaks, what becomes of each of its frames, the shape that they get, and what
+    a video says of it."""
 
     face: Picture
     finished: Callable[[Picture], Picture]
     shape: tuple[int, int]
+    record: dict[str, Any]
 
 
-def _still(model: Model, workdir: Path, image: Path | None, paste: bool) -> _Still | None:
+def _still(
+    model: Model, workdir: Path, image: Path | None, paste: bool, consent: Path | None
+) -> _Still | None:
     """The face of a picture, where the model wants one."""
     shape = model.run.shape
     if not model.system.aligned:
-        if image is not None or paste:
+        if image is not None or paste or consent is not None:
             raise UserError(
                 f"{workdir} is a model of one lecturer in one framing ('{model.system.name}'): "
-                "leave --image and --paste out."
+                "leave --image, --paste and --consent out."
             )
         return None
     if image is None:
@@ -233,11 +240,16 @@ def _still(model: Model, workdir: Path, image: Path | None, paste: bool) -> _Sti
             f"{workdir} is a model of faces ('{model.system.name}'): name a still picture of one "
             "with --image=face.png."
         )
+    agreed = read_consent(consent) if consent else None
     still = read_still(image, shape)
+    shown: dict[str, Any] = {"sha256": hashlib.sha256(still.face.tobytes()).hexdigest()}
+    if agreed:
+        shown |= {"who": agreed.get("who"), "consent": consent_id(agreed)}
+    record = {"face": shown}
     if not paste:
-        return _Still(still.face, lambda face: face, shape)
+        return _Still(still.face, lambda face: face, shape, record)
     back = paster(still.picture, still.transform, shape)
-    return _Still(still.face, back, still.picture.shape[:2])
+    return _Still(still.face, back, still.picture.shape[:2], record)
 
 
 def _ticked(frames: Iterator[Picture], tick: Callable[[], Any]) -> Iterator[Picture]:

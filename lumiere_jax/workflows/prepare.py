@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -19,7 +21,7 @@ from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import FACE, FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
-from lumiere_jax.inputs.segments import Segment, segments_by_split, segments_of
+from lumiere_jax.inputs.segments import segments_by_split, segments_of
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
@@ -123,8 +125,13 @@ def prepare_footage(
     check_place(out, size, scheme)
     _check_figures(figure, explicit, poses, align)
     options = beam.parse_options(beam_options) if beam_options else None
-    probed = _probe_all(footage, square)
-    segments = _segments(probed, rate, clips)
+    named = _named(footage)
+    table = read_clips(clips, named) if clips else None
+    probed = _probed(named, square)
+    frames = {clip.name: clip.frames(rate) for clip in probed}
+    segments = (
+        segments_by_split(frames, table.splits, table.speakers) if table else segments_of(frames)
+    )
     check_lengths(segments, footage, rate)
     footages = [
         Footage(
@@ -173,36 +180,42 @@ def _check_figures(figure: str, explicit: bool, poses: Path | None, align: str |
         raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
 
 
-def _segments(clips: list[media.Clip], fps: Fraction, table: Path | None) -> list[Segment]:
-    frames = {clip.path.stem: clip.frames(fps) for clip in clips}
-    if table is None:
-        return segments_of(frames)
-    told = read_clips(table, [clip.path.name for clip in clips])
-    return segments_by_split(frames, told.splits, told.speakers)
-
-
-def _probe_all(footage: str, crop: media.Crop | None) -> list[media.Clip]:
+def _named(footage: str) -> dict[str, Path]:
+    """Clips by name: the file's without its ending, and its folder's before it where two would have
+    the same."""
     # A name may hold brackets, which a pattern would read as a choice.
     paths = [Path(footage)] if Path(footage).exists() else sorted(map(Path, glob.glob(footage)))
     if not paths:
         raise UserError(
             f"--footage={footage}: no such file; quote a pattern such as 'talks/*.mp4'."
         )
-    clips = [media.probe(path) for path in paths]
-    stems = [clip.path.stem for clip in clips]
-    if twin := next((stem for stem in stems if stems.count(stem) > 1), None):
-        raise UserError(f"--footage={footage}: two clips are named '{twin}'; rename one of them.")
-    for clip in clips:
+    often = Counter(path.stem for path in paths)
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = path.stem if often[path.stem] == 1 else f"{path.parent.name}-{path.stem}"
+        if name in named:
+            raise UserError(f"--footage={footage}: two clips are named '{name}'; rename one.")
         # Folders and files are named after it, with a little before and behind.
-        if clip.path.stem in (".", "..") or len(os.fsencode(clip.path.stem)) > LONGEST_NAME:
+        if name in (".", "..") or len(os.fsencode(name)) > LONGEST_NAME:
             raise UserError(
-                f"{clip.path}: a clip gives its folder a name; rename it to one of 1 to "
+                f"{path}: a clip gives its folder a name; rename it to one of 1 to "
                 f"{LONGEST_NAME} letters before the dot."
             )
+        named[name] = path
+    return named
+
+
+def _probed(named: dict[str, Path], crop: media.Crop | None) -> list[media.Clip]:
+    clips = []
+    for name, path in tqdm(
+        named.items(), "looking at clips", unit="clip", delay=1, dynamic_ncols=True
+    ):
+        clip = replace(media.probe(path), name=name)
         if crop is not None:
             media.check_crop(clip, crop)
         if clip.truncated:
             tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
+        clips.append(clip)
     return clips
 
 

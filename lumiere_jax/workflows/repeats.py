@@ -17,6 +17,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import DESCRIPTION, open_dataset
 from lumiere_jax.outputs import repeats as page
 from lumiere_jax.outputs import report
+from lumiere_jax.training import checkpoint
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.comparison import read_own
 from lumiere_jax.workflows.evaluate import evaluate, sampled
@@ -29,7 +30,7 @@ def repeat(
     *, presets: list[str], data: Path, out: Path, seeds: int = 3, steps: int | None = None
 ) -> None:
     """Trains and measures each preset (FILE:PRESET) by the seeds 0 to `seeds` - 1, and writes the
-    page; `steps` are those of every stage, in place of the presets' own.
+    page; `steps` are those of every stage, in place of the presets' own, and none ends early.
 
     Raises:
       UserError: anything about the presets, the data or the output folder.
@@ -73,7 +74,7 @@ def repeat(
                 facts={
                     "Data": f"{dataset.frames('train'):,} frames to train on, "
                     f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
-                    "Steps": ", ".join(f"{name} {_steps(c)}" for name, c in configs.items()),
+                    "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in configs),
                 },
             ),
         )
@@ -85,12 +86,15 @@ def _config(preset: str, steps: int | None) -> Any:
         if not colon:
             raise ValueError("name it as FILE:PRESET")
         config = runpy.run_path(path)["get_config"](name)
+        systems.of(config)
     except UserError:
         raise
     except Exception as error:  # a config is a program
         raise UserError(f"--config={preset} cannot be read ({error}).") from error
-    for stage in _stages(config):
-        stage.steps = steps or stage.steps
+    for stage in _stages(config) if steps else ():
+        stage.steps = steps
+        if hasattr(stage, "patience"):
+            stage.patience = 0
     return config
 
 
@@ -99,5 +103,8 @@ def _stages(config: Any) -> list[Any]:
     return [part for part in parts if is_dataclass(part) and hasattr(part, "steps")]
 
 
-def _steps(config: Any) -> str:
-    return " + ".join(f"{stage.steps:,}" for stage in _stages(config))
+def _steps(out: Path, name: str) -> str:
+    """Those that a preset's first run has taken."""
+    workdir = out / "runs" / f"{name}-0"
+    stages = sorted(path.parent for path in workdir.glob(f"*/{checkpoint.CHECKPOINTS}"))
+    return " + ".join(f"{stage.name} {checkpoint.latest_step(stage):,}" for stage in stages)

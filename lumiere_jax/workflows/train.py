@@ -63,12 +63,12 @@ def train(*, config: Any, data: Path, workdir: Path, stage: str = "all") -> None
             check_continues(workdir, run, [name for name in every if taken[name]])
             for name in chosen:
                 _check_needs(workdir, every, taken, chosen, name)
-                if _is_kept(config) and taken[name] < every[name].steps:
+                if _is_kept(config) and not _is_done(every[name], taken[name], workdir):
                     trained = _trained(workdir, every, system)
                     kept = system.feed(every[name], config, dataset, trained).kept
                     assert kept is not None
                     resident.check_fits(name, kept.size)
-            left = [every[name] for name in chosen if taken[name] < every[name].steps]
+            left = [every[n] for n in chosen if not _is_done(every[n], taken[n], workdir)]
             if left and hosts.is_first():
                 ask_for(workdir, *training_bytes(left, run.size))
             frozen = system.pretrained(config)
@@ -81,6 +81,12 @@ def train(*, config: Any, data: Path, workdir: Path, stage: str = "all") -> None
             )
         for name in chosen:
             _train_stage(name, config, dataset, workdir, every, frozen)
+
+
+def _is_done(stage: Stage, taken: int, workdir: Path) -> bool:
+    """Whether all of its steps are taken, or it has ended before, out of patience."""
+    early = taken and stage.patience and checkpoint.has_ended(workdir / stage.name)
+    return taken >= stage.steps or bool(early)
 
 
 def _train_stage(

@@ -1,11 +1,13 @@
 """Tables of clips: who and which split, and one sentence for everything else."""
 
+from pathlib import Path
+
 import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clips_table import read_clips
 
-CLIPS = ["a.mp4", "b.mp4", "c.mp4"]
+CLIPS = {name: Path(f"talks/{name}.mp4") for name in "abc"}
 WHOLE = "clip,speaker,split\na,Ada,train\nb.mp4, Bob ,val\nc,Cleo,test\n"
 
 
@@ -58,3 +60,20 @@ def test_a_table_that_is_not_there_or_too_large_is_named(tmp_path):
         read_clips(tmp_path / "none.csv", CLIPS)
     with pytest.raises(UserError, match="larger than 16 MB"):
         read_clips(write(tmp_path, b"x" * (2**24 + 1)), CLIPS)
+
+
+def test_clips_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    named = {f"{s}-talk": Path(f"grid/{s}/talk.mpg") for s in ("s1", "s2", "s3")}
+    text = "clip,speaker,split\ns1/talk.mpg,A,train\ns2/talk,B,val\ns3-talk,C,test\n"
+    table = read_clips(write(tmp_path, text), named)
+    assert table.splits == {"s1-talk": "train", "s2-talk": "val", "s3-talk": "test"}
+    with pytest.raises(UserError, match="no clip 'talk.mpg', or several.*write its folder"):
+        read_clips(write(tmp_path, text.replace("s1/talk", "talk")), named)
+
+
+def test_a_speaker_in_two_splits_is_told_of(tmp_path, capsys):
+    read_clips(write(tmp_path, WHOLE), CLIPS)
+    assert not capsys.readouterr().out
+    read_clips(write(tmp_path, WHOLE.replace("Cleo", "Ada")), CLIPS)
+    assert "warning: " in (said := capsys.readouterr().out)
+    assert "'Ada' is in test and train: what is measured there is a known face" in said

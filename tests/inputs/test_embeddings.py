@@ -36,6 +36,18 @@ def test_a_network_sees_rgb_from_minus_one_to_one(tmp_path, shape, axes):
     np.testing.assert_allclose(found, [[1, -1, -0.6], [-1, 1, 0.6]], atol=1e-6)
 
 
+def test_faces_are_not_stretched(tmp_path):
+    """A face 96 wide and 128 high in the middle of a square, its edges repeated."""
+    face = np.zeros((1, 128, 96, 3), np.uint8)
+    face[:, :, 24:72] = 255
+    wide, high = (
+        open_embedding(network(tmp_path / "face.onnx", (1, 3, *shape)))(face)[0, 0]
+        for shape in ((128, 128), (128, 96))
+    )
+    assert (wide + 1) / 2 == pytest.approx(48 / 128, abs=1e-6)
+    assert (high + 1) / 2 == pytest.approx(48 / 96, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "made, message",
     [

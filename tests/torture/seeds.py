@@ -42,7 +42,7 @@ SOUNDS = {
     **{"a.m4a": "aac", "a.aiff": "pcm_s16be", "a.au": "pcm_s16be", "a.caf": "pcm_s16le"},
     **{"a.w64": "pcm_s16le", "a.wv": "wavpack", "a.tta": "tta", "a.ac3": "ac3", "a.mka": "flac"},
 }
-CLIPS = ["a.mp4", "b.mp4", "c.mp4"]
+CLIPS = {name: Path(f"{name}.mp4") for name in "abc"}
 CONSENT = 'who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\nnumber = 1.5\n[more]\nlist = [1, 2]\n'
 
 

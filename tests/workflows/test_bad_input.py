@@ -105,7 +105,7 @@ def test_footage_without_sound_or_picture_or_anything(refused, talk, tmp_path):
     for place in ("twins/talk.mp4", "twins/b/talk.mp4"):
         shutil.copy(talk, tmp_path / place)
     shutil.copy(talk, tmp_path / "twins" / "talk.mkv")
-    refused("two clips are named 'talk'", footage=str(tmp_path / "twins" / "talk.*"))
+    refused("two clips are named 'twins-talk'", footage=str(tmp_path / "twins" / "talk.*"))
 
 
 def test_poses_of_nobody_and_of_another_number(refused, poses):

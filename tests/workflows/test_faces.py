@@ -1,5 +1,6 @@
 """Datasets of faces, drawn and filmed: who is in which split, and where the faces are."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
 from lumiere_jax.inputs import archive, synthetic_measures
 from lumiere_jax.inputs.alignment import EYES, FACE, POINTS, WIDTH
+from lumiere_jax.inputs.consent import consent_id, read_consent
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems import temporal_gan
 from lumiere_jax.training import checkpoint
@@ -107,15 +109,20 @@ def frames_of(path):
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
-def test_a_still_speaks_a_narration_in_a_marked_video(trained, faces, speech, tmp_path):
+def test_a_still_speaks_a_narration_in_a_marked_video(trained, faces, speech, consent, tmp_path):
     still, out = faces.folder / "stills" / "test-face-6.png", tmp_path / "talk.mp4"
     assert infer(workdir=trained, audio=speech, image=still, out=out) == 7
     made = frames_of(out)
     assert made.shape == (7, 128, 96, 3)
     told = read_record(out)
     assert told["synthetic"] is True and "4 faces of a lecturer drawn" in told["who"]
+    digest = hashlib.sha256(archive.decode(still.read_bytes()).tobytes()).hexdigest()
+    assert told["face"] == {"sha256": digest}
     again = tmp_path / "again.mp4"
-    infer(workdir=trained, audio=speech, image=still, out=again)
+    infer(workdir=trained, audio=speech, image=still, out=again, consent=consent)
+    agreed = read_consent(consent)
+    shown = {"sha256": digest, "who": agreed["who"], "consent": consent_id(agreed)}
+    assert read_record(again)["face"] == shown
     np.testing.assert_array_equal(frames_of(again), made)
 
 
@@ -191,8 +198,11 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
 ):
     still, out = faces.folder / "stills" / "test-face-6.png", tmp_path / "talk.mp4"
     said = {
+        "no record of consent|cannot be read": lambda: infer(
+            workdir=trained, audio=speech, image=still, out=out, consent=tmp_path / "none.toml"
+        ),
         "is a model of faces .*--image": lambda: infer(workdir=trained, audio=speech, out=out),
-        "one lecturer in one framing .*leave --image and --paste out": lambda: infer(
+        "one lecturer in one framing .*leave --image, --paste and": lambda: infer(
             workdir=workdir, audio=speech, image=still, out=out
         ),
         "none.png: No such file": lambda: infer(

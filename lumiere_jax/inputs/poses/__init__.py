@@ -55,7 +55,7 @@ class Footage:
     @property
     def name(self) -> str:
         """What its archive and its sound are called."""
-        return self.clip.path.stem
+        return self.clip.name or self.clip.path.stem
 
     @property
     def frames(self) -> int:

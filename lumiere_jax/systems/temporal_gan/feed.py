@@ -18,7 +18,7 @@ from lumiere_jax.training.stage import Batch, Stage
 
 VALIDATION_SEED = 1
 # Sequences to validate on in a batch, and at most.
-VALIDATION_BATCH, VALIDATION_MOST = 4, 16
+VALIDATION_BATCH, VALIDATION_MOST = 4, 64
 
 
 def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Feed:

@@ -161,7 +161,7 @@ EVALUATION = Evaluation(
     table=Table(
         "Beside the paper's Tables 2 and 3",
         "Unseen faces of GRID at 128 × 96, and TCD-TIMIT. Other people, so the numbers say where "
-        "one stands, not who is better.",
+        "one stands, not who is better; CPBD here counts the blocks at the picture's edges too.",
         "video",
         {
             "psnr": "PSNR, dB ↑",
