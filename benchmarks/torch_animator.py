@@ -1,5 +1,5 @@
-"""The temporal GAN's generator, of PyTorch's own layers, and with the saving of ours: what a still's
-skips add to the decoder is computed once, where the paper's concatenation does it for each frame."""
+"""The temporal GAN's generator, of PyTorch's own layers, with the saving of ours: what a still's
+skips add to the decoder is computed once, where the paper concatenates them for each frame."""
 
 from typing import Any
 
