@@ -12,6 +12,7 @@ from lumiere_jax.systems.pictures import signed
 from lumiere_jax.systems.temporal_gan import Config, animate, check_config, stages
 from lumiere_jax.systems.temporal_gan.animator import rate_at
 from lumiere_jax.systems.temporal_gan.networks import generator
+from lumiere_jax.training import parallel
 from lumiere_jax.training.guard import guarded
 
 SHAPE = (128, 96)
@@ -85,6 +86,25 @@ def test_a_step_moves_every_network_and_nothing_past_a_sequences_end_matters(mak
     assert all(float(metrics[name]) == float(same[name]) for name in metrics)
 
 
+def test_the_step_over_a_mesh_is_that_of_one_device(make, batch):
+    """Masked statistics, the frames that are drawn, and the layers that go through time."""
+    _, stage, state = make()
+    two, one = (
+        parallel.compile_step(stage, mesh)(
+            jax.tree.map(jnp.copy, state), {}, parallel.place(batch, mesh)
+        )[0]
+        for mesh in map(parallel.data_mesh, (2, 1))
+    )
+    for name, network in two.networks.items():
+        other = one.networks[name]
+        for a, b in (
+            (network.optimiser[0].mu, other.optimiser[0].mu),
+            (network.statistics, other.statistics),
+        ):
+            a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)]) for tree in (a, b))
+            assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
+
+
 def test_the_upper_half_is_free(make, batch):
     _, stage, state = make("tiny-l1", upper=0.0)
     step = jax.jit(stage.step)
@@ -118,7 +138,7 @@ def test_evaluation_counts_the_frames_that_are_there(make, batch):
     _, stage, state = make()
     evaluate = jax.jit(stage.evaluate)
     values = evaluate(state, {}, batch)
-    assert set(values) == {"psnr", "still_psnr", "reconstruction"}
+    assert set(values) == {"psnr", "still_psnr", "reconstruction"} and stage.gain in values
     # The still beside itself says nothing, and what lies past an end is not looked at.
     near = np.repeat(batch["still"][:, None], 6, axis=1) // 2
     near[:, 0], near[1, 3:] = batch["still"], 0
