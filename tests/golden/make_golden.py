@@ -27,6 +27,7 @@ import python_speech_features as psf
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch_animator import Animator
 from torch_networks import BLSTM, DCGAN, LAYERS, VAE, VGG, UNet, caffe, imagenet
 
 golden: dict[str, np.ndarray] = {}
@@ -104,6 +105,22 @@ def other_networks() -> None:
     for name, convention in (("torchvision", imagenet), ("Caffe", caffe)):
         for layer, features in filled(VGG(), name)(convention(x)).items():
             keep(f"{name} {layer}", features)
+
+
+def animator() -> None:
+    """Three frames, one after the other, on running averages."""
+    net = filled(Animator(8, 32), "animator").eval()
+    still = tensor(hashed.picture("still", (1, 128, 96, 3))) / 127.5 - 1
+    skips, z = net.identify(still)
+    memory, frames = tuple(x.double() for x in net.no_memory("cpu")), []
+    noise, windows = (
+        torch.from_numpy(hashed.uniform(name, (3, 1, n))).double()
+        for name, n in (("noise", 10), ("windows", 2560))
+    )
+    for x, n in zip(windows, noise, strict=True):
+        frame, memory = net.go_on(x, n[None], memory, z, skips)
+        frames.append(frame)
+    keep("animator", torch.cat(frames))
 
 
 def vae_step() -> None:
@@ -190,7 +207,7 @@ def log_mel_by_python_speech_features() -> np.ndarray:
 
 def main() -> None:
     torch.set_default_dtype(torch.float64)
-    for make in (normalised_networks, other_networks, vae_step, seqpix2pix_step):
+    for make in (normalised_networks, other_networks, animator, vae_step, seqpix2pix_step):
         make()
     adversarial_losses()
     golden["log-mel 30"] = hashed.places(log_mel_by_librosa(), 1024)

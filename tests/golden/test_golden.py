@@ -23,6 +23,7 @@ from lumiere_jax.figures.vae import Decoder, Encoder
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.lumierenet import Config, seqpix2pix, stages
+from lumiere_jax.systems.temporal_gan.networks import Generator
 from lumiere_jax.training.stage import State, TrainState
 
 # Largest deviation, over the RMS of what is compared: about five times what float32 was seen to do
@@ -37,6 +38,7 @@ TOLERANCES = {
     "BLSTM": 7e-6,
     "VAE encoder": 1e-5,
     "VAE decoder": 2e-6,
+    "animator": 7e-6,
     "VGG-19, torchvision": 1.5e-5,
     "VGG-19, Caffe": 1.5e-5,
     "log-mel": 1e-5,
@@ -110,6 +112,44 @@ def blstm_to_flax(state):
     return found
 
 
+def animator_to_flax(state):
+    """Convolutions over time are dense layers of stacked steps here, and a GRU has one bias where
+    PyTorch adds two that do the same."""
+    parts = {"encoder": "encoder", "identity": "identity_encoder", "decoder": "decoder"}
+    found = {}
+    for name, x in state.items():
+        module, leaf = name.split(".")
+        part, _, layer = module.partition("_")
+        if part not in parts:
+            continue
+        if leaf.startswith("running"):
+            found["batch_stats", parts[part], layer, leaf.removeprefix("running_")] = x
+            continue
+        if x.ndim == 3:
+            x = x.transpose(2, 1, 0).reshape(-1, len(x))
+        elif layer == "start":
+            x = x.transpose(0, 2, 3, 1).reshape(len(x), -1)
+        elif x.ndim > 1:
+            x = x.transpose(2, 3, 1, 0)
+        elif leaf == "weight":
+            leaf = "scale"
+        found["params", parts[part], layer, {"weight": "kernel"}.get(leaf, leaf)] = x
+    for module, ours, layers in (("context", "context", 2), ("noise", "noise_generator", 1)):
+        for i in range(layers):
+            kernels, biases = (
+                {kind: np.split(state[f"{module}.{what}_{kind}_l{i}"], 3) for kind in ("ih", "hh")}
+                for what in ("weight", "bias")
+            )
+            for g, gate in enumerate("rzn"):
+                at = "params", ours, f"layer{i}"
+                found[*at, f"i{gate}", "kernel"] = kernels["ih"][g].T
+                found[*at, f"h{gate}", "kernel"] = kernels["hh"][g].T
+                both = biases["ih"][g] + (biases["hh"][g] if gate != "n" else 0)
+                found[*at, f"i{gate}", "bias"] = both
+            found[*at, "hn", "bias"] = biases["hh"][2]
+    return traverse_util.unflatten_dict(found)
+
+
 def check_gradients(name, state, convert, gradients):
     """Of every parameter, taken back to PyTorch's layout."""
     state = {key: x for key, x in state.items() if "running" not in key}
@@ -161,6 +201,18 @@ def test_vae():
     check("VAE encoder", "VAE logvar", logvar)
     decoded = jax.jit(Decoder(256).apply)({"params": params["decoder"]}, z)
     check("VAE decoder", "VAE decode", decoded)
+
+
+def test_animator():
+    """Three frames at once, where the reference makes one after the other."""
+    model = Generator(width=8, cells=32)
+    variables = jax.tree.map(jnp.asarray, animator_to_flax(parameters("animator")))
+    still = hashed.picture("still", (1, 128, 96, 3)) / np.float32(127.5) - 1
+    x, noise = hashed.uniform("windows", (1, 3, 2560)), hashed.uniform("noise", (1, 3, 10))
+    lengths = jnp.full(1, 3)
+    run = jax.jit(lambda *given: model.apply(*given, lengths, False))
+    y = run(variables, x, still, noise)
+    check("animator", "animator", y[0])
 
 
 def load_vgg(folder, convention):
