@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lumiere_jax.audio.encoders import WINDOW, window_start
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.pipeline import FOREVER, host_tensorflow, reader, shuffled, told
 from lumiere_jax.inputs.segments import Segment
@@ -62,6 +63,14 @@ def sequence_batches(
     every = sequences(dataset, split, frames)
 
     def heard(index):
+        try:
+            return looked_up(index)
+        except UserError as error:
+            # Kept, because TensorFlow loses what is raised.
+            records.failure = error
+            raise
+
+    def looked_up(index):
         lengths, ends, stills, windows = [], [], [], []
         for i in index.tolist():
             own = every[i % len(every)]

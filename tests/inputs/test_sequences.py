@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from lumiere_jax.audio.encoders import WINDOW, window_start
 from lumiere_jax.audio.features import frame_start, loudness_gain
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, builder, lectures
 from lumiere_jax.inputs.archive import Example
 from lumiere_jax.inputs.segments import Segment, segments_by_split
@@ -187,3 +189,13 @@ def test_splits_and_speakers_are_those_of_the_table():
 
 def test_records_hold_what_the_builder_says():
     assert set(builder.features(("frame",))) == {"frame", "keypoints", "features", "aperture"}
+
+
+def test_a_sound_that_is_damaged_is_named(faces, tmp_path):
+    folder = tmp_path / "faces"
+    shutil.copytree(faces.folder, folder)
+    broken = folder / next(s.sound for s in faces.segments if s.clip == "bob")
+    broken.write_bytes(broken.read_bytes()[:60])
+    dataset = lectures.open_dataset(folder)
+    with pytest.raises(UserError, match=f"{broken.name} cannot be read .*make the dataset anew"):
+        list(sequence_batches(dataset, "train", 4, 2, seed=0, last=4))

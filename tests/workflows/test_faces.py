@@ -135,6 +135,16 @@ def test_training_knows_its_epoch_and_goes_on_where_it_was(trained, faces, faces
     assert "animator: 4 steps are done already" in capsys.readouterr().out
 
 
+def test_epochs_of_a_few_steps_are_refused_where_patience_would_end(faces, faces_presets, tmp_path):
+    config = faces_presets.get_config("tiny")
+    config.animator.frames, config.animator.batch = 75, 2
+    with pytest.raises(UserError, match="makes epochs of 2 steps, and 10 without a gain end"):
+        train(config=config, data=faces.folder, workdir=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+    config.animator.patience = 0
+    assert temporal_gan.SYSTEM.fit(config, faces).animator.epoch == 2
+
+
 def test_an_animator_that_was_stopped_ends_where_it_would_have_bit_for_bit(
     trained, faces, faces_presets, tmp_path
 ):

@@ -6,6 +6,7 @@ the networks and uint8 in batches and results.
 
 import copy
 
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.sequences import epoch_items
 from lumiere_jax.systems.system import System
@@ -16,6 +17,9 @@ from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.systems.temporal_gan.synthesis import animate, speak
 from lumiere_jax.training.stage import Stage
 
+# Of patience: fewer say nothing of a gain.
+FEWEST_STEPS = 100
+
 __all__ = ["SYSTEM", "Config", "animate", "check_config", "stages"]
 
 
@@ -25,12 +29,19 @@ def stages(config: Config, shape: tuple[int, int]) -> dict[str, Stage]:
 
 
 def fit(config: Config, dataset: Dataset) -> Config:
-    """The config with the steps of an epoch, where it leaves them to the footage."""
+    """The config with the steps of an epoch, where it leaves them to the footage; UserError where
+    that is too short for them to mean anything."""
     c = config.animator
     if c.epoch:
         return config
+    steps = epoch_items(dataset, "train", c.frames, c.mirror) // c.batch
+    if c.patience and steps * c.patience < FEWEST_STEPS:
+        raise UserError(
+            f"{dataset.folder} makes epochs of {steps} steps, and {c.patience} without a gain end "
+            "the training: bring more footage, or count otherwise, with --config.animator.epoch=50."
+        )
     fitted = copy.deepcopy(config)
-    fitted.animator.epoch = max(1, epoch_items(dataset, "train", c.frames, c.mirror) // c.batch)
+    fitted.animator.epoch = max(1, steps)
     return fitted
 
 
