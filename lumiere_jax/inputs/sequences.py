@@ -64,22 +64,11 @@ def sequence_batches(
 
     def heard(index):
         try:
-            return looked_up(index)
+            return _lookup(dataset, [every[i % len(every)] for i in index], index, frames)
         except UserError as error:
             # Kept, because TensorFlow loses what is raised.
             records.failure = error
             raise
-
-    def looked_up(index):
-        lengths, ends, stills, windows = [], [], [], []
-        for i in index.tolist():
-            own = every[i % len(every)]
-            segment = own.segment
-            lengths.append(own.frames)
-            ends.append(segment.offset + own.first + own.frames - 1)
-            stills.append(segment.offset + i * SPREAD % segment.frames)
-            windows.append(_heard_windows(dataset, own, frames))
-        return *(np.array(x, np.int64) for x in (lengths, ends, stills)), np.stack(windows)
 
     def load_sequences(index):
         kinds = [tf.int64, tf.int64, tf.int64, tf.float32]
@@ -103,6 +92,20 @@ def sequence_batches(
 
     items = epoch_items(dataset, split, frames, mirror)
     return told(shuffled(load_sequences, batch, items, seed, first, last, part), records)
+
+
+def _lookup(
+    dataset: Dataset, chosen: list[Sequence], index: np.ndarray, frames: int
+) -> tuple[np.ndarray, ...]:
+    """Lengths, last frames, stills and windows of sequences."""
+    lengths = [own.frames for own in chosen]
+    ends = [own.segment.offset + own.first + own.frames - 1 for own in chosen]
+    stills = [
+        own.segment.offset + i * SPREAD % own.segment.frames
+        for own, i in zip(chosen, index.tolist(), strict=True)
+    ]
+    windows = np.stack([_heard_windows(dataset, own, frames) for own in chosen])
+    return *(np.array(x, np.int64) for x in (lengths, ends, stills)), windows
 
 
 def _heard_windows(dataset: Dataset, own: Sequence, frames: int) -> np.ndarray:

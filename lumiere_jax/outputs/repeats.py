@@ -18,7 +18,7 @@ from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.systems.measuring import Evaluation
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Repeats:
     """All that is shown: `metrics` are a run's by preset and seed; runs are in `runs/PRESET-SEED`,
     and their reports have as many `samples` of pictures."""

@@ -6,17 +6,19 @@ that has its report is not touched again.
 
 import copy
 import runpy
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from lumiere_jax import systems
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import DESCRIPTION, open_dataset
+from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import repeats as page
 from lumiere_jax.outputs import report
+from lumiere_jax.systems.system import System
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.comparison import read_own
@@ -24,6 +26,14 @@ from lumiere_jax.workflows.evaluate import evaluate, sampled
 from lumiere_jax.workflows.space import written_into
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import check_kind, check_same_run, checked
+
+
+class Repeat(NamedTuple):
+    """A preset with a seed, and where it is trained."""
+
+    name: str
+    config: Any
+    workdir: Path
 
 
 def repeat(
@@ -42,42 +52,49 @@ def repeat(
     dataset = open_dataset(data)
     if (out / DESCRIPTION).exists():
         raise UserError(f"--out={out} is a dataset's folder: name another one.")
+    runs = [
+        Repeat(name, system.fit(own, dataset), out / "runs" / f"{name}-{own.seed}")
+        for name, system, config in _chosen(presets, steps, dataset)
+        for own in _seeded(config, seeds)
+    ]
+    with lock(out / LOCK, out), written_into(out):
+        for run in runs:
+            check_same_run(run.workdir, run.config, dataset)
+        metrics: dict[str, list[dict[str, Any]]] = {run.name: [] for run in runs}
+        for number, run in enumerate(runs, 1):
+            made = run.workdir / "report"
+            if not (made / report.METRICS).exists():
+                tqdm.write(f"\n{run.workdir} ({number} of {len(runs)})")
+                train(config=run.config, data=data, workdir=run.workdir)
+                evaluate(workdir=run.workdir, data=data, out=made)
+            metrics[run.name].append(read_own(made / report.METRICS))
+        facts = {
+            "Data": f"{dataset.frames('train'):,} frames to train on, {dataset.frames('test'):,} to "
+            f"test, {float(dataset.fps):g} a second",
+            "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in metrics),
+        }
+        evaluation = systems.of(runs[0].config).evaluation
+        samples = len(sampled(dataset.frames("test")))
+        page.write_page(out, page.Repeats(evaluation, metrics, samples, facts))
+
+
+def _chosen(
+    presets: list[str], steps: int | None, dataset: Dataset
+) -> list[tuple[str, System, Any]]:
+    """Presets by name, their system and their configs, which can work."""
     configs = {preset.rpartition(":")[2]: _config(preset, steps) for preset in presets}
     if len(configs) < len(presets) or len({c.system for c in configs.values()}) > 1:
         raise UserError(f"--config={','.join(presets)}: name presets once, all of one system.")
-    runs = []
-    for name, config in configs.items():
-        system = checked(config)
-        check_kind(system, dataset, data)
-        for seed in range(seeds):
-            own = copy.deepcopy(config)
-            own.seed = seed
-            runs.append((name, system.fit(own, dataset), out / "runs" / f"{name}-{seed}"))
-    with lock(out / LOCK, out), written_into(out):
-        for _, config, workdir in runs:
-            check_same_run(workdir, config, dataset)
-        metrics: dict[str, list[dict[str, Any]]] = {name: [] for name in configs}
-        for number, (name, config, workdir) in enumerate(runs, 1):
-            made = workdir / "report"
-            if not (made / report.METRICS).exists():
-                tqdm.write(f"\n{name}, seed {config.seed} ({number} of {len(runs)}): {workdir}")
-                train(config=config, data=data, workdir=workdir)
-                evaluate(workdir=workdir, data=data, out=made)
-            metrics[name].append(read_own(made / report.METRICS))
-        first = next(iter(configs.values()))
-        page.write_page(
-            out,
-            page.Repeats(
-                evaluation=systems.of(first).evaluation,
-                metrics=metrics,
-                samples=len(sampled(dataset.frames("test"))),
-                facts={
-                    "Data": f"{dataset.frames('train'):,} frames to train on, "
-                    f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
-                    "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in configs),
-                },
-            ),
-        )
+    chosen = [(name, checked(config), config) for name, config in configs.items()]
+    check_kind(chosen[0][1], dataset, dataset.folder)
+    return chosen
+
+
+def _seeded(config: Any, seeds: int) -> Iterator[Any]:
+    for seed in range(seeds):
+        own = copy.deepcopy(config)
+        own.seed = seed
+        yield own
 
 
 def _config(preset: str, steps: int | None) -> Any:
