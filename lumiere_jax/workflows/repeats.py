@@ -69,8 +69,8 @@ def repeat(
                 evaluate(workdir=run.workdir, data=data, out=made)
             metrics[run.name].append(read_own(made / report.METRICS))
         facts = {
-            "Data": f"{dataset.frames('train'):,} frames to train on, {dataset.frames('test'):,} to "
-            f"test, {float(dataset.fps):g} a second",
+            "Data": f"{dataset.frames('train'):,} frames to train on, "
+            f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
             "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in metrics),
         }
         evaluation = systems.of(runs[0].config).evaluation
