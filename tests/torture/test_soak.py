@@ -6,9 +6,9 @@ from torture.tally import Tally
 
 def test_narrations_in_a_row_leave_nothing_behind(workdir, quick, tmp_path):
     tally = Tally()
-    soak.many(tmp_path, workdir, tally, 12, **quick)
+    soak.many(tmp_path, workdir, tally, 20, **quick)
     assert not any(row.failures for row in tally.rows), tally.rows
-    assert tally.tries[soak.MANY] == 12
+    assert tally.tries[soak.MANY] == 20
 
 
 def test_a_leak_is_seen():
@@ -19,8 +19,8 @@ def test_a_leak_is_seen():
 
 
 def test_a_file_lost_at_each_narration_or_checkpoint_is_seen():
-    """At the fewest of each that are watched: 9 of 12 narrations, 36 of 48 checkpoints."""
-    for many, files in ((9, soak.FILES), (36, soak.FILES + soak.LOOP)):
+    """At the fewest of each that are watched: 15 of 20 narrations, 36 of 48 checkpoints."""
+    for many, files in ((15, soak.FILES), (36, soak.FILES + soak.LOOP)):
         tally = Tally()
         soak.flat(tally, "files", [soak.Sample(500, 20 + t, 9) for t in range(many)], files)
         assert [row.failures for row in tally.rows] == [0, 1, 0]
