@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-# Bytes of JSON; parsed, they are twenty times as many.
+# Bytes of a file that is read whole; parsed as JSON, they are twenty times as many.
 LARGEST = 1 << 24
 
 
@@ -47,12 +47,12 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> Any:
-    """What a file of JSON holds.
+def read_whole(path: Path) -> bytes:
+    """What a file holds.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON, too large, nested too deeply, or holds texts that are none.
+        ValueError: it is none, or too large.
     """
     if path.exists() and not path.is_file():
         raise ValueError("it is not a file")
@@ -60,6 +60,17 @@ def read_json(path: Path) -> Any:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise ValueError(f"it is larger than {LARGEST >> 20} MB")
+    return data
+
+
+def read_json(path: Path) -> Any:
+    """What a file of JSON holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, too large, nested too deeply, or holds texts that are none.
+    """
+    data = read_whole(path)
     try:
         values = json.loads(data)
         # Half a pair of surrogates could not be printed, nor written into a video.

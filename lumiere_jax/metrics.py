@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import jax
 import jax.numpy as jnp
-import jiwer
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
@@ -170,6 +169,9 @@ def content_distances(
 def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
     """WER of transcripts, one each: substituted, left out and added words over those that were
     said, without regard to case and punctuation."""
+    # Synthesis, which reads no transcripts, would load it at each start.
+    import jiwer
+
     words = jiwer.Compose(
         [
             jiwer.ToLowerCase(),

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from lumiere_jax.errors import UserError
-
-LARGEST = 1 << 24
+from lumiere_jax.files import read_whole
 
 
 def read_transcripts(references: Path, hypotheses: Path) -> tuple[list[str], list[str]]:
@@ -30,13 +29,7 @@ def read_transcripts(references: Path, hypotheses: Path) -> tuple[list[str], lis
 
 def _lines(path: Path, flag: str) -> list[str]:
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is not a file")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST >> 20} MB")
-        return data.decode("utf-8-sig").splitlines()
+        return read_whole(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"--{flag}={path}: {error.strerror}: name a text file.") from error
     except ValueError as error:

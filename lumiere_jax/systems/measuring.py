@@ -57,7 +57,7 @@ class Evaluation:
     `follow` gives a function of a segment: its frames through the system, a few at a time, and what
     was measured, named by stage and measure ("video.psnr"); "aperture.video" and the like are
     signals. `mishear` gives one of frames spoken from the segment's sound in the wrong order.
-    `summarise` makes more numbers, by stage, of the values of all segments.
+    `summarise` makes more numbers, by stage, of the values of all segments, where there are such.
 
     For the report, `stages` has each stage's title and text, "video" for the whole chain. `judged`
     are those that make frames, and `sheets` the pictures to look at, of which the `synthetic` are
@@ -68,7 +68,6 @@ class Evaluation:
 
     follow: Callable[[Any, Any, Any, str, Finders], Callable[[Segment], Iterator[Chunk]]]
     mishear: Callable[[Any, Any, Any, str], Callable[[Segment], Iterator[Picture]]]
-    summarise: Callable[[list[Values]], dict[str, dict[str, Number]]]
     stages: Mapping[str, tuple[str, str]]
     judged: tuple[str, ...]
     sheets: tuple[Sheet, ...]
@@ -76,6 +75,7 @@ class Evaluation:
     measures: Mapping[str, Mapping[str, tuple[str, str, str]]]
     goals: Mapping[str, tuple[float | None, float | None]]
     table: Table
+    summarise: Callable[[list[Values]], dict[str, dict[str, Number]]] = lambda parts: {}
 
 
 @jax.jit
@@ -117,8 +117,13 @@ def compare(
     else:
         pair = (np.insert(x, 0, last, 0) for x, last in zip((made, true), before, strict=True))
         values["flicker"] = metrics.flicker(*pair)
-    values["sharpness"] = np.array([metrics.sharpness(frame) for frame in made])
+    values["sharpness"] = of_each(metrics.sharpness, made)
     return values
+
+
+def of_each(measure: Callable[[Picture], float], frames: np.ndarray) -> np.ndarray:
+    """A measure of single pictures, of each."""
+    return np.array([measure(frame) for frame in frames])
 
 
 def compare_mouths(made: np.ndarray, true: np.ndarray, shape: tuple[int, int]) -> Values:

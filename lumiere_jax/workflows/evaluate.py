@@ -28,7 +28,7 @@ from lumiere_jax.inputs.transcripts import read_transcripts
 from lumiere_jax.metrics import content_distances, word_error_rate
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
-from lumiere_jax.systems.measuring import BATCH, Evaluation, Finders, Values
+from lumiere_jax.systems.measuring import BATCH, Evaluation, Finders, Values, named
 from lumiere_jax.systems.summaries import summarise
 from lumiere_jax.systems.system import Run
 from lumiere_jax.training.log import read_lines
@@ -108,10 +108,8 @@ def _brought(
     if embedding is None:
         return None, told
     if embedding.suffix.lower() == ".npz":
-        distances = content_distances(*read_embeddings(embedding))
-        told["face_distance"] = float(distances.mean())
-        told["face_distance_cosine"] = float((distances**2).mean() / 2)
-        return None, told
+        distances = _both_kinds(content_distances(*read_embeddings(embedding)))
+        return None, told | {name: float(x.mean()) for name, x in distances.items()}
     return open_embedding(embedding), told
 
 
@@ -202,11 +200,12 @@ def _face_distances(embed: Embed, pictures: Mapping[str, np.ndarray]) -> Values:
     """How far frames' faces are from their still's."""
     (still,) = embed(pictures["still"][:1])
     made, real = (content_distances(still, embed(pictures[name])) for name in ("spoken", "frame"))
-    return {
-        "video.face_distance": made,
-        "video.face_distance_cosine": made**2 / 2,
-        "video.real_face_distance": real,
-    }
+    return named("video", {**_both_kinds(made), "real_face_distance": real})
+
+
+def _both_kinds(distances: np.ndarray) -> Values:
+    """Euclidean distances of unit vectors, and what they are as cosine distances."""
+    return {"face_distance": distances, "face_distance_cosine": distances**2 / 2}
 
 
 def sampled(total: int) -> list[int]:

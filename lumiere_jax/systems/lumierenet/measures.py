@@ -38,6 +38,7 @@ from lumiere_jax.systems.measuring import (
     judge,
     mouths,
     named,
+    of_each,
     shuffled,
     whole_first,
 )
@@ -128,7 +129,7 @@ def follow(
             again = made["rendered_again"]
             again = in_batches(_distances_of_reconstructed, BATCH, again, y, keypoints)
             values |= named("seqpix2pix", whole_first(again))
-            values["seqpix2pix.real_sharpness"] = np.array([metrics.sharpness(x) for x in y])
+            values["seqpix2pix.real_sharpness"] = of_each(metrics.sharpness, y)
             values |= mouths(frames, known, finders, drawn)
             if drawn:
                 for name in ("real", "video"):

@@ -16,14 +16,13 @@ from lumiere_jax.systems.measuring import (
     Chunk,
     Evaluation,
     Finders,
-    Number,
     Sheet,
     Table,
-    Values,
     beside_still,
     compare,
     mouths,
     named,
+    of_each,
     shuffled,
 )
 from lumiere_jax.systems.system import Narration, Run
@@ -56,9 +55,9 @@ def follow(
             video = np.stack([next(spoken) for _ in known])
             keypoints = np.stack([r["keypoints"] for r in known])
             values = compare(video, y, keypoints, before)
-            values["real_sharpness"] = _each(metrics.sharpness, y)
-            values["frequency_sharpness"] = _each(metrics.frequency_sharpness, video)
-            values["real_frequency_sharpness"] = _each(metrics.frequency_sharpness, y)
+            values["real_sharpness"] = of_each(metrics.sharpness, y)
+            values["frequency_sharpness"] = of_each(metrics.frequency_sharpness, video)
+            values["real_frequency_sharpness"] = of_each(metrics.frequency_sharpness, y)
             beside = beside_still("still", y, still)
             if not start:  # the still itself
                 beside = {name: np.append(np.nan, x[1:]) for name, x in beside.items()}
@@ -69,10 +68,6 @@ def follow(
             yield Chunk(first, {"still": stills, "spoken": video, "frame": y}, values)
 
     return followed
-
-
-def _each(measure: Callable[[Picture], float], frames: np.ndarray) -> np.ndarray:
-    return np.array([measure(frame) for frame in frames])
 
 
 def mishear(
@@ -89,15 +84,9 @@ def mishear(
     return misheard
 
 
-def summarise(parts: list[Values]) -> dict[str, dict[str, Number]]:
-    """Nothing that the frames do not say."""
-    return {}
-
-
 EVALUATION = Evaluation(
     follow=follow,
     mishear=mishear,
-    summarise=summarise,
     stages={
         "video": ("Animation", "frames from a clip's first frame and its sound, beside its own")
     },
