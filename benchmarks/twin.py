@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo as dynamo
 from cases import FPS, SECONDS, STREAMED, Case, arrays, narration, small
 from rounds import serve
 from torch import nn
@@ -49,6 +50,9 @@ LAYERS = ("pool1", "pool2", "pool3")
 # Every term's weight in the paper's config.
 KL, LAMBDA0, LAMBDA1, LAMBDA2 = 0.02, 0.05, 10.0, 10.0
 Metrics = dict[str, torch.Tensor]
+
+# A layer that is called by name is compiled once for each name; beyond 8 it would run uncompiled.
+dynamo.config.recompile_limit = 64
 
 
 class Twin:

@@ -72,19 +72,26 @@ def _cpu_up_grads(y: jax.Array, kernel: jax.Array, dx: jax.Array):
     return products.up_gradients(_form(*dx.shape), y, kernel, dx)
 
 
-def _pays3(x: jax.Array) -> bool:
-    """Whether Winograd's form is faster than XLA's 3x3 convolution."""
-    b, h, w, channels = x.shape
-    return b * h * w >= 1024 and channels >= 128 and h % 2 == 0 == w % 2
+def _form3(b: int, rows: int, cols: int, channels: int) -> Form | None:
+    """Of a 3x3 kernel over pictures of this shape; None where XLA's own convolution is fastest.
+
+    Winograd's for the same reasons, but where its matrices leave the cache; windows where they are
+    less to read than a deep kernel, which XLA's convolution reads slowly.
+    """
+    even, positions = rows % 2 == 0 == cols % 2, b * rows * cols
+    if even and positions >= 256 and channels >= 32 and rows * cols < 2**16:
+        return products.WINOGRAD3
+    return products.WINDOWS3 if channels >= 256 else None
 
 
 def _cpu_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return products.down(products.WINOGRAD3, x, kernel) if _pays3(x) else _native_3x3(x, kernel)
+    form = _form3(*x.shape)
+    return products.down(form, x, kernel) if form else _native_3x3(x, kernel)
 
 
 def _cpu_3x3_grads(x: jax.Array, kernel: jax.Array, dy: jax.Array):
-    if _pays3(x):
-        return products.down_gradients(products.WINOGRAD3, x, kernel, dy)
+    if form := _form3(*x.shape):
+        return products.down_gradients(form, x, kernel, dy)
     _, vjp = jax.vjp(lambda x: _native_3x3(x, kernel), x)
     return vjp(dy)[0], products.kernel_gradient(products.WINDOWS3, x, dy, kernel.shape)
 

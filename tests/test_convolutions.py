@@ -40,7 +40,8 @@ CASES = {
     "same": (convolutions.conv3x3, same, (3, 6, 8, 5), (3, 3, 5, 7)),
     "down, Winograd": (convolutions.conv4x4_down, down, (2, 64, 32, 16), (4, 4, 16, 3)),
     "up, Winograd": (convolutions.conv4x4_up, up, (2, 32, 16, 3), (4, 4, 16, 3)),
-    "same, Winograd": (convolutions.conv3x3, same, (2, 16, 32, 128), (3, 3, 128, 2)),
+    "same, Winograd": (convolutions.conv3x3, same, (2, 16, 32, 32), (3, 3, 32, 2)),
+    "same, windows": (convolutions.conv3x3, same, (2, 4, 3, 256), (3, 3, 256, 2)),
     "upsample": (convolutions.upsample_conv3x3, nearest, (3, 4, 6, 5), (3, 3, 5, 7)),
 }
 
