@@ -75,13 +75,15 @@ def _cpu_up_grads(y: jax.Array, kernel: jax.Array, dx: jax.Array):
 def _form3(b: int, rows: int, cols: int, channels: int) -> Form | None:
     """Of a 3x3 kernel over pictures of this shape; None where XLA's own convolution is fastest.
 
-    Winograd's for the same reasons, but where its matrices leave the cache; windows where they are
-    less to read than a deep kernel, which XLA's convolution reads slowly.
+    Winograd's under the same conditions as above, and not where pictures are large and channels
+    few, whose matrices leave the cache. Windows of few positions with many channels, whose kernel
+    is most of what is read: XLA's convolution reads it slowly.
     """
     even, positions = rows % 2 == 0 == cols % 2, b * rows * cols
-    if even and positions >= 256 and channels >= 32 and rows * cols < 2**16:
+    large = rows * cols >= 2**16
+    if even and positions >= 256 and channels >= (128 if large else 32):
         return products.WINOGRAD3
-    return products.WINDOWS3 if channels >= 256 else None
+    return products.WINDOWS3 if channels >= 256 and positions <= 1024 else None
 
 
 def _cpu_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -176,6 +176,7 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> flo
         [
             jiwer.ToLowerCase(),
             jiwer.RemovePunctuation(),
+            jiwer.RemoveWhiteSpace(replace_by_space=True),
             jiwer.RemoveMultipleSpaces(),
             jiwer.Strip(),
             jiwer.ReduceToListOfListOfWords(),

@@ -15,6 +15,7 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import av
 import jax
 import pytest
 from jaxtyping import install_import_hook
@@ -33,6 +34,13 @@ def shared():
     if not folder.is_dir():
         pytest.skip("needs the real footage in ../shared, which is not part of the project")
     return folder
+
+
+@pytest.fixture
+def portrait(shared):
+    """The first frame of a real person's footage, RGB."""
+    with av.open(str(shared / "footage" / "portrait.mp4")) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
 @pytest.fixture(scope="session")

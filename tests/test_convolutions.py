@@ -165,3 +165,19 @@ def test_pictures_that_are_spread_over_devices_stay_where_they_are(monkeypatch):
 
     compiled = jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).compile().as_text()
     assert "all-reduce" in compiled and "all-gather" not in compiled
+
+
+@pytest.mark.parametrize(
+    "shape, form",
+    [
+        ((48, 32, 24, 32), products.WINOGRAD3),
+        ((1, 256, 256, 128), products.WINOGRAD3),
+        ((1, 4, 3, 1024), products.WINDOWS3),
+        ((1, 8, 6, 512), products.WINDOWS3),
+        ((1, 256, 256, 64), None),
+        ((1, 255, 255, 256), None),  # windows of so many positions are gigabytes
+        ((8, 64, 64, 16), None),
+    ],
+)
+def test_the_form_of_a_3x3_convolution_is_the_fastest_that_was_measured(shape, form):
+    assert convolutions._form3(*shape) is form

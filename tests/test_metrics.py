@@ -207,5 +207,6 @@ def test_distances_of_contents_are_of_directions_alone():
 def test_word_error_rate_counts_words_whatever_their_case():
     said = ["bin blue at f two now", "lay red with p nine again"]
     assert metrics.word_error_rate(said, [text.upper() + "." for text in said]) == 0
+    assert metrics.word_error_rate(said, [text.replace(" ", "\t") for text in said]) == 0
     read = ["bin blue at f two", "lay red by p nine again please"]  # one each of three kinds
     assert metrics.word_error_rate(said, read) == pytest.approx(3 / 12)

@@ -20,6 +20,8 @@ def test_a_box_goes_around_its_points_with_a_margin_of_its_longer_side():
     assert (rows.sum(), cols.sum()) == (30, 60) and mask[0].sum() == 30 * 60
     assert rows[40:70].all() and cols[20:80].all()  # rows are y, cols are x
     assert not mask[1].any()
+    upright = np.asarray(part_mask(keypoints, (128, 96), "mouth"))[0, :, :, 0]
+    assert upright[51:90, 19:77].all() and upright.sum() == 39 * 58
 
 
 def test_both_hands_are_one_part_and_one_of_them_is_enough():

@@ -59,7 +59,7 @@ def open_embedding(path: Path) -> Embed:
     except OSError as error:
         raise UserError(f"--embedding={path}: {error.strerror}: name an ONNX file.") from error
     except Exception as error:  # onnxruntime raises what comes
-        reason = str(error).splitlines()[0][:200]
+        reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise UserError(
             f"--embedding={path} is no network of faces ({reason}): give one of a single picture "
             "in and a vector out."

@@ -37,7 +37,7 @@ SLOWEST, FASTEST = 5, 120
 DESCRIPTION = "dataset.json"
 FORMAT = 2
 # What a dataset of aligned faces calls its figures, of which it has none.
-FACE = "aligned face"
+ALIGNED_FACE = "aligned face"
 # Frames in a row that each split needs.
 TRIPLET = 3
 
@@ -57,7 +57,7 @@ class Description:
     @property
     def aligned(self) -> bool:
         """Whether pictures are aligned faces, without figures."""
-        return self.figure == FACE
+        return self.figure == ALIGNED_FACE
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,12 +67,12 @@ class Description:
 
 def picture_shape(size: int, figure: str) -> tuple[int, int]:
     """Rows and cols of pictures of `size`: square, and of faces three quarters as wide as high."""
-    return size, size * 3 // 4 if figure == FACE else size
+    return size, size * 3 // 4 if figure == ALIGNED_FACE else size
 
 
 def picture_names(figure: str) -> tuple[str, ...]:
     """The pictures of each frame."""
-    return ("frame",) if figure == FACE else ("frame", "figure")
+    return ("frame",) if figure == ALIGNED_FACE else ("frame", "figure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +230,7 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"its fps is {fps!r}, not {SLOWEST} to {FASTEST}")
     if not isinstance(values["figure"], str):
         raise ValueError("its figure is no text")
-    if values["figure"] == FACE and size < SMALLEST_FACE:
+    if values["figure"] == ALIGNED_FACE and size < SMALLEST_FACE:
         raise ValueError(f"its size is {size}, under {SMALLEST_FACE} for faces")
     if lacking := next(missing_fields(values["consent"]), None):
         raise ValueError(f"its consent does not say {lacking}")

@@ -11,9 +11,10 @@ from tqdm import tqdm
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.alignment import (
     ENLARGED,
-    FACE,
     FACE_POINTS,
+    FACE_START,
     Affine,
+    Face,
     align,
     alignments,
 )
@@ -32,19 +33,19 @@ class Still:
     """A picture, its aligned face, and the transform between them."""
 
     picture: Picture
-    face: Picture
+    face: Face
     transform: Affine
 
 
-def read_still(path: Path, shape: tuple[int, int]) -> Still:
-    """The face of a PNG or JPEG, aligned; the largest of several. A picture of just this shape is
-    taken for an aligned face.
+def find_face(path: Path, picture: Picture, shape: tuple[int, int]) -> Still:
+    """The face of the picture of a file, aligned; the largest of several. A picture of just this
+    shape is taken for an aligned face.
 
     Raises:
-      UserError: the file is no picture, or no face is found in it.
+      UserError: no face is found in it.
     """
-    picture = _read(path)
     if picture.shape[:2] == shape:
+        tqdm.write(f"{path} has the size of an aligned face, and is taken for one.")
         return Still(picture, picture, np.eye(2, 3))
     with open_estimator(8) as estimate:
         keypoints, faces = _look(estimate, picture, _whole(picture))
@@ -68,8 +69,12 @@ def read_still(path: Path, shape: tuple[int, int]) -> Still:
     return Still(picture, align(picture, transform, shape), transform)
 
 
-def _read(path: Path) -> Picture:
-    """RGB, at most `LARGEST` on a side, rows and cols even, as videos want them."""
+def read_picture(path: Path) -> Picture:
+    """A PNG or a JPEG in RGB, at most `LARGEST` on a side, rows and cols even, as videos want them.
+
+    Raises:
+      UserError: the file is none.
+    """
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
@@ -93,18 +98,18 @@ Square = tuple[float, float, float]
 def _whole(picture: Picture) -> Square:
     rows, cols = picture.shape[:2]
     side = max(rows, cols)
-    return (cols - side) / 2, (rows - side) / 2, side
+    return (cols - side) / 2, (rows - side) / 2, float(side)
 
 
 def _around(keypoints: Float[np.ndarray, "137 3"]) -> Square:
-    face = keypoints[FACE : FACE + FACE_POINTS, :2]
+    face = keypoints[FACE_START : FACE_START + FACE_POINTS, :2]
     side = float(np.ptp(face, axis=0).max()) / CLOSE
     x, y = (face.min(0) + face.max(0)) / 2 - side / 2
     return float(x), float(y), side
 
 
 def _has_face(keypoints: np.ndarray) -> bool:
-    return bool((keypoints[FACE : FACE + FACE_POINTS, 2] > 0).all())
+    return bool((keypoints[FACE_START : FACE_START + FACE_POINTS, 2] > 0).all())
 
 
 def _look(

@@ -117,9 +117,9 @@ def read_metadata(folder: Path) -> dict[str, Any]:
             return metadata
 
 
-def has_ended(folder: Path) -> bool:
-    """Whether a stage has ended before its last step, out of patience."""
-    return bool(read_metadata(folder).get(ENDED))
+def has_ended(folder: Path, patience: int) -> bool:
+    """Whether a stage has ended before its last step, out of no less patience than this."""
+    return 0 < patience <= int(read_metadata(folder).get(ENDED, 0))
 
 
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:

@@ -19,7 +19,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, hosts, parallel
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
-from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting, reports_of
+from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.training.stopping import Wish, wishes_to_stop
 
@@ -67,11 +67,12 @@ def train(
         wish.worth_saving = jax.process_count() > 1
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
         state, first = _begin(stage, manager, mesh, seed)
-        if first >= stage.steps or first and stage.patience and checkpoint.has_ended(folder):
+        if first >= stage.steps or first and checkpoint.has_ended(folder, stage.patience):
             hosts.say(f"{stage.name}: {first} steps are done already")
             return state
         frozen, take = parallel.replicate(frozen, mesh), parallel.compile_steps(stage, mesh)
-        due_after, saved = due_at(stage.steps, reports_of(stage, reports), clips), time.monotonic()
+        epoch = stage.epoch if stage.patience else 0
+        due_after, saved = due_at(stage.steps, reports, clips, epoch), time.monotonic()
         with hosts.together():
             validation = held_out() if hosts.is_first() else []
         report = opened.enter_context(
@@ -101,7 +102,7 @@ def train(
             last = watch.stop or over or steps[-1] == stage.steps
             if last or _is_long_ago(saved, checkpoint_seconds, due):
                 _check_weights(stage, state, manager)
-                ended = {checkpoint.ENDED: True} if over else {}
+                ended = {checkpoint.ENDED: stage.patience} if over else {}
                 checkpoint.save(manager, state, {**metadata, **ended})
                 saved = time.monotonic()
             if watch.stop or over:

@@ -25,10 +25,12 @@ REPORTS, CLIPS = 20, 4
 
 
 class Due(NamedTuple):
-    """Whether a step ends with a line of the log, a report (with its line) and a clip."""
+    """Whether a step ends with a line of the log, a report (with its line), a sheet of pictures
+    (with its report) and a clip."""
 
     line: bool
     report: bool
+    sheet: bool
     clip: bool
 
 
@@ -37,14 +39,17 @@ Report = Callable[[int, State, tuple[list[dict[str, float]], int], Due], bool]
 skipped ones since the line before; whether the stage is out of patience."""
 
 
-def due_at(steps: int, reports: int, clips: int) -> Callable[[int], Due]:
-    """What is due at each step of a run."""
+def due_at(steps: int, reports: int, clips: int, epoch: int = 0) -> Callable[[int], Due]:
+    """What is due at each step of a run; a report at the end of each epoch, too, where one is
+    given."""
     often, every = max(1, min(steps // LINES, LONGEST)), max(1, steps // reports)
     between = between_clips(steps, clips)
 
     def due(step: int) -> Due:
-        report = step % every == 0 or step in (1, steps)
-        return Due(report or step % often == 0, report, step % between == 0 or step == steps)
+        sheet = step % every == 0 or step in (1, steps)
+        report = sheet or epoch > 0 and step % epoch == 0
+        clip = step % between == 0 or step == steps
+        return Due(report or step % often == 0, report, sheet, clip)
 
     return due
 
@@ -86,7 +91,7 @@ def reporting(
                     values |= {f"val_{k}": v for k, v in means(measured).items()}
                 log.scalars(step, values)
             if due.report:
-                if stage.pictures and validation:
+                if due.sheet and stage.pictures and validation:
                     log.picture(step, stage.pictures(state, frozen, validation[0]))
                 for kind, check in checks.items():
                     if sentence := check(log.lines):
@@ -96,11 +101,6 @@ def reporting(
             return due.report and out_of_patience(stage, log.lines)
 
         yield report
-
-
-def reports_of(stage: Stage, reports: int) -> int:
-    """How many reports a run of the stage wants: one an epoch where its patience may end."""
-    return max(reports, stage.steps // stage.epoch) if stage.patience and stage.epoch else reports
 
 
 def out_of_patience(stage: Stage, lines: Sequence[Line]) -> bool:

@@ -14,7 +14,7 @@ import soundfile
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, builder, lectures
-from lumiere_jax.inputs.lectures import FACE, SIZES, SMALLEST_FACE, Dataset
+from lumiere_jax.inputs.lectures import ALIGNED_FACE, SIZES, SMALLEST_FACE, Dataset
 from lumiere_jax.inputs.segments import SPLITS, Segment, longest
 
 # Frames of which a twentieth, the share to validate on, are three.
@@ -23,7 +23,7 @@ SHORTEST = 60
 
 def check_place(out: Path, size: int, figure: str) -> None:
     """UserError unless a dataset of this size can be made in the folder."""
-    sizes = [size for size in SIZES if figure != FACE or size >= SMALLEST_FACE]
+    sizes = [size for size in SIZES if figure != ALIGNED_FACE or size >= SMALLEST_FACE]
     if size not in sizes:
         raise UserError(f"--size={size}: use one of {', '.join(map(str, sizes))}.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -16,7 +16,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, lectures, synthetic
 from lumiere_jax.inputs.alignment import align, alignments, moved
 from lumiere_jax.inputs.archive import Example
-from lumiere_jax.inputs.lectures import FACE, Dataset, picture_shape
+from lumiere_jax.inputs.lectures import ALIGNED_FACE, Dataset, picture_shape
 from lumiere_jax.inputs.poses import Tick
 from lumiere_jax.inputs.segments import SPLITS, place_segments
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
@@ -65,14 +65,18 @@ def prepare_synthetic(
     Raises:
       UserError: anything about the flags.
     """
-    figure = FACE if align else lectures.figure_scheme("drawn", explicit)
+    figure = ALIGNED_FACE if align else lectures.figure_scheme("drawn", explicit)
     check_place(out, size, figure)
     if minutes is not None and not 0.1 <= minutes <= 600:
         raise UserError(f"--minutes={minutes}: use 0.1 to 600.")
     if seed < 0:
         raise UserError(f"--seed={seed}: use 0 or more.")
     fps = FACES_FPS if align else FPS
-    scripts = _faces(seed, speakers or SPEAKERS, minutes) if align else _lectures(seed, minutes)
+    scripts = (
+        _faces(seed, SPEAKERS if speakers is None else speakers, minutes)
+        if align
+        else _lectures(seed, minutes)
+    )
     parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
     for script in scripts:
         for split, first, frames in script.parts:
@@ -174,7 +178,7 @@ def _drawn_lecture(script: Script, size: int, fps: Fraction, explicit: bool) -> 
 
 def _drawn_faces(script: Script, size: int, fps: Fraction) -> Iterator[Example]:
     """Cut out of larger pictures; apertures stay in units of these."""
-    shape = picture_shape(size, FACE)
+    shape = picture_shape(size, ALIGNED_FACE)
     side = CLOSE * shape[1]
     for d in synthetic.draw_lecture(script.waveform, fps, side, script.seed):
         # Points that are known do not tremble: each frame is aligned by its own.

@@ -25,7 +25,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.alignment import paster
 from lumiere_jax.inputs.consent import consent_id, read_consent
 from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
-from lumiere_jax.inputs.stills import read_still
+from lumiere_jax.inputs.stills import find_face, read_picture
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.shapes import Picture
@@ -81,11 +81,13 @@ def load_model(workdir: Path) -> Model:
     steps = {name: checkpoint.require(workdir, stage) for name, stage in every.items()}
     variables: dict[str, Any] = {}
     for name, network in system.networks.items():
-        for needed in every[name].needs:
+        stage = every[name]
+        for needed in stage.needs:
             check_follows(workdir, name, needed, steps[needed])
-        if steps[name] < every[name].steps and not checkpoint.has_ended(workdir / name):
-            tqdm.write(f"warning: '{name}' has taken {steps[name]} of {every[name].steps} steps.")
-        variables |= checkpoint.restore_frozen(workdir, every[name], network)
+        ended = checkpoint.has_ended(workdir / name, stage.patience)
+        if steps[name] < stage.steps and not ended:
+            tqdm.write(f"warning: '{name}' has taken {steps[name]} of {stage.steps} steps.")
+        variables |= checkpoint.restore_frozen(workdir, stage, network)
     return Model(run, variables, steps)
 
 
@@ -172,8 +174,9 @@ def infer(
     """
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
+    given = _given(workdir, image, paste, consent)
     model = load_model(workdir)
-    still = _still(model, workdir, image, paste, consent)
+    still = _aligned(given, model.run.shape, paste) if given else None
     tasks = [(_heard(path), video) for path, video in named]
     record, fps = {**model.record, **(still.record if still else {})}, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
@@ -213,6 +216,14 @@ def infer(
     return total
 
 
+class _Given(NamedTuple):
+    """The picture of a face, where it comes from, and the record of who agreed to it."""
+
+    path: Path
+    picture: Picture
+    agreed: dict[str, Any] | None
+
+
 class _Still(NamedTuple):
     """The face that speaks, what becomes of each of its frames, the shape that they get, and what
     a video says of it."""
@@ -223,27 +234,29 @@ class _Still(NamedTuple):
     record: dict[str, Any]
 
 
-def _still(
-    model: Model, workdir: Path, image: Path | None, paste: bool, consent: Path | None
-) -> _Still | None:
-    """The face of a picture, where the model wants one."""
-    shape = model.run.shape
-    if not model.system.aligned:
+def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None) -> _Given | None:
+    """What is to speak, where the model of a workdir wants a face."""
+    system = systems.of(read_run(workdir).config)
+    if not system.aligned:
         if image is not None or paste or consent is not None:
             raise UserError(
-                f"{workdir} is a model of one lecturer in one framing ('{model.system.name}'): "
-                "leave --image, --paste and --consent out."
+                f"{workdir} is a model of one lecturer in one framing ('{system.name}'): leave "
+                "--image, --paste and --consent out."
             )
         return None
     if image is None:
         raise UserError(
-            f"{workdir} is a model of faces ('{model.system.name}'): name a still picture of one "
-            "with --image=face.png."
+            f"{workdir} is a model of faces ('{system.name}'): name a still picture of one with "
+            "--image=face.png."
         )
-    agreed = read_consent(consent) if consent else None
-    still = read_still(image, shape)
+    return _Given(image, read_picture(image), read_consent(consent) if consent else None)
+
+
+def _aligned(given: _Given, shape: tuple[int, int], paste: bool) -> _Still:
+    """The face of a picture, found and aligned."""
+    still = find_face(given.path, given.picture, shape)
     shown: dict[str, Any] = {"sha256": hashlib.sha256(still.face.tobytes()).hexdigest()}
-    if agreed:
+    if agreed := given.agreed:
         shown |= {"who": agreed.get("who"), "consent": consent_id(agreed)}
     record = {"face": shown}
     if not paste:

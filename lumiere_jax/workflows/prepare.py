@@ -18,7 +18,7 @@ from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.inputs import lectures, media
 from lumiere_jax.inputs.clips_table import read_clips
 from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.lectures import FACE, FASTEST, SLOWEST, Dataset
+from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
@@ -121,7 +121,7 @@ def prepare_footage(
     usual_size, usual_fps = FACES if align else LECTURE
     size = usual_size if size is None else size
     rate, square, record = parse_fps(fps or usual_fps), parse_crop(crop), read_consent(consent)
-    scheme = FACE if align else lectures.figure_scheme(figure, explicit)
+    scheme = ALIGNED_FACE if align else lectures.figure_scheme(figure, explicit)
     check_place(out, size, scheme)
     _check_figures(figure, explicit, poses, align)
     options = beam.parse_options(beam_options) if beam_options else None
@@ -140,7 +140,7 @@ def prepare_footage(
             size=size,
             fps=rate,
             crop=square,
-            poses=pose_folder(poses, clip.path, figure, alone=len(probed) == 1) if poses else None,
+            poses=pose_folder(poses, clip.name, figure, alone=len(probed) == 1) if poses else None,
             explicit=explicit,
             align=bool(align),
         )

@@ -85,8 +85,9 @@ def train(*, config: Any, data: Path, workdir: Path, stage: str = "all") -> None
 
 def _is_done(stage: Stage, taken: int, workdir: Path) -> bool:
     """Whether all of its steps are taken, or it has ended before, out of patience."""
-    early = taken and stage.patience and checkpoint.has_ended(workdir / stage.name)
-    return taken >= stage.steps or bool(early)
+    if taken >= stage.steps:
+        return True
+    return taken > 0 and checkpoint.has_ended(workdir / stage.name, stage.patience)
 
 
 def _train_stage(

@@ -28,7 +28,7 @@ def sounds(clip, frames=FRAMES):
 
 def make(folder: Path, change=lambda clip, sound: sound, clips=2, figure="drawn"):
     """A dataset of `clips` clips whose sound `change` may touch."""
-    faces = figure == lectures.FACE
+    faces = figure == lectures.ALIGNED_FACE
     size = 128 if faces else 64
     shape = lectures.picture_shape(size, figure)
     archives = folder / "clips"

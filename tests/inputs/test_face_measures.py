@@ -22,12 +22,16 @@ def test_the_aperture_is_the_lips_opening_over_the_faces_height():
         found = face_measures.aperture(face(opening, height), (64, 64))
         np.testing.assert_allclose(found, opening / height, rtol=1e-4, atol=1e-6)
     assert np.isnan(face_measures.aperture(face(0.02, confidence=0.0), (64, 64))).all()
+    turned = face(0.02)
+    turned[0, 25 + np.array([61, 62, 63]), 0] += 0.02
+    found = face_measures.aperture(turned, (128, 96))
+    np.testing.assert_allclose(found, 0.02 * np.hypot(128, 96) / (0.4 * 128), rtol=1e-4)
 
 
 def test_the_lips_points_are_pixels_and_nan_without_a_face():
-    points = face_measures.mouth_points(face(0.02), (200, 200))
-    np.testing.assert_allclose(points[0, 48 - 48], [100, 100])
-    np.testing.assert_allclose(points[0, 66 - 48], [100, 102], rtol=1e-5)
+    points = face_measures.mouth_points(face(0.02), (200, 150))
+    np.testing.assert_allclose(points[0, 48 - 48], [75, 100])
+    np.testing.assert_allclose(points[0, 66 - 48], [75, 102], rtol=1e-5)
     assert np.isnan(face_measures.mouth_points(face(0.02, confidence=0.0), (200, 200))).all()
 
 
@@ -55,6 +59,9 @@ def test_keypoints_come_for_each_piece_of_frames_before_the_next_is_there(tmp_pa
             )
             keypoints = find(frames)
             np.testing.assert_allclose(keypoints[:, 95, 0], np.array(levels) / 255, rtol=1e-5)
+        # Of an upright picture in the middle of its square.
+        hand = find(np.full((1, 128, 96, 3), 102, np.uint8))[0, 95, :2]
+        np.testing.assert_allclose(hand, [(0.4 * 128 - 16) / 96, 0.4], rtol=1e-5)
 
 
 def test_a_program_that_cannot_start_is_noticed_at_once(tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def faces(tmp_path_factory):
     from lumiere_jax.workflows.dataset import finish
 
     record = {"who": "noise", "when": "2026-01-31", "purpose": "tests"}
-    finish(folder, archives, segments, 128, FPS, lectures.FACE, record)
+    finish(folder, archives, segments, 128, FPS, lectures.ALIGNED_FACE, record)
     return lectures.open_dataset(folder)
 
 

@@ -1,5 +1,7 @@
 """The temporal GAN's stage and synthesis: what reaches what, and that pieces are the whole."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,6 +86,37 @@ def test_a_step_moves_every_network_and_nothing_past_a_sequences_end_matters(mak
     again, same = step(state, {}, other)
     assert not any(different(after, again)), "what fills a sequence up is learned from"
     assert all(float(metrics[name]) == float(same[name]) for name in metrics)
+
+
+def test_the_loss_is_the_weighted_sum_of_equation_3(make, batch):
+    weights = {"reconstruction": 7.0, "frame_adversarial": 2.0, "sequence_adversarial": 3.0}
+    _, stage, state = make(**weights)
+    _, terms = jax.jit(stage.step)(state, {}, batch)
+    wanted = sum(weight * float(terms[name]) for name, weight in weights.items())
+    assert float(terms["loss"]) == pytest.approx(wanted, rel=1e-5)
+    assert all(float(terms[name]) > 0.01 for name in weights)
+
+
+def test_the_frame_discriminator_judges_one_frame_drawn_from_those_that_are_there(make, batch):
+    """S(x) of Eq. 1."""
+    _, stage, state = make()
+    step = jax.jit(stage.step)
+
+    def judged(number):
+        """The frames of the first sequence whose change the frame discriminator's loss notices."""
+        now = dataclasses.replace(state, step=jnp.int32(number))
+        _, before = step(now, {}, batch)
+        found = []
+        for t in range(6):
+            other = {name: x.copy() for name, x in batch.items()}
+            other["frames"][0, t] = 255 - other["frames"][0, t]
+            _, after = step(now, {}, other)
+            name = "frame_discriminator"
+            found += [t] if float(after[name]) != float(before[name]) else []
+        return found
+
+    drawn = [judged(number) for number in range(4)]
+    assert all(len(found) == 1 for found in drawn) and len({t for (t,) in drawn}) > 1
 
 
 def test_the_step_over_a_mesh_is_that_of_one_device(make, batch):

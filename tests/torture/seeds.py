@@ -185,7 +185,7 @@ def weights(folder: Path) -> None:
 def workdirs(folder: Path) -> None:
     """What a workdir says of itself, and its logs."""
     from lumiere_jax.audio.features import FILTERS
-    from lumiere_jax.inputs.lectures import FACE
+    from lumiere_jax.inputs.lectures import ALIGNED_FACE
     from lumiere_jax.systems import SYSTEMS
     from lumiere_jax.systems.system import Run
     from lumiere_jax.workflows.workdir import write_run
@@ -196,7 +196,7 @@ def workdirs(folder: Path) -> None:
         seed = folder / system.name
         seed.mkdir()
         known = {"size": 128, "fps": Fraction(30), "drawn_seed": None, "config": system.config()}
-        known |= {"figure": FACE if system.aligned else "openpose", "consent": consent}
+        known |= {"figure": ALIGNED_FACE if system.aligned else "openpose", "consent": consent}
         write_run(seed, Run(mean=zeros, std=zeros + 1, **known))
         lines = [{"step": t, "loss": 0.5 * t, "kl": 3} for t in range(5)]
         (seed / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -206,11 +206,11 @@ def workdirs(folder: Path) -> None:
 
 def datasets(folder: Path) -> None:
     """A dataset of 40 frames, and one of 40 faces."""
-    from lumiere_jax.inputs.lectures import FACE
+    from lumiere_jax.inputs.lectures import ALIGNED_FACE
 
     noise = load(TESTS / "inputs" / "conftest.py")
     noise.make(folder / "one", clips=1)
-    noise.make(folder / "faces", clips=1, figure=FACE)
+    noise.make(folder / "faces", clips=1, figure=ALIGNED_FACE)
     for place in (folder / "one", folder / "faces"):
         (place / "audio").mkdir()
         for split in ("train", "val", "test"):

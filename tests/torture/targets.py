@@ -133,7 +133,7 @@ def _still(folder: Path) -> None:
     from lumiere_jax.inputs import stills
 
     (path,) = folder.iterdir()
-    picture = stills._read(path)
+    picture = stills.read_picture(path)
     assert picture.shape[2] == 3 and max(picture.shape) <= stills.LARGEST
 
 

@@ -63,7 +63,7 @@ def test_steps_in_one_call_are_the_steps_one_by_one(make_line, batches, tmp_path
 
 
 def test_a_call_ends_where_something_is_due(make_line):
-    due = lambda step: Due(step in (1, 6, 12), step == 9, step == 10)  # noqa: E731
+    due = lambda step: Due(step in (1, 6, 12), step == 9, step == 9, step == 10)  # noqa: E731
     calls = [list(steps) for steps in loop._calls(0, make_line(12, dispatch=3), due)]
     assert calls == [[1], [2, 3, 4], [5, 6], [7, 8, 9], [10], [11, 12]]
     assert [list(s) for s in loop._calls(10, make_line(12, dispatch=3), due)] == [[11, 12]]
@@ -357,9 +357,11 @@ def test_a_stage_without_a_gain_ends_after_its_patience_and_stays_ended(
     assert "line: no gain in 3 epochs of 5 steps" in capsys.readouterr().out
     lines = [line["step"] for line in read_log(tmp_path / "line") if "val_loss" in line]
     assert lines == [1, 5, 10, 15, 20, 25, 30, 35]
-    assert checkpoint.has_ended(tmp_path / "line")
+    assert checkpoint.has_ended(tmp_path / "line", 3)
     again = run(patient, batches, tmp_path)
     assert int(again.step) == 35 and "35 steps are done already" in capsys.readouterr().out
+    more = run(dataclasses.replace(patient, patience=5), batches, tmp_path)
+    assert int(more.step) == 45
 
 
 def test_a_stage_that_gains_goes_to_its_end(make_line, batches, tmp_path):
@@ -371,7 +373,7 @@ def test_a_stage_that_gains_goes_to_its_end(make_line, batches, tmp_path):
         gain="loss",
     )
     assert int(run(gaining, batches, tmp_path).step) == 30
-    assert not checkpoint.has_ended(tmp_path / "line")
+    assert not checkpoint.has_ended(tmp_path / "line", 1)
 
 
 def test_patience_is_not_lost_where_a_run_is_resumed(make_line, batches, tmp_path):

@@ -109,7 +109,7 @@ def test_footage_without_sound_or_picture_or_anything(refused, talk, tmp_path):
 
 
 def test_poses_of_nobody_and_of_another_number(refused, poses):
-    refused("talk.mp4: nobody is found in 70 of 70 frames .at 00:00.0 to 00:07.0")
+    refused("talk.mp4: no pose is found in 70 of 70 frames .at 00:00.0 to 00:07.0")
     (poses / "007.json").unlink()
     refused("poses holds 69 poses but .*talk.mp4 has 70 frames")
 
@@ -135,7 +135,7 @@ def test_a_clip_that_is_cut_off_is_named(refused, talk, tmp_path, capsys):
 
 def test_a_name_with_brackets_is_a_name(refused, talk, tmp_path):
     twin = shutil.copy(talk, tmp_path / "talk [1080p].mp4")
-    refused(r"talk \[1080p\].mp4: nobody is found", footage=str(twin))
+    refused(r"talk \[1080p\].mp4: no pose is found", footage=str(twin))
 
 
 def test_a_folder_that_is_taken_or_cannot_be(refused, drawn, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import chex
+import cv2
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from lumiere_jax import metrics
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
 from lumiere_jax.inputs import archive, synthetic_measures
-from lumiere_jax.inputs.alignment import EYES, FACE, POINTS, WIDTH
+from lumiere_jax.inputs.alignment import EYES, FACE_START, POINTS, WIDTH
 from lumiere_jax.inputs.consent import consent_id, read_consent
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems import temporal_gan
@@ -60,7 +61,7 @@ def test_the_words_that_are_measured_are_not_trained_on(faces):
 
 def five_points(dataset, split):
     points = np.stack([r["keypoints"] for r in dataset.records(split)])
-    return points[:, [FACE + i for i in POINTS], :2] * dataset.shape[::-1]
+    return points[:, [FACE_START + i for i in POINTS], :2] * dataset.shape[::-1]
 
 
 def from_the_mean_face(dataset, split):
@@ -124,6 +125,21 @@ def test_a_still_speaks_a_narration_in_a_marked_video(trained, faces, speech, co
     shown = {"sha256": digest, "who": agreed["who"], "consent": consent_id(agreed)}
     assert read_record(again)["face"] == shown
     np.testing.assert_array_equal(frames_of(again), made)
+
+
+def test_a_face_is_put_back_into_its_picture(trained, portrait, speech, tmp_path):
+    picture = np.full((600, 1000, 3), 90, np.uint8)
+    picture[100:558, 500:958] = portrait
+    still, out = tmp_path / "ada.png", tmp_path / "talk.mp4"
+    cv2.imwrite(str(still), picture[..., ::-1])
+    infer(workdir=trained, audio=speech, image=still, paste=True, out=out)
+    made = frames_of(out)
+    assert made.shape == (7, *picture.shape)
+    away = np.abs(made.astype(int) - picture)
+    # The label is in the lower right corner.
+    assert away[:, :, :450].mean() < 2 and away[:, :90].mean() < 2
+    face = away[:, 200:450, 600:850]
+    assert face.mean() > 10
 
 
 def test_training_knows_its_epoch_and_goes_on_where_it_was(trained, faces, faces_presets, capsys):
@@ -274,6 +290,7 @@ def wider(faces_presets):
         ({"align": None}, "--speakers goes with --align=face"),
         ({"explicit": True}, "--explicit is for figures, and --align makes none"),
         ({"speakers": 2}, "--speakers=2: use 3"),
+        ({"speakers": 0}, "--speakers=0: use 3"),
         ({"minutes": 50.0}, "--minutes=50.0: 4 faces that train say at most 5.2 minutes"),
         ({"size": 64}, "--size=64: use one of 128, 256"),
         ({"clips": "clips.csv"}, "--clips goes with --footage"),

@@ -10,7 +10,7 @@ from lumiere_jax.figures.dense import draw_figure
 from lumiere_jax.figures.skeleton import draw_skeleton
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.alignment import align, moved
-from lumiere_jax.inputs.lectures import FACE, picture_shape
+from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
 from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, densepose, made_whole, timed
 from lumiere_jax.inputs.poses.pieces import KEYPOINTS, SILHOUETTES
 from lumiere_jax.inputs.poses.settling import ALIGNMENTS, NEIGHBOURS, PEOPLE, SOURCES
@@ -61,7 +61,7 @@ def _framed_figures(
 def _faces(footage: Footage, number: int, posed: list[Path], settled: Path) -> Iterator[Drawn]:
     """Aligned faces, and keypoints in their units."""
     (first, stop), source = footage.pieces[number], (footage.side, footage.side)
-    shape = picture_shape(footage.size, FACE)
+    shape = picture_shape(footage.size, ALIGNED_FACE)
     transforms = np.fromfile(settled / ALIGNMENTS).reshape(-1, 2, 3)[first:stop]
     keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, 137, 3)[first:stop]
     frames = archive.read_pictures(posed[number], 0, stop - first)

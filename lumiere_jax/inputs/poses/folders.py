@@ -15,13 +15,13 @@ def natural(name: str) -> list:
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
-def pose_folder(poses_dir: Path | None, clip: Path, source: str, *, alone: bool = True) -> Path:
-    """DIR/<clip's stem>; for a clip that is `alone`, DIR itself where there is no such folder."""
+def pose_folder(poses_dir: Path | None, clip: str, source: str, *, alone: bool = True) -> Path:
+    """DIR/<clip's name>; for a clip that is `alone`, DIR itself where there is no such folder."""
     if poses_dir is None:
         raise UserError(f"--figure={source} needs --poses=DIR, the folder of its files.")
     if not poses_dir.is_dir():
         raise UserError(f"{poses_dir} is not a folder: --poses wants the folder of {source} files.")
-    own = poses_dir / clip.stem
+    own = poses_dir / clip
     if not own.is_dir() and not alone:
         raise UserError(
             f"{own} is not there: of several clips, each has its own folder in --poses."

@@ -28,8 +28,10 @@ def _time(frame: int, fps: Fraction) -> str:
     return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
-def check(found: Bool[np.ndarray, "frames"], fps: Fraction, clip: Path) -> None:
-    """Raises UserError if more than 10% of the frames, or more than a second on end, have nobody;
+def check(
+    found: Bool[np.ndarray, "frames"], fps: Fraction, clip: Path, wanted: str = "pose"
+) -> None:
+    """Raises UserError if more than 10% of the frames, or more than a second on end, have none;
     says the number of such frames otherwise."""
     missing = int((~found).sum())
     gaps = list(runs(~found))
@@ -38,11 +40,11 @@ def check(found: Bool[np.ndarray, "frames"], fps: Fraction, clip: Path) -> None:
         worst = sorted(sorted(long or gaps, key=lambda gap: gap[0] - gap[1])[:5])
         times = ", ".join(f"{_time(a, fps)} to {_time(b, fps)}" for a, b in worst)
         raise UserError(
-            f"{clip}: nobody is found in {missing} of {len(found)} frames (at {times}); "
+            f"{clip}: no {wanted} is found in {missing} of {len(found)} frames (at {times}); "
             "cut these times out, or choose another --crop."
         )
     if missing:
-        tqdm.write(f"{clip}: {missing} of {len(found)} frames take a neighbour's pose.")
+        tqdm.write(f"{clip}: {missing} of {len(found)} frames take a neighbour's {wanted}.")
 
 
 def nearest(found: Bool[np.ndarray, "frames"]) -> Int[np.ndarray, "frames"]:

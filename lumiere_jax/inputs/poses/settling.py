@@ -7,9 +7,8 @@ from jaxtyping import Int
 from tqdm import tqdm
 
 from lumiere_jax.inputs import media
-from lumiere_jax.inputs.alignment import ENLARGED, FACE, FACE_POINTS, alignments
-from lumiere_jax.inputs.lectures import FACE as FACE_ALONE
-from lumiere_jax.inputs.lectures import picture_shape
+from lumiere_jax.inputs.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
+from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
 from lumiere_jax.inputs.poses import (
     Footage,
     Tick,
@@ -81,9 +80,9 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
             ):
                 file.write(keypoints.astype("<f4").tobytes())
     keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, 137, 3)
-    seen = slice(FACE, FACE + FACE_POINTS) if footage.align else slice(FACE + FACE_POINTS)
+    seen = slice(FACE_START if footage.align else 0, FACE_START + FACE_POINTS)
     found = keypoints[:, seen, 2].max(1) > 0
-    gaps.check(found, footage.fps, footage.clip.path)
+    gaps.check(found, footage.fps, footage.clip.path, "face" if footage.align else "pose")
     gaps.fill(keypoints, found, footage.fps)
     if footage.align:
         _settle_face(footage, keypoints, folder)
@@ -92,7 +91,7 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
 
 def _settle_face(footage: Footage, keypoints: np.ndarray, folder: Path) -> None:
     """How each picture's face is aligned; says so where faces are small."""
-    shape = picture_shape(footage.size, FACE_ALONE)
+    shape = picture_shape(footage.size, ALIGNED_FACE)
     transforms = alignments(keypoints, (footage.side, footage.side), shape)
     write_numbers(folder / ALIGNMENTS, transforms)
     larger = float(np.median(np.hypot(*transforms[:, :, 0].T)))

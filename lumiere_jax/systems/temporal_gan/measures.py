@@ -95,7 +95,11 @@ EVALUATION = Evaluation(
         Sheet(
             "Frames",
             "The still is the clip's first frame; all that moves is heard.",
-            {"still": "still", "spoken": "synthesised from still and audio", "frame": "real"},
+            {
+                "still": "real: the clip's first frame",
+                "spoken": "synthesised from still and audio",
+                "frame": "real",
+            },
         ),
     ),
     synthetic=frozenset({"spoken"}),

@@ -13,18 +13,26 @@ def test_names_sort_by_their_numbers():
 
 def test_the_clips_own_folder_comes_before_the_common_one(tmp_path):
     with pytest.raises(UserError, match="is empty: --poses wants the folder of openpose files"):
-        folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose")
+        folders.pose_folder(tmp_path, "a", "openpose")
     (tmp_path / "0.json").touch()
-    assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path
+    assert folders.pose_folder(tmp_path, "a", "openpose") == tmp_path
     with pytest.raises(UserError, match="a is not there: of several clips, each has its own"):
-        folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose", alone=False)
+        folders.pose_folder(tmp_path, "a", "openpose", alone=False)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "0.json").touch()
-    assert folders.pose_folder(tmp_path, tmp_path / "a.mp4", "openpose") == tmp_path / "a"
+    assert folders.pose_folder(tmp_path, "a", "openpose") == tmp_path / "a"
     with pytest.raises(UserError, match="--poses"):
-        folders.pose_folder(None, tmp_path / "a.mp4", "openpose")
+        folders.pose_folder(None, "a", "openpose")
     with pytest.raises(UserError, match="nowhere"):
-        folders.pose_folder(tmp_path / "nowhere", tmp_path / "a.mp4", "openpose")
+        folders.pose_folder(tmp_path / "nowhere", "a", "openpose")
+
+
+def test_clips_of_one_file_name_have_folders_of_their_own(tmp_path):
+    for name in ("s1-talk", "s2-talk"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.json").touch()
+        found = folders.pose_folder(tmp_path, name, "openpose", alone=False)
+        assert found == tmp_path / name
 
 
 def test_the_largest_that_persists_is_followed_whatever_the_order():

@@ -112,7 +112,7 @@ def test_gaps_are_filled_and_too_many_are_an_error(clip, tmp_path, read_poses):
     necks = [keypoints[1, 0] * 96 + 16 - 20 for _, _, keypoints in poses]
     np.testing.assert_allclose(necks, np.arange(len(poses)), atol=1e-3)
     write_openpose(tmp_path / "few", [found if i % 5 else [] for i, found in enumerate(people)])
-    with pytest.raises(UserError, match=r"talk\.mp4.*nobody is found in 1\d of 5\d.*00:00\.4"):
+    with pytest.raises(UserError, match=r"talk\.mp4.*no pose is found in 1\d of 5\d.*00:00\.4"):
         read_poses("openpose", clip, fps, 64, None, tmp_path / "few")
     write_openpose(tmp_path / "none", [[]] * FRAMES)
     with pytest.raises(UserError, match="nobody"):
