@@ -129,7 +129,7 @@ def batch_norm(
     """BatchNorm with pix2pix's initial scale, N(1, 0.02); running averages unless `train`.
 
     To be called in a module's compact method. Statistics are float32 whatever the dtype of `x`,
-    and of what is `seen` alone where that is given (as many axes as `x`, of 1 where it is wider).
+    and of what is `seen` alone where that is given, which broadcasts to `x`.
     """
     norm = nn.BatchNorm(
         use_running_average=not train,

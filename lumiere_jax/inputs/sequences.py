@@ -109,8 +109,11 @@ def _lookup(
 
 
 def _heard_windows(dataset: Dataset, own: Sequence, frames: int) -> np.ndarray:
-    """The windows (frames, 2560) of a sequence's frames, zeros past its end; they hear the segment
-    before and after it, at its loudness."""
+    """The windows (frames, 2560) of a sequence's frames, zeros past its end.
+
+    Those at either end also cover samples of the segment just outside of the sequence; all of them
+    are at the segment's loudness.
+    """
     times = range(own.first, own.first + own.frames)
     starts = np.array([window_start(t, dataset.fps) for t in times])
     samples = dataset.samples(own.segment, int(starts[0]), int(starts[-1]) + WINDOW)

@@ -98,8 +98,11 @@ def _brought(
     run: Run, embedding: Path | None, references: Path | None, hypotheses: Path | None
 ) -> tuple[Embed | None, dict[str, float]]:
     """A network of faces, and numbers that files alone decide."""
-    if not run.aligned and (given := embedding or references or hypotheses):
-        raise UserError(f"{given} goes with a model of faces, and {run.config.system} is none.")
+    given = {"embedding": embedding, "references": references, "hypotheses": hypotheses}
+    if not run.aligned and (flag := next((name for name, path in given.items() if path), None)):
+        raise UserError(
+            f"--{flag} goes with a model of faces, and '{run.config.system}' is none: leave it out."
+        )
     if (references is None) != (hypotheses is None):
         raise UserError("name --references and --hypotheses together, or neither.")
     told: dict[str, float] = {}
@@ -197,9 +200,11 @@ def _measure(
 
 
 def _face_distances(embed: Embed, pictures: Mapping[str, np.ndarray]) -> Values:
-    """How far frames' faces are from their still's."""
+    """How far faces are from their still's; the still itself does not count among the real ones."""
     (still,) = embed(pictures["still"][:1])
     made, real = (content_distances(still, embed(pictures[name])) for name in ("spoken", "frame"))
+    itself = (pictures["frame"] == pictures["still"]).all((1, 2, 3))
+    real = np.where(itself, np.nan, real)
     return named("video", {**_both_kinds(made), "real_face_distance": real})
 
 

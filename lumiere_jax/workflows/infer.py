@@ -142,7 +142,7 @@ def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[
     one of faces."""
     level = loudness(to_mono(read_sound(sound.path), sound.rate))
     if level == -float("inf"):
-        tqdm.write(f"warning: {sound.path} is silent, so the lecturer keeps still.")
+        tqdm.write(f"warning: {sound.path} is silent, so the speaker keeps still.")
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)
     narration = Narration(to_mono(read_sound(sound.path), sound.rate), gain, frames)

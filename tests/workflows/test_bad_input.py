@@ -366,7 +366,7 @@ def test_silence_is_a_warning_and_a_wrong_name_is_none(workdir, tmp_path, capsys
     soundfile.write(tmp_path / "silence.flac", np.zeros(1600), 16_000)
     (tmp_path / "silence.flac").rename(tmp_path / "silence.mp3")
     assert infer(workdir=workdir, audio=tmp_path / "silence.mp3", out=tmp_path / "a.mp4") == 3
-    assert "silence.mp3 is silent, so the lecturer keeps still" in capsys.readouterr().out
+    assert "silence.mp3 is silent, so the speaker keeps still" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         "which 'temporal_gan' is not made for.*with --align=face": lambda: evaluate(
             workdir=trained, data=drawn, out=tmp_path / "report"
         ),
-        "vectors.npz goes with a model of faces, and lumierenet is none": lambda: evaluate(
+        "--embedding goes with a model of faces, and 'lumierenet' is none": lambda: evaluate(
             workdir=workdir, data=drawn, out=tmp_path / "report", embedding=Path("vectors.npz")
         ),
         "name --references and --hypotheses together": lambda: evaluate(

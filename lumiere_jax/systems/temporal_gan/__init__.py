@@ -17,7 +17,7 @@ from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.systems.temporal_gan.synthesis import animate, speak
 from lumiere_jax.training.stage import Stage
 
-# Of patience: fewer say nothing of a gain.
+# Of patience: an early end after fewer steps would say nothing.
 FEWEST_STEPS = 100
 
 __all__ = ["SYSTEM", "Config", "animate", "check_config", "stages"]

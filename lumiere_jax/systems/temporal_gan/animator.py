@@ -41,11 +41,11 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
     """Eq. 1, in its non-saturating form for G, and Eq. 2, weighted as Eq. 3 says."""
     c = config.animator
     g_model = generator(config)
-    judges = {}
+    discriminators = {}
     if c.frame_adversarial:
-        judges["frame"] = frame_discriminator(config, shape)
+        discriminators["frame"] = frame_discriminator(config, shape)
     if c.sequence_adversarial:
-        judges["sequence"] = sequence_discriminator(config, shape)
+        discriminators["sequence"] = sequence_discriminator(config, shape)
     weights = {"frame": c.frame_adversarial, "sequence": c.sequence_adversarial}
     adam = functools.partial(optax.adam, b1=c.beta1, b2=c.beta2)
     rates = {"G": rate_at(c, c.learning_rate), "frame": rate_at(c, c.frame_learning_rate)}
@@ -59,7 +59,7 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         whole = jnp.full(1, 2)
         given = {"frame": (jnp.concatenate([still, still], -1),), "sequence": (y, x, whole)}
         variables = {"G": g_model.init(keys[0], x, still, noise, whole, False)}
-        for own, (name, model) in zip(keys[1:], judges.items(), strict=False):
+        for own, (name, model) in zip(keys[1:], discriminators.items(), strict=False):
             variables[name] = model.init(own, *given[name], train=False)
         networks = {
             name: TrainState.create(v, optimisers[name], average=name == "G" and c.average > 0)
@@ -82,7 +82,9 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         )
         return y, changed["batch_stats"]
 
-    def judge(name: str, params: Any, network: TrainState, y: jax.Array, batch: Batch, t: Any):
+    def discriminate(
+        name: str, params: Any, network: TrainState, y: jax.Array, batch: Batch, t: Any
+    ):
         """A discriminator's logits, and its running averages: frame t of each, or all of them."""
         if name == "frame":
             chosen = y[jnp.arange(len(y)), t]
@@ -90,7 +92,9 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         else:
             given = y, batch["windows"], batch["lengths"]
         variables = {"params": params, "batch_stats": network.statistics}
-        logits, changed = judges[name].apply(variables, *given, train=True, mutable=["batch_stats"])
+        logits, changed = discriminators[name].apply(
+            variables, *given, train=True, mutable=["batch_stats"]
+        )
         return logits, changed["batch_stats"]
 
     def generator_loss(params: Any, state: State, batch: Batch, y: jax.Array, t: Any, key: Any):
@@ -98,17 +102,19 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         seen = seen_frames(batch["lengths"], y.shape[1]).astype(jnp.float32)
         l1 = losses.lower_half_l1(y, made, seen, c.upper).mean()
         terms, total = {"reconstruction": l1}, c.reconstruction * l1
-        for name in judges:
+        for name in discriminators:
             network = state.networks[name]
-            logits, _ = judge(name, network.params, network, made, batch, t)
+            logits, _ = discriminate(name, network.params, network, made, batch, t)
             terms[f"{name}_adversarial"] = losses.non_saturating_generator(logits).mean()
             total += weights[name] * terms[f"{name}_adversarial"]
         return total, (made, statistics, {"loss": total, **terms})
 
-    def judge_loss(params: Any, name: str, network: TrainState, y: Any, made: Any, batch: Any, t):
+    def discriminator_loss(
+        params: Any, name: str, network: TrainState, y: Any, made: Any, batch: Any, t
+    ):
         """Real and made sequences have statistics of their own."""
-        real, _ = judge(name, params, network, y, batch, t)
-        fake, statistics = judge(name, params, network, made, batch, t)
+        real, _ = discriminate(name, params, network, y, batch, t)
+        fake, statistics = discriminate(name, params, network, made, batch, t)
         accuracy = jnp.mean(jnp.concatenate([real > 0, fake < 0]), dtype=jnp.float32)
         return losses.cross_entropy_discriminator(real, fake).mean(), (statistics, accuracy)
 
@@ -124,10 +130,10 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         )
         networks["G"] = g.update(optimisers["G"], gradients, statistics, c.average, state.step)
         terms |= {"learning_rate": rates["G"](state.step), "gradient_norm_G": _norm(gradients)}
-        for name in judges:
+        for name in discriminators:
             network = networks[name]
             (value, (statistics, accuracy)), gradients = jax.value_and_grad(
-                judge_loss, has_aux=True
+                discriminator_loss, has_aux=True
             )(network.params, name, network, y, jax.lax.stop_gradient(made), batch, t)
             networks[name] = network.update(optimisers[name], gradients, statistics)
             terms[f"{name}_discriminator"] = value
@@ -145,7 +151,7 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         return to_uint8(y, low=-1.0)
 
     def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        """Also how near a still that never moves is, to the frames that it is not."""
+        """Also the PSNR of the still itself, over the frames that differ from it."""
         made = frames_of(state.networks["G"].inference_variables, batch)
         y, seen = batch["frames"], seen_frames(batch["lengths"], made.shape[1])
         frozen_still = jnp.broadcast_to(batch["still"][:, None], y.shape)
@@ -188,7 +194,7 @@ def _norm(gradients: Any) -> jax.Array:
 
 
 def _mean_psnr(made: jax.Array, y: Any, seen: jax.Array) -> jax.Array:
-    """The mean of the PSNR of the frames that are seen; equal ones count as much as a report's."""
+    """The mean PSNR of the frames that are seen, each capped at MOST_PSNR as in a report."""
     flat = lambda x: jnp.asarray(x).reshape(-1, *x.shape[2:])  # noqa: E731
     values = jnp.minimum(metrics.psnr(flat(made), flat(y)), MOST_PSNR)
     return jnp.sum(values * seen.reshape(-1)) / jnp.maximum(jnp.sum(seen), 1.0)

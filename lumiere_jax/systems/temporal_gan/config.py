@@ -50,7 +50,7 @@ class AnimatorConfig:
     upper: float = 0.0
     frame_adversarial: float = 1.0
     sequence_adversarial: float = 1.0
-    # Left and right exchanged in as many copies.
+    # A mirrored copy of every training sequence beside it.
     mirror: bool = True  # 4.1
     # Decay of the moving average of G that is used afterwards; 0 uses G.
     average: float = 0.0

@@ -100,7 +100,7 @@ class Generator(nn.Module):
         return self.decoder(z, skips, train=train, seen=seen), memory
 
 
-class HearingDiscriminator(nn.Module):
+class AudioVisualDiscriminator(nn.Module):
     """Frames and the waveform's windows to one logit a sequence, with an encoder of its own."""
 
     size: int
@@ -134,7 +134,7 @@ def frame_discriminator(config: Config, shape: tuple[int, int]) -> DCGANDiscrimi
     return DCGANDiscriminator(shape[0], config.animator.width, config.animator.dtype)
 
 
-def sequence_discriminator(config: Config, shape: tuple[int, int]) -> HearingDiscriminator:
+def sequence_discriminator(config: Config, shape: tuple[int, int]) -> AudioVisualDiscriminator:
     """Frames with their sound → real or made."""
     c = config.animator
-    return HearingDiscriminator(shape[0], c.width, c.code, c.cells, c.dtype)
+    return AudioVisualDiscriminator(shape[0], c.width, c.code, c.cells, c.dtype)
