@@ -41,7 +41,7 @@ def demo() -> Config:
     """For the drawn faces."""
     config = small()
     c = config.animator
-    c.steps, c.decay_after = 600, 6
+    c.steps, c.decay_after, c.patience = 600, 6, 0
     return config
 
 
