@@ -86,7 +86,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST >> 20} MB")
         text = path.read_text("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text), strict=True)
+        reader = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True)
         rows = list(reader)
         lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if lacking:

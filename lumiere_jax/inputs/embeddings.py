@@ -98,7 +98,13 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
       UserError: they are not there, or do not fit each other.
     """
-    arrays = read_arrays(path, ("still", "frames").__contains__)
+    try:
+        arrays = read_arrays(path, ("still", "frames").__contains__)
+    except UserError as error:
+        raise UserError(
+            f"--embedding={path} cannot be read: write the arrays 'still' (d) and 'frames' (n, d) "
+            "with numpy.savez."
+        ) from error
     still, frames = (np.asarray(arrays.get(name, ()), np.float64) for name in ("still", "frames"))
     fits = still.ndim == 1 and frames.ndim == 2 and frames.shape[1:] == still.shape
     fits = fits and all(np.isfinite(x).all() and x.any(-1).all() for x in (still, frames))

@@ -45,6 +45,12 @@ MEASURES: dict[str, tuple[str, str, str]] = {
         "0 best, −10 to 10",
         "The shift at which that correlation peaks; above 0, the picture is late.",
     ),
+    "mouth_movement": (
+        "Mouth movement over the real one's",
+        "1: as much",
+        "Deviation of the mouth's opening over time, over that in the real frames by the same "
+        "measure. Near 0 the mouth stands still, and its correlation says nothing.",
+    ),
     "mouth_landmark_distance": (
         "Mouth landmark distance, px",
         "0 best",

@@ -30,6 +30,7 @@ def summarise(parts: list[Values], stages: Sequence[str]) -> dict[str, dict[str,
         result[stage] = {**averages({name.split(".", 1)[1]: x for name, x in own.items()})}
         if f"aperture.{stage}" in joined:
             result[stage] |= mouth_motion(_apertures(parts, stage, truth))
+            result[stage]["mouth_movement"] = mouth_movement(_apertures(parts, stage, "real"))
     reached = "true" if truth == "true" else "footage"
     for check, name, beside in (
         ("real_frames", "real", reached),
@@ -79,3 +80,11 @@ def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Nu
         "mouth_correlation": float(np.average(correlations, weights=[n for n, _ in long])),
         "mouth_lag_frames": metrics.peak_lag(*longest, MAX_LAG)[0],
     }
+
+
+def mouth_movement(apertures: list[tuple[np.ndarray, np.ndarray]]) -> Number:
+    """How much a mouth moves, over how much the real one does: deviations of apertures that were
+    measured alike from their segment's mean. None where the real one does not move."""
+    finite = [np.stack(pair)[:, np.isfinite(pair).all(0)] for pair in apertures]
+    made, real = np.sum([x.var(1) * x.shape[1] for x in finite if x.size] or [(0, 0)], axis=0)
+    return float(np.sqrt(made / real)) if real > 1e-12 else None

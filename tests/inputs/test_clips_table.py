@@ -22,6 +22,7 @@ def write(tmp_path, text):
     [
         WHOLE,
         "\ufeff" + WHOLE.replace("\n", "\r\n"),
+        WHOLE.replace(",", ", "),
         "split,note,clip,speaker\ntrain,x,a,Ada\nval,,b,Bob\ntest,y,c.mp4,Cleo\n",
     ],
 )

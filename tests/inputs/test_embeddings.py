@@ -95,5 +95,5 @@ def test_vectors_are_a_still_and_frames_that_fit_it(tmp_path):
         with pytest.raises(UserError, match="vectors.npz: its arrays are not a still's vector"):
             read_embeddings(path)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="vectors.npz cannot be read"):
+    with pytest.raises(UserError, match="--embedding=.*vectors.npz cannot be read: write"):
         read_embeddings(path)

@@ -122,6 +122,16 @@ def test_known_answer_finds_correlation_lag_and_liveliness():
     assert found["mouth_correlation_real_frames"] == pytest.approx(1)
     assert abs(found["mouth_correlation_shuffled_audio"]) < 0.3
     assert found["gesture_ratio"] == pytest.approx(0.25)
+    assert found["mouth_movement"] == pytest.approx(0.5, rel=0.05)  # real ones are 2 · true + 1
+
+
+def test_the_mouth_of_a_still_does_not_move_whatever_its_correlation():
+    true = drawn_part(300)["aperture.true"]
+    seen = np.where(np.arange(300) < 200, true, np.nan)
+    assert summaries.mouth_movement([(0.1 * seen, true), (0.1 * true + 3, true)]) < 0.11
+    assert summaries.mouth_movement([(np.full(300, 0.2), true)]) == pytest.approx(0)
+    assert summaries.mouth_movement([(true, np.full(300, 0.2))]) is None
+    assert summaries.mouth_movement([(np.full(300, np.nan), true)]) is None
 
 
 def test_known_answer_weighs_segments_by_frames_and_leaves_out_the_shortest():
