@@ -276,7 +276,7 @@ def _facts(model: Model, dataset: Dataset, split: str) -> dict[str, str]:
     run = model.run
     seconds = dataset.frames(split) / float(dataset.fps)
     return {
-        "Lecturer": str(run.consent.get("who")),
+        "Faces of" if run.aligned else "Lecturer": str(run.consent.get("who")),
         "Consent": f"{run.consent.get('when')}, for {run.consent.get('purpose')} "
         f"(record {consent_id(run.consent)})",
         "Model": f"{run.config.system}, {model.id}",

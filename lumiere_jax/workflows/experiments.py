@@ -61,6 +61,11 @@ def experiment(
       UserError: anything about the configs, the weights, the data or the output folder.
     """
     dataset = open_dataset(data)
+    if dataset.aligned:
+        raise UserError(
+            f"{data} is of aligned faces: name presets to compare, as in "
+            "--config=configs/temporal_gan.py:small,configs/temporal_gan.py:small-static."
+        )
     if dataset.frames("test") < 2:
         raise UserError(f"{data} has no two test frames to compare: prepare longer footage.")
     if (out / DESCRIPTION).exists():

@@ -61,11 +61,13 @@ def prepare(given: Mapping[str, Any]) -> Dataset:
     if "speakers" in given and not given.get("align"):
         raise UserError("--speakers goes with --align=face: leave it out.")
     if "explicit" in given and given.get("align"):
-        raise UserError("--explicit is for figures, and --align makes none: leave it out.")
+        raise UserError(
+            "--explicit and --noexplicit are for figures, and --align makes none: leave them out."
+        )
     if "beam_options" in given and "workers" in given:
         raise UserError("--workers are for this machine, --beam_options say where Beam works.")
     if given.get("align") not in (None, "face"):
-        raise UserError(f"--align={given['align']}: faces alone can be aligned, write face.")
+        raise UserError(f"--align={given['align']}: write face, all that can be aligned.")
     own: dict[str, Any] = {k: Path(v) if k in PATHS else v for k, v in given.items()}
     own.pop("synthetic", None)
     return prepare_synthetic(**own) if synthetic else prepare_footage(**{"consent": None, **own})

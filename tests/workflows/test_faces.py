@@ -21,6 +21,7 @@ from lumiere_jax.systems import temporal_gan
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import drawn
 from lumiere_jax.workflows.evaluate import evaluate
+from lumiere_jax.workflows.experiments import experiment
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.live import live
 from lumiere_jax.workflows.prepare import prepare
@@ -266,6 +267,9 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         "name --references and --hypotheses together": lambda: evaluate(
             workdir=trained, data=faces.folder, out=tmp_path / "report", references=speech
         ),
+        "is of aligned faces: name presets to compare": lambda: experiment(
+            paper=tiny(), lecture=tiny(), data=faces.folder, out=tmp_path / "report"
+        ),
         "--live speaks with a lecturer's model": lambda: live(
             workdir=trained, audio=str(speech), out=str(out)
         ),
@@ -286,9 +290,9 @@ def wider(faces_presets):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"align": "hands"}, "--align=hands: faces alone can be aligned"),
+        ({"align": "hands"}, "--align=hands: write face"),
         ({"align": None}, "--speakers goes with --align=face"),
-        ({"explicit": True}, "--explicit is for figures, and --align makes none"),
+        ({"explicit": True}, "--noexplicit are for figures, and --align makes none"),
         ({"speakers": 2}, "--speakers=2: use 3"),
         ({"speakers": 0}, "--speakers=0: use 3"),
         ({"minutes": 50.0}, "--minutes=50.0: 4 faces that train say at most 5.2 minutes"),
