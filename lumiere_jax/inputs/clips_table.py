@@ -9,10 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, shortened
+from lumiere_jax.files import read_whole
 from lumiere_jax.inputs.segments import SPLITS
 
 COLUMNS = ("clip", "speaker", "split")
-_LARGEST = 2**24
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,8 @@ def _called(clips: Mapping[str, Path]) -> dict[str, str]:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"it is larger than {_LARGEST >> 20} MB")
-        text = path.read_text("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True)
+        lines = io.StringIO(read_whole(path).decode("utf-8-sig"), newline=None)
+        reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
         rows = list(reader)
         lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if lacking:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.weights import read_arrays
 
 INSTALL = "pip install onnxruntime"
@@ -59,7 +59,7 @@ def open_embedding(path: Path) -> Embed:
     except OSError as error:
         raise UserError(f"--embedding={path}: {error.strerror}: name an ONNX file.") from error
     except Exception as error:  # onnxruntime raises what comes
-        reason = str(error).partition("\n")[0][:200] or type(error).__name__
+        reason = shortened(str(error).partition("\n")[0]) or type(error).__name__
         raise UserError(
             f"--embedding={path} is no network of faces ({reason}): give one of a single picture "
             "in and a vector out."
