@@ -16,7 +16,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, loop, reports, stopping
 from lumiere_jax.training.guard import Watch
 from lumiere_jax.training.log import Clip
-from lumiere_jax.training.reports import Due
+from lumiere_jax.training.reports import Due, due_at
 
 
 def run(stage, batches, folder, **options):
@@ -362,6 +362,14 @@ def test_a_stage_without_a_gain_ends_after_its_patience_and_stays_ended(
     assert int(again.step) == 35 and "35 steps are done already" in capsys.readouterr().out
     more = run(dataclasses.replace(patient, patience=5), batches, tmp_path)
     assert int(more.step) == 45
+
+
+def test_epochs_end_with_reports_and_sheets_are_as_many_whatever_an_epoch_is():
+    for epoch in (0, 3, 7):
+        due = [due_at(1000, 20, 4, epoch)(step) for step in range(1, 1001)]
+        assert sum(d.sheet for d in due) == 21
+        assert all(d.line for d in due if d.report) and all(d.report for d in due if d.sheet)
+        assert all(due[step - 1].report for step in range(epoch, 1001, epoch or 1001) if step)
 
 
 def test_a_stage_that_gains_goes_to_its_end(make_line, batches, tmp_path):
