@@ -2,7 +2,7 @@
 
 paper    the paper's numbers alone
 small    for two cores: ten minutes, whatever the footage
-demo     small for the drawn faces: five minutes
+demo     small for the drawn faces: six minutes
 tiny     tests: nothing to look at
 
 Behind a preset's name, what is left out of it: -l1 (no discriminator, and the whole picture in the
