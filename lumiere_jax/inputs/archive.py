@@ -22,6 +22,8 @@ from lumiere_jax.shapes import Picture
 JPEG_QUALITY = 95
 # Frames and figures in turn, where each of them ends, keypoints and aperture, 16 kHz mono.
 PICTURES, ENDS, KNOWN, SOUND = "pictures.bin", "ends.i64", "known.f32", "sound.f32"
+# Of footage: a byte for each frame, see `left_out`.
+LEFT_OUT = "left_out.u8"
 NUMBERS = 137 * 3 + 1
 _TRACKS = (PICTURES, ENDS, KNOWN)
 

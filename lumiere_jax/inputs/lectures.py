@@ -35,11 +35,9 @@ SIZES = (64, 128, 256, 512, 1024)
 SMALLEST_FACE = 128
 SLOWEST, FASTEST = 5, 120
 DESCRIPTION = "dataset.json"
-FORMAT = 2
+FORMAT = 3
 # What a dataset of aligned faces calls its figures, of which it has none.
 ALIGNED_FACE = "aligned face"
-# Frames in a row that each split needs.
-TRIPLET = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +193,7 @@ def figure_scheme(source: str, explicit: bool) -> str:
 def write_description(dataset: Dataset) -> None:
     """Writes `dataset.json` into the dataset's folder."""
     values = {
-        "format": FORMAT if _is_new(dataset) else 1,
+        "format": _oldest_format(dataset),
         "size": dataset.size,
         "fps": str(dataset.fps),
         "figure": dataset.figure,
@@ -211,9 +209,13 @@ def write_description(dataset: Dataset) -> None:
     (dataset.folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _is_new(dataset: Dataset) -> bool:
-    """Whether it holds what releases before 0.3 do not read."""
-    return dataset.aligned or any(segment.speaker is not None for segment in dataset.segments)
+def _oldest_format(dataset: Dataset) -> int:
+    """The format of the first release that can read it: 3 with further segments of a clip, 2 with
+    speakers or aligned faces."""
+    if any(segment.part is not None for segment in dataset.segments):
+        return 3
+    speakers = any(segment.speaker is not None for segment in dataset.segments)
+    return 2 if dataset.aligned or speakers else 1
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:

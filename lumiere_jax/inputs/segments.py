@@ -1,12 +1,20 @@
 """How clips are cut into splits: training, validation and test."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
 SHARES = (75, 5, 20)
+# Frames in a row that training wants.
+TRIPLET = 3
+
+Stretch = tuple[int, int]
+"""The first frame, and the one after the last."""
+Kept = Mapping[str, Sequence[Stretch]]
+"""The stretches of clips that stay, by the clips' names."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +22,7 @@ class Segment:
     """Neighbouring frames of one clip in one split; nothing looks across its ends.
 
     `first` counts in the clip, `offset` in the split; `speaker` is who a table of clips says.
+    `part` numbers further segments of the same clip and split, from 1 on.
     """
 
     split: str
@@ -22,45 +31,75 @@ class Segment:
     frames: int
     offset: int
     speaker: str | None = None
+    part: int | None = None
 
     @property
     def sound(self) -> str:
         """The segment's sound, a file's path inside the dataset."""
-        return f"audio/{self.split}-{self.clip}.flac"
+        name = f"{self.split}-{self.clip}"
+        # No clip's name makes two of these alike: the last number is always the part's.
+        return f"audio/{name}.flac" if self.part is None else f"audio/parts/{name}-{self.part}.flac"
 
 
-def segments_of(clips: dict[str, int]) -> list[Segment]:
-    """Cuts clips, given as frames by name, into splits.
+def segments_of(clips: dict[str, int], kept: Kept | None = None) -> list[Segment]:
+    """Cuts clips, given as frames by name, into splits; without `kept`, all of each stays.
 
-    Under ten clips, each is cut 75/5/20% by time, in that order; otherwise whole clips are
-    dealt out in the same shares.
+    Under ten clips, each is cut 75/5/20% by time, in that order, where what is left out does not
+    count; otherwise whole clips are dealt out in the same shares.
     """
     parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
-    if len(clips) < 10:
-        for name, frames in clips.items():
-            cuts = [0, frames * SHARES[0] // 100, frames * (SHARES[0] + SHARES[1]) // 100, frames]
-            for split, first, stop in zip(SPLITS, cuts, cuts[1:], strict=False):
-                parts[split].append((name, first, stop - first))
+    stay = _staying(clips, kept)
+    if len(stay) < 10:
+        for name, stretches in stay.items():
+            for split, pieces in zip(SPLITS, _shared(stretches), strict=True):
+                parts[split] += [(name, first, stop - first) for first, stop in pieces]
     else:
-        names = list(clips)
+        names = list(stay)
         validation = max(1, len(names) * SHARES[1] // 100)
         test = max(1, len(names) * SHARES[2] // 100)
         for i, name in enumerate(names):
             left = len(names) - i
             split = "test" if left <= test else "val" if left <= test + validation else "train"
-            parts[split].append((name, 0, clips[name]))
+            parts[split] += [(name, first, stop - first) for first, stop in stay[name]]
     return place_segments(parts)
 
 
 def segments_by_split(
-    clips: dict[str, int], splits: Mapping[str, str], speakers: Mapping[str, str]
+    clips: dict[str, int],
+    splits: Mapping[str, str],
+    speakers: Mapping[str, str],
+    kept: Kept | None = None,
 ) -> list[Segment]:
     """Segments of whole clips, given as frames by name, in the splits and of the speakers that a
-    table says."""
+    table says; without `kept`, all of each clip stays."""
     parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
-    for name, frames in clips.items():
-        parts[splits[name]].append((name, 0, frames))
+    for name, stretches in _staying(clips, kept).items():
+        parts[splits[name]] += [(name, first, stop - first) for first, stop in stretches]
     return place_segments(parts, speakers)
+
+
+def _staying(clips: dict[str, int], kept: Kept | None) -> dict[str, list[Stretch]]:
+    """The stretches of every clip of which something stays."""
+    if kept is None:
+        return {name: [(0, frames)] for name, frames in clips.items()}
+    return {name: list(kept[name]) for name in clips if kept[name]}
+
+
+def _shared(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
+    """The stretches of each split, in its share of their frames; of several, ends that are too
+    short to learn from are dropped."""
+    frames = sum(stop - first for first, stop in stretches)
+    cuts = [0, frames * SHARES[0] // 100, frames * (SHARES[0] + SHARES[1]) // 100, frames]
+    least = 1 if len(stretches) == 1 else TRIPLET
+    for low, high in itertools.pairwise(cuts):
+        pieces, before = [], 0
+        for first, stop in stretches:
+            begin = first + max(low - before, 0)
+            end = min(stop, first + high - before)
+            before += stop - first
+            if end - begin >= least:
+                pieces.append((begin, end))
+        yield pieces
 
 
 def place_segments(
@@ -70,19 +109,20 @@ def place_segments(
     are those of clips, by name."""
     segments = []
     for split, pieces in parts.items():
-        offset = 0
+        offset, times = 0, Counter()
         for clip, first, frames in pieces:
             if frames:
-                speaker = speakers[clip] if speakers else None
-                segments.append(Segment(split, clip, first, frames, offset, speaker))
+                speaker, part = speakers[clip] if speakers else None, times[clip] or None
+                segments.append(Segment(split, clip, first, frames, offset, speaker, part))
                 offset += frames
+                times[clip] += 1
     return segments
 
 
 def check_segments(segments: tuple[Segment, ...]) -> None:
     """Raises a ValueError unless they follow each other in their splits and overlap in no clip."""
     ends = dict.fromkeys(SPLITS, 0)
-    taken: dict[str, list[tuple[int, int]]] = {}
+    taken: dict[str, list[Stretch]] = {}
     for s in segments:
         numbers = (s.first, s.frames, s.offset)
         if s.split not in SPLITS or any(type(n) is not int or not 0 <= n < 2**31 for n in numbers):
@@ -91,6 +131,8 @@ def check_segments(segments: tuple[Segment, ...]) -> None:
             raise ValueError(f"{s.clip!r} is no clip's name")
         if s.speaker is not None and not isinstance(s.speaker, str):
             raise ValueError(f"{s.speaker!r} is no speaker's name")
+        if s.part is not None and (type(s.part) is not int or not 0 < s.part < 2**31):
+            raise ValueError(f"{s.part!r} is no segment's part")
         if not s.frames or s.offset != ends[s.split]:
             raise ValueError(f"the segments of its {s.split!r} split do not follow each other")
         ends[s.split] += s.frames
@@ -99,6 +141,8 @@ def check_segments(segments: tuple[Segment, ...]) -> None:
         for (_, stop), (first, _) in itertools.pairwise(sorted(parts)):
             if first < stop:
                 raise ValueError(f"segments of the clip {clip!r} overlap")
+    if len({s.sound for s in segments}) < len(segments):
+        raise ValueError("two segments have the same sound")
 
 
 def longest(segments: Iterable[Segment], split: str) -> int:

@@ -15,7 +15,7 @@ from lumiere_jax.inputs.poses.pieces import pose
 from lumiere_jax.inputs.poses.settling import choose, settle
 from lumiere_jax.workflows.workers import Run
 
-FORMAT = 1
+FORMAT = 2
 """Of what is kept: another number, and it is made anew."""
 WHOLE, PARTS, KEY = "whole", "parts", "key"
 PARTS_OF_SPEECH = {
@@ -99,7 +99,7 @@ def make_archives(kept: Path, footages: Sequence[Footage], run: Run) -> Busy:
             for number, folder in enumerate(drawn[f.name])
         ],
     )
-    run(_join, [(f, drawn[f.name], kept) for f in todo])
+    run(_join, [(f, drawn[f.name], settled[f.name], kept) for f in todo])
     busy: Busy = {}
     for one in done:
         for part, seconds in one.items():
@@ -141,8 +141,9 @@ def _settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> No
         raise
 
 
-def _join(footage: Footage, drawn: list[Path], kept: Path, tick: Tick) -> None:
+def _join(footage: Footage, drawn: list[Path], settled: Path, kept: Path, tick: Tick) -> None:
     with made_whole(kept / WHOLE / footage.name) as made:
+        shutil.copy(settled / archive.LEFT_OUT, made)
         archive.join(made, drawn, media.read_audio(footage.clip.path))
         (made / KEY).write_text(key(footage))
     shutil.rmtree(_parts(kept, footage))

@@ -15,7 +15,7 @@ from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, builder, lectures
 from lumiere_jax.inputs.lectures import ALIGNED_FACE, SIZES, SMALLEST_FACE, Dataset
-from lumiere_jax.inputs.segments import SPLITS, Segment, longest
+from lumiere_jax.inputs.segments import SPLITS, TRIPLET, Segment, longest
 
 # Frames of which a twentieth, the share to validate on, are three.
 SHORTEST = 60
@@ -37,10 +37,10 @@ def check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
     """UserError unless each split has as many frames in a row as training wants."""
     for split in SPLITS:
         frames = longest(segments, split)
-        if frames < lectures.TRIPLET:
+        if frames < TRIPLET:
             raise UserError(
                 f"{what} is too short: its '{split}' split has {frames} frames in a row and needs "
-                f"{lectures.TRIPLET}; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
+                f"{TRIPLET}; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
             )
 
 
@@ -59,8 +59,8 @@ def finish(
     mean, std = lectures.statistics(archives, segments, fps)
     pictures = lectures.picture_names(figure)
     builder.build(folder, archives, tuple(segments), fps, pictures, beam_options)
-    (folder / "audio").mkdir()
     for s in segments:
+        (folder / s.sound).parent.mkdir(parents=True, exist_ok=True)
         with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
             for piece in archive.read_sound(archives / s.clip, s.first, s.frames, fps):
                 sound.write(piece)
@@ -86,7 +86,7 @@ def write_stills(folder: Path, archives: Path, segments: Iterable[Segment]) -> N
     """The first face of everyone to validate and test on, `stills/<split>-<clip>.png`."""
     (folder / "stills").mkdir()
     for s in segments:
-        if s.split != "train":
+        if s.split != "train" and s.part is None:
             (example,) = archive.read_examples(archives / s.clip, s.first, 1, ("frame",))
             still = archive.encode_png(archive.decode(example["frame"]))
             (folder / "stills" / f"{s.split}-{s.clip}.png").write_bytes(still)

@@ -1,5 +1,6 @@
 """Footage, or a drawing, to a dataset: checked first, built aside, put in place whole."""
 
+import functools
 import glob
 import os
 import re
@@ -12,10 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, shortened
-from lumiere_jax.inputs import lectures, media
+from lumiere_jax.inputs import lectures, left_out, media
+from lumiere_jax.inputs.archive import LEFT_OUT
 from lumiere_jax.inputs.clips_table import read_clips
 from lumiere_jax.inputs.consent import read_consent
 from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
@@ -131,10 +134,12 @@ def prepare_footage(
     table = read_clips(clips, named) if clips else None
     probed = _probed(named, square)
     frames = {clip.name: clip.frames(rate) for clip in probed}
-    segments = (
-        segments_by_split(frames, table.splits, table.speakers) if table else segments_of(frames)
+    cut = (
+        functools.partial(segments_by_split, splits=table.splits, speakers=table.speakers)
+        if table
+        else segments_of
     )
-    check_lengths(segments, footage, rate)
+    check_lengths(cut(frames), footage, rate)
     footages = [
         Footage(
             clip=clip,
@@ -149,12 +154,19 @@ def prepare_footage(
         for clip in probed
     ]
     side = max(footage.side for footage in footages) if align else 0
-    ask_for(out, *dataset_bytes(sum(s.frames for s in segments), size, rate, side))
+    ask_for(out, *dataset_bytes(sum(frames.values()), size, rate, side))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:
             _make_archives(kept, footages, workers or len(cores()), options)
+            codes = {n: np.fromfile(kept / WHOLE / n / LEFT_OUT, np.uint8) for n in frames}
+            for line in left_out.told(codes, named, rate):
+                tqdm.write(line)
+            left_out.check(codes, footage)
+            segments = cut(frames, kept={n: left_out.stretches(c) for n, c in codes.items()})
+            check_lengths(segments, footage, rate)
             finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
+            left_out.write(folder / left_out.FILE, codes, rate)
             shutil.rmtree(kept)
         finally:
             tidy(kept)

@@ -9,8 +9,8 @@ from typing import Any
 from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import pipeline, resident
-from lumiere_jax.inputs.lectures import DESCRIPTION, TRIPLET, Dataset, open_dataset
-from lumiere_jax.inputs.segments import longest
+from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
+from lumiere_jax.inputs.segments import TRIPLET, longest
 from lumiere_jax.systems.system import Kept, System, Trained
 from lumiere_jax.training import checkpoint, hosts, loop
 from lumiere_jax.training.locks import LOCK, lock

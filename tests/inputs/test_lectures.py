@@ -40,6 +40,42 @@ def test_many_clips_stay_whole(clips, whole):
     assert tuple(n // 100 for n in shares(segments).values()) == whole
 
 
+def test_what_is_left_out_does_not_count_in_the_shares():
+    kept = {"a": [(10, 110), (150, 400), (410, 460)], "b": [(0, 100)], "gone": []}
+    segments = segments_of({"a": 500, "b": 100, "gone": 9}, kept)
+    own = {
+        split: [(s.first, s.frames, s.part) for s in segments if s.clip == "a" and s.split == split]
+        for split in SPLITS
+    }
+    assert own == {
+        "train": [(10, 100, None), (150, 200, 1)],
+        "val": [(350, 20, None)],
+        "test": [(370, 30, None), (410, 50, 1)],
+    }
+    assert [s.frames for s in segments if s.clip == "b"] == [75, 5, 20]
+    assert not [s for s in segments if s.clip == "gone"]
+    assert segments == segments_of({"a": 500, "b": 100}, kept)
+    sounds = [s.sound for s in segments]
+    assert "audio/train-a.flac" in sounds and "audio/parts/train-a-1.flac" in sounds
+    assert len(set(sounds)) == len(sounds)
+
+
+def test_clips_in_parts_are_dealt_out_whole():
+    kept = {f"c{i}": [(0, 50), (60, 100)] for i in range(10)} | {"gone": []}
+    segments = segments_of(dict.fromkeys(kept, 100), kept)
+    assert len(segments) == 20 and [s.part for s in segments[:4]] == [None, 1, None, 1]
+    assert tuple(n // 90 for n in shares(segments).values()) == (7, 1, 2)
+
+
+def test_ends_of_stretches_that_are_too_short_to_learn_from_are_dropped():
+    segments = segments_of({"a": 210}, {"a": [(0, 77), (100, 123)]})
+    assert [(s.split, s.first, s.frames) for s in segments] == [
+        ("train", 0, 75),
+        ("val", 100, 3),
+        ("test", 103, 20),
+    ]
+
+
 def test_offsets_count_through_a_split():
     segments = segments_of({"a": 100, "b": 50, "c": 3})
     for split in SPLITS:
@@ -113,8 +149,8 @@ def test_a_description_comes_back(noise):
     [
         (lambda text: text[:100], "is not a dataset's description"),
         (
-            lambda text: text.replace('"format": 1', '"format": 3'),
-            "is of a later lumiere_jax .format 3, not 2.: update",
+            lambda text: text.replace('"format": 1', '"format": 4'),
+            "is of a later lumiere_jax .format 4, not 3.: update",
         ),
         (lambda text: "[]", "is not a dataset's description"),
         (lambda text: text.replace('"fps"', '"fsp"'), "'fps'"),
@@ -169,6 +205,8 @@ def segment(**change):
         (segment(frames=0), "do not follow each other"),
         (segment(offset=1), "do not follow each other"),
         (segment(clip="c0"), "segments of the clip 'c0' overlap"),
+        (segment(part=0), "0 is no segment's part"),
+        (segment(part="1/../../x"), "part"),
         (segment(colour="red"), "colour"),
         (lambda v: v.update(segments={"a": 1}), "must be a mapping"),
     ],

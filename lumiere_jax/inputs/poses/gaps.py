@@ -1,55 +1,31 @@
-"""Frames where nobody, or not the whole person, is found: how many may be, and what they get."""
+"""Frames where nobody, or not the whole person, is found: which are left out, what others get."""
 
-from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from tqdm import tqdm
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.left_out import runs
 
-MOST = 0.1
-"""The share of frames without a person that a clip may have."""
 FLICKER = Fraction(1, 6)
-"""Seconds for which a hand or the face may vanish and still be taken as there."""
+"""Seconds for which a hand, the face or the person may vanish and still be taken as there."""
 _PARTS = (slice(0, 25), slice(25, 95), slice(95, 116), slice(116, 137))
 
 
-def runs(flags: Bool[np.ndarray, "frames"]) -> Iterator[tuple[int, int]]:
-    """The first frame and the one after the last of every run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-
-
-def _time(frame: int, fps: Fraction) -> str:
-    tenths = int(frame / fps * 10)
-    return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
-
-
-def check(
-    found: Bool[np.ndarray, "frames"], fps: Fraction, clip: Path, wanted: str = "pose"
-) -> None:
-    """Raises UserError if more than 10% of the frames, or more than a second on end, have none;
-    says the number of such frames otherwise."""
-    missing = int((~found).sum())
-    gaps = list(runs(~found))
-    long = [gap for gap in gaps if gap[1] - gap[0] > fps]
-    if long or missing > MOST * len(found):
-        worst = sorted(sorted(long or gaps, key=lambda gap: gap[0] - gap[1])[:5])
-        times = ", ".join(f"{_time(a, fps)} to {_time(b, fps)}" for a, b in worst)
-        raise UserError(
-            f"{clip}: no {wanted} is found in {missing} of {len(found)} frames (at {times}); "
-            "cut these times out, or choose another --crop."
-        )
-    if missing:
-        tqdm.write(f"{clip}: {missing} of {len(found)} frames take a neighbour's {wanted}.")
+def lost(found: Bool[np.ndarray, "frames"], fps: Fraction) -> Bool[np.ndarray, "frames"]:
+    """Frames of gaps that are too long to be filled."""
+    long = np.zeros(len(found), bool)
+    for start, end in runs(~found):
+        long[start:end] = end - start > FLICKER * fps
+    return long
 
 
 def nearest(found: Bool[np.ndarray, "frames"]) -> Int[np.ndarray, "frames"]:
-    """The nearest frame with a person for every frame, the earlier of two."""
+    """The nearest frame with a person for every frame, the earlier of two; itself where there is
+    no person at all."""
     there = np.flatnonzero(found)
+    if not len(there):
+        return np.arange(len(found))
     place = np.searchsorted(there, np.arange(len(found)))
     after = there[np.minimum(place, len(there) - 1)]
     before = there[np.maximum(place - 1, 0)]

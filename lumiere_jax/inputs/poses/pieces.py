@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs import archive, left_out, media
 from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, made_whole, mediapipe, spend, timed
 from lumiere_jax.shapes import Picture
 
 KEYPOINTS, SILHOUETTES, FACES = "keypoints.f32", "silhouettes.bin", "faces.f32"
+THUMBNAILS = "thumbnails.u8"
 # Of a warm-up frame, too: eight faces' boxes, and which of them was followed.
 FACE_NUMBERS = mediapipe.FACES * 4 + 1
 
@@ -52,10 +53,21 @@ def pose(
     if folder.is_dir():
         tick(stop - first)
         return busy
-    with made_whole(folder) as made, archive.written(made) as add:
+    with (
+        made_whole(folder) as made,
+        archive.written(made) as add,
+        open(made / THUMBNAILS, "wb") as thumbnails,
+    ):
+
+        def keep(frame: Picture) -> None:
+            begin = time.thread_time()
+            add((archive.encode_jpeg(frame),), np.zeros(0))
+            thumbnails.write(left_out.thumbnail(frame).tobytes())
+            spend(busy, "write", time.thread_time() - begin)
+
         if footage.figure == "mediapipe":
             try:
-                _estimate(footage, piece, made, add, choices, tick, busy)
+                _estimate(footage, piece, made, keep, choices, tick, busy)
             except BaseException:
                 release()  # the program is in the middle of a video
                 raise
@@ -64,19 +76,13 @@ def pose(
             footage.clip.path, footage.fps, (footage.side,), footage.crop, first, stop
         )
         for _, (frame,) in timed(frames, busy, "decode"):
-            _keep(add, frame, busy)
+            keep(frame)
             tick(1)
     return busy
 
 
-def _keep(add, frame: Picture, busy: Busy) -> None:
-    begin = time.thread_time()
-    add((archive.encode_jpeg(frame),), np.zeros(0))
-    spend(busy, "write", time.thread_time() - begin)
-
-
 def _estimate(
-    footage: Footage, piece: Piece, folder: Path, add, choices, tick: Tick, busy: Busy
+    footage: Footage, piece: Piece, folder: Path, keep, choices, tick: Tick, busy: Busy
 ) -> None:
     """Decoding and estimating run side by side, and neither gets ahead of the other."""
     first, stop = piece
@@ -87,7 +93,7 @@ def _estimate(
     def pictures() -> Iterator[Picture]:
         for t, (_, (large, frame)) in enumerate(timed(read, busy, "decode"), begin):
             if t >= first:
-                _keep(add, frame, busy)
+                keep(frame)
             yield large
 
     with (

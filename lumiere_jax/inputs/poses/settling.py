@@ -1,13 +1,15 @@
-"""What is known of a clip when all of its pieces are posed: who the person is, what fills gaps."""
+"""What is known of a clip when all of its pieces are posed: the person, what fills gaps, what is
+left out."""
 
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from tqdm import tqdm
 
-from lumiere_jax.inputs import media
+from lumiere_jax.inputs import left_out, media
 from lumiere_jax.inputs.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
+from lumiere_jax.inputs.archive import LEFT_OUT
 from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
 from lumiere_jax.inputs.poses import (
     Footage,
@@ -19,7 +21,7 @@ from lumiere_jax.inputs.poses import (
     openpose,
     write_numbers,
 )
-from lumiere_jax.inputs.poses.pieces import FACE_NUMBERS, FACES, KEYPOINTS
+from lumiere_jax.inputs.poses.pieces import FACE_NUMBERS, FACES, KEYPOINTS, THUMBNAILS
 
 NEIGHBOURS, SOURCES, PEOPLE = "neighbours.i64", "sources.i64", "people.i64"
 ALIGNMENTS = "alignments.f64"
@@ -32,9 +34,7 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames
     The person is the one whose face's areas sum to the most over the whole clip, as with DensePose
     and OpenPose; a piece, which knows only itself, may have taken another.
     """
-    told = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
-    cuts = zip(footage.pieces, told, strict=True)
-    rows = np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
+    told, rows = _told(footage, posed)
     boxes = [_boxes(row) for row in rows]
     chosen = folders.follow(boxes)
     several = np.array([len(found) > 1 for found in boxes])
@@ -46,24 +46,57 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames
     return chosen, others
 
 
+def _others_alone(footage: Footage, posed: list[Path]) -> Bool[np.ndarray, "frames"]:
+    chosen, _ = choose(footage, posed)
+    return (chosen < 0) & (_told(footage, posed)[1][:, :-1] > 0).any(1)
+
+
+def _told(footage: Footage, posed: list[Path]) -> tuple[list[np.ndarray], np.ndarray]:
+    """What was told of the faces of each piece, and of the clip's frames without the warm-ups."""
+    told = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
+    cuts = zip(footage.pieces, told, strict=True)
+    return told, np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
+
+
 def _boxes(row: np.ndarray) -> np.ndarray:
     boxes = row[:-1].reshape(-1, 4)
     return boxes[boxes.any(1)]
 
 
 def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> None:
-    """Makes the folder of what drawing wants: keypoints without gaps, and each frame's neighbour
-    with a person.
+    """Makes the folder of what drawing wants: keypoints without gaps, each frame's neighbour with
+    a person, and which frames are left out.
 
     Raises:
-      UserError: more than 10% of the frames, or more than a second on end, have nobody, or no
-        face where that is wanted; the poses brought along are not one for each source frame.
+      UserError: the poses brought along are not one for each source frame.
     """
     if folder.is_dir():
         return
     with made_whole(folder) as made:
         settled = _settle_people if footage.figure == "densepose" else _settle_keypoints
-        write_numbers(made / NEIGHBOURS, gaps.nearest(settled(footage, posed, made)))
+        found = settled(footage, posed, made)
+        write_numbers(made / NEIGHBOURS, gaps.nearest(found))
+        write_numbers(made / LEFT_OUT, _left_out(footage, posed, found))
+
+
+def _left_out(
+    footage: Footage, posed: list[Path], found: Bool[np.ndarray, "frames"]
+) -> left_out.Codes:
+    """Why each frame is left out. What was never filmed comes before what the picture shows, and
+    that before whom it shows."""
+    clip, side = footage.clip, left_out.THUMBNAIL
+    kept = [np.fromfile(piece / THUMBNAILS, np.uint8) for piece in posed]
+    thumbnails = np.concatenate(kept).reshape(-1, side, side, 3)
+    codes = left_out.unplayed(len(found), footage.fps, clip.picture_from, clip.unheard)
+    played = np.flatnonzero(codes == left_out.KEPT)
+    codes[played] = left_out.judge(thumbnails[played], footage.fps)
+    nobody = left_out.NO_FACE if footage.align else left_out.NOBODY
+    codes[(codes == left_out.KEPT) & gaps.lost(found, footage.fps)] = nobody
+    codes = left_out.without_short(codes, footage.fps)
+    if filled := int(((codes == left_out.KEPT) & ~found).sum()):
+        wanted = "face" if footage.align else "pose"
+        tqdm.write(f"{clip.path}: {filled} of {len(found)} frames take a neighbour's {wanted}.")
+    return codes
 
 
 def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.ndarray:
@@ -80,9 +113,11 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
             ):
                 file.write(keypoints.astype("<f4").tobytes())
     keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, 137, 3)
+    if footage.figure == "mediapipe":
+        # Where the person is missing and others are there, the pose is one of theirs.
+        keypoints[_others_alone(footage, posed)] = 0
     seen = slice(FACE_START if footage.align else 0, FACE_START + FACE_POINTS)
     found = keypoints[:, seen, 2].max(1) > 0
-    gaps.check(found, footage.fps, footage.clip.path, "face" if footage.align else "pose")
     gaps.fill(keypoints, found, footage.fps)
     if footage.align:
         _settle_face(footage, keypoints, folder)
@@ -109,6 +144,4 @@ def _settle_people(footage: Footage, posed: list[Path], folder: Path) -> np.ndar
     sources = media.read_sources(clip.path, footage.fps)
     write_numbers(folder / SOURCES, sources)
     write_numbers(folder / PEOPLE, people)
-    found = people[sources] >= 0
-    gaps.check(found, footage.fps, clip.path)
-    return found
+    return people[sources] >= 0

@@ -14,6 +14,7 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs.left_out import KEPT, NOBODY, SHORT
 from lumiere_jax.inputs.poses import Footage, made_whole, mediapipe, pieces
 from lumiere_jax.inputs.poses.drawing import draw
 from lumiere_jax.inputs.poses.mediapipe import Found
@@ -63,11 +64,15 @@ def read_poses(tmp_path):
             draw(footage, number, posed, made / "settled", folder, tick)
             examples += archive.read_examples(folder, 0, stop - first, ("frame", "figure"))
         return [
-            (archive.decode(e["frame"]), archive.decode(e["figure"]), e["keypoints"])
-            for e in examples
+            (*(decoded(e[name]) for name in ("frame", "figure")), e["keypoints"]) for e in examples
         ]
 
     return read
+
+
+def decoded(picture):
+    """None of a frame that is left out."""
+    return archive.decode(picture) if picture else None
 
 
 def body(i):
@@ -104,19 +109,29 @@ def test_the_default_crop_is_the_centre(clip, tmp_path, read_poses):
     np.testing.assert_allclose(keypoints[0, :2], [(64 - 16) / 96, 20 / 96], atol=1e-6)
 
 
-def test_gaps_are_filled_and_too_many_are_an_error(clip, tmp_path, read_poses):
+def codes_of(made):
+    return np.fromfile(made / "settled" / archive.LEFT_OUT, np.uint8)
+
+
+def test_short_gaps_are_filled_and_long_ones_left_out(clip, tmp_path, read_poses, capsys):
     people = [[body(i)] if i not in (10, 11) else [] for i in range(FRAMES)]
     write_openpose(tmp_path / "poses", people)
     fps = Fraction(25)
     poses = read_poses("openpose", clip, fps, 64, None, tmp_path / "poses")
     necks = [keypoints[1, 0] * 96 + 16 - 20 for _, _, keypoints in poses]
     np.testing.assert_allclose(necks, np.arange(len(poses)), atol=1e-3)
-    write_openpose(tmp_path / "few", [found if i % 5 else [] for i, found in enumerate(people)])
-    with pytest.raises(UserError, match=r"talk\.mp4.*no pose is found in 1\d of 5\d.*00:00\.4"):
-        read_poses("openpose", clip, fps, 64, None, tmp_path / "few")
+    assert not codes_of(tmp_path / "made-0").any()
+    assert "talk.mp4: 2 of 50 frames take a neighbour's pose" in capsys.readouterr().out
+    # Ten frames without anybody before a second and more of somebody.
+    write_openpose(tmp_path / "late", [found if i >= 10 else [] for i, found in enumerate(people)])
+    poses = read_poses("openpose", clip, fps, 64, None, tmp_path / "late")
+    codes = codes_of(tmp_path / "made-1")
+    # Gaps next to each other are one.
+    assert np.flatnonzero(codes).tolist() == list(range(12)) and set(codes[:12]) == {NOBODY}
+    assert [figure is None for _, figure, _ in poses] == 12 * [True] + 38 * [False]
     write_openpose(tmp_path / "none", [[]] * FRAMES)
-    with pytest.raises(UserError, match="no pose is found in 50 of 50"):
-        read_poses("openpose", clip, fps, 64, None, tmp_path / "none")
+    read_poses("openpose", clip, fps, 64, None, tmp_path / "none")
+    assert set(codes_of(tmp_path / "made-2")) == {NOBODY}
 
 
 def write_iuv(folder, frames):
@@ -251,6 +266,24 @@ def test_one_person_is_followed_through_all_pieces(short_pieces, tmp_path, monke
         pieces.pose(footage, footage.pieces[number], posed[number], chosen, lambda _: None)
     again, others = choose(footage, posed)
     assert again.tolist() == chosen.tolist() and not others
+
+
+def test_frames_that_show_others_alone_are_left_out(
+    short_pieces, monkeypatch, read_poses, tmp_path
+):
+    """The pose that is found there is theirs."""
+    speaker, guest = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.8, 0.3)
+
+    def estimate(level, t, choice, size):
+        there = not 10 <= level < 20
+        own = (0 if there else -1) if choice is None else choice
+        return found(size, 0.1, level, [speaker, guest] if there else [guest], own)
+
+    stand_in(monkeypatch, estimate)
+    read_poses("mediapipe", short_pieces, Fraction(25), 64)
+    # What is before lasts for less than a second.
+    codes = codes_of(tmp_path / "made-0").tolist()
+    assert codes == 10 * [SHORT] + 10 * [NOBODY] + 30 * [KEPT]
 
 
 def test_what_takes_its_name_is_whole(tmp_path):

@@ -1,0 +1,245 @@
+"""Frames that are not trained on: why, which stretches of a clip stay, and how that is told.
+
+Every frame of a clip has a code: 0 where it stays, otherwise the place of its reason in `REASONS`.
+Pictures are judged by thumbnails, so a clip of any length is judged in little memory.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.segments import Stretch
+from lumiere_jax.shapes import Picture
+
+REASONS = (
+    "",
+    "the picture has not begun",
+    "there is no sound",
+    "the picture stands still",
+    "the picture is blank or fades",
+    "another scene",
+    "no pose is found",
+    "no face is found",
+    "under a second between others",
+)
+KEPT, NO_PICTURE, NO_SOUND, FROZEN, BLANK, SCENE, NOBODY, NO_FACE, SHORT = range(len(REASONS))
+Codes = UInt8[np.ndarray, "frames"]
+Thumbnails = UInt8[np.ndarray, "frames 32 32 3"]
+
+THUMBNAIL = 32
+# Seconds: a picture may stand still for less, and a stretch is to be at least as long.
+STILL, SHORTEST = Fraction(1, 2), 1
+# Levels: rounding and another key frame change a thumbnail by so much, and people by more.
+SAME_LEVELS = 2
+# The contrast of a blank picture beside the clip's. It rises in a fade by more than `RISING` within
+# `AHEAD` seconds, and people who move change it by less; a fade ends where it rises by less than
+# `RISEN`.
+BLANK_SHARE, RISING, RISEN, AHEAD = 0.05, 0.05, 0.02, Fraction(1, 6)
+# A clip that begins or ends in the middle of a fade has lost half of its contrast there.
+HALF = 0.5
+# The least correlation of two pictures of one scene: people who move keep it over 0.85, other
+# scenes are under 0.4. They are compared over so many seconds.
+ALIKE, APART = 0.6, Fraction(1, 4)
+# The share of all frames that may be left out, and clips that are told of one by one.
+MOST, TOLD = 0.5, 20
+FILE = "left_out.csv"
+
+
+def thumbnail(picture: Picture) -> UInt8[np.ndarray, "32 32 3"]:
+    """The picture's means over 32 x 32 areas."""
+    return cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+
+
+def runs(flags: Bool[np.ndarray, "frames"]) -> Iterator[Stretch]:
+    """The first frame and the one after the last of every run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def judge(thumbnails: Thumbnails, fps: Fraction) -> Codes:
+    """Codes of frames whose picture stands still, is blank, fades or shows another scene."""
+    codes = np.zeros(len(thumbnails), np.uint8)
+    contrast = np.array([picture.mean(2).std() for picture in thumbnails])
+    contrast[contrast < 1] = 0  # what remains of one colour is rounding and noise
+    blank = contrast < BLANK_SHARE * np.quantile(contrast, 0.9)
+    codes[_frozen(thumbnails, fps)] = FROZEN
+    codes[blank | _fading(contrast, blank, fps)] = BLANK
+    seen = np.flatnonzero(codes == KEPT)
+    codes[seen[_other_scenes(thumbnails, seen, fps)]] = SCENE
+    return codes
+
+
+def _frozen(thumbnails: Thumbnails, fps: Fraction) -> Bool[np.ndarray, "frames"]:
+    """Frames that repeat a picture which stands still; the first of these is none of them."""
+    frozen = np.zeros(len(thumbnails), bool)
+    first = 0
+    for t in range(1, len(thumbnails) + 1):
+        if t < len(thumbnails) and _apart(thumbnails[first], thumbnails[t]) <= SAME_LEVELS:
+            continue
+        frozen[first + 1 : t] = t - first >= STILL * fps
+        first = t
+    return frozen
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> int:
+    """The largest difference of two thumbnails, in levels."""
+    return int(np.abs(a.astype(np.int16) - b).max())
+
+
+def _fading(
+    contrast: Float[np.ndarray, "frames"], blank: Bool[np.ndarray, "frames"], fps: Fraction
+) -> Bool[np.ndarray, "frames"]:
+    """Frames next to blank ones, or to the clip's ends, while contrast goes up or down."""
+    fading = np.zeros(len(contrast), bool)
+    for way in (slice(None), slice(None, None, -1)):  # fades to a colour run backwards
+        level, found = contrast[way], fading[way]
+        end = _risen(level, 0, fps)
+        if level[0] < HALF * level[end]:
+            found[:end] = True
+        for _, stop in runs(blank[way]):
+            found[stop : _risen(level, stop, fps)] = True
+    return fading
+
+
+def _risen(contrast: Float[np.ndarray, "frames"], first: int, fps: Fraction) -> int:
+    """The frame at which contrast, which rises from `first` on, has risen; `first` if it does not
+    rise."""
+    ahead, t = max(1, round(AHEAD * fps)), first
+    while t < len(contrast) - 1:
+        least = RISING if t == first else RISEN
+        if contrast[t] >= (1 - least) * contrast[t + 1 : t + 1 + ahead].max():
+            break
+        t += 1
+    return t
+
+
+def _other_scenes(
+    thumbnails: Thumbnails, seen: np.ndarray, fps: Fraction
+) -> Bool[np.ndarray, "seen"]:
+    """Frames of shots that do not look like those which last the longest together.
+
+    A shot begins where a frame does not look like the one a quarter of a second before. Whoever
+    moves, or a camera that moves slowly, begins none. Shots that are too short to be known are
+    looked at by the frame.
+    """
+    looks, apart = _looks(thumbnails, seen), max(1, round(APART * fps))
+    before = looks[np.maximum(np.arange(len(looks)) - apart, 0)]
+    changed = (looks * before).sum(1) < ALIKE
+    cuts = [0, *(first for first, _ in runs(changed) if first), len(looks)]
+    shots = [np.arange(a, b)[~changed[a:b]] for a, b in zip(cuts, cuts[1:], strict=False)]
+    known = [i for i, shot in enumerate(shots) if len(shot) > apart]
+    if not known:
+        return np.zeros(len(looks), bool)
+    means = _unit(np.stack([looks[shots[i]].mean(0) for i in known]))
+    lengths = np.array([len(shots[i]) for i in known])
+    alike = means @ means.T >= ALIKE
+    (main,) = alike[[np.argmax(alike @ lengths)]]
+    scene = _unit((means[main] * lengths[main, None]).sum(0, keepdims=True))[0]
+    other = looks @ scene < ALIKE
+    for i, same in zip(known, main, strict=True):
+        shot = slice(cuts[i], cuts[i + 1])
+        other[shot] = changed[shot] & other[shot] if same else True
+    return other
+
+
+def _looks(thumbnails: Thumbnails, seen: np.ndarray) -> Float[np.ndarray, "seen 768"]:
+    """Thumbnails at half their size, so that the product of two is their correlation."""
+    half = THUMBNAIL // 2
+    small = [cv2.resize(thumbnails[t], (half, half), interpolation=cv2.INTER_AREA) for t in seen]
+    flat = np.reshape(small, (len(seen), half * half * 3)).astype(np.float32)
+    return _unit(flat - flat.mean(1, keepdims=True))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+def unplayed(
+    frames: int, fps: Fraction, picture_from: float, unheard: tuple[tuple[float, float], ...]
+) -> Codes:
+    """Codes of frames before the first picture, and of those that touch seconds without sound."""
+    codes = np.zeros(frames, np.uint8)
+    for start, stop in unheard:
+        codes[int(start * fps) : -int(-stop * fps // 1)] = NO_SOUND
+    # Where a frame samples the picture, see `media`.
+    codes[: -int(-(picture_from * fps - Fraction(1, 4)) // 1)] = NO_PICTURE
+    return codes
+
+
+def without_short(codes: Codes, fps: Fraction) -> Codes:
+    """The codes, and those of stretches of under a second that are left between others."""
+    codes = codes.copy()
+    for first, stop in stretches(codes):
+        if stop - first < min(SHORTEST * fps, len(codes)):
+            codes[first:stop] = SHORT
+    return codes
+
+
+def stretches(codes: Codes) -> list[Stretch]:
+    """The first frame and the one after the last of every stretch that stays."""
+    return list(runs(codes == KEPT))
+
+
+def told(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -> list[str]:
+    """Lines that say how many frames are left out, of which clips, at which times and why."""
+    lost = {name: int((codes > 0).sum()) for name, codes in clips.items()}
+    total, frames = sum(lost.values()), sum(map(len, clips.values()))
+    if not total:
+        return []
+    some = [name for name, number in lost.items() if number]
+    lines = [f"left out of training: {total} of {frames} frames ({total / frames:.1%})"]
+    for name in some[:TOLD]:
+        times = ", ".join(
+            f"{clock(first, fps)} to {clock(stop, fps)} ({reason})"
+            for first, stop, reason in _parts(clips[name])
+        )
+        whole = "all " if lost[name] == len(clips[name]) else ""
+        lines.append(f"  {paths[name]}: {whole}{lost[name]} frames: {times}")
+    if len(some) > TOLD:
+        lines.append(f"  and {len(some) - TOLD} more clips: see {FILE} in the dataset")
+    return lines
+
+
+def check(clips: Mapping[str, Codes], footage: str) -> None:
+    """Raises a UserError where more than half of all frames are left out."""
+    codes = np.concatenate([*clips.values()])
+    lost = int((codes > 0).sum())
+    if lost > MOST * len(codes):
+        counts = np.bincount(codes, minlength=len(REASONS))
+        counts[KEPT] = 0
+        raise UserError(
+            f"{footage}: {lost} of {len(codes)} frames cannot be trained on (of {counts.max()} "
+            f"the reason is: {REASONS[counts.argmax()]}): give other footage, another --crop, or "
+            "cut these times out."
+        )
+
+
+def write(path: Path, clips: Mapping[str, Codes], fps: Fraction) -> None:
+    """Writes a table of all that is left out: clip, from and to in seconds, frames, reason."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("clip", "from", "to", "frames", "reason"))
+        for name, codes in clips.items():
+            for first, stop, reason in _parts(codes):
+                seconds = (f"{float(t / fps):.3f}" for t in (first, stop))
+                table.writerow((name, *seconds, stop - first, reason))
+
+
+def _parts(codes: Codes) -> Iterator[tuple[int, int, str]]:
+    """First frame, the one after the last, and reason of every run that is left out."""
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    for first, stop in zip(edges, edges[1:], strict=False):
+        if codes[first]:
+            yield first, stop, REASONS[codes[first]]
+
+
+def clock(frame: int, fps: Fraction) -> str:
+    """A frame's time as minutes and seconds."""
+    tenths = int(frame / fps * 10)
+    return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
