@@ -4,7 +4,8 @@
   python prepare.py --synthetic --out=data/drawn
 
 Footage is cut to a square, resampled to the dataset's frame rate and to 16 kHz, and each frame
-gets a pose figure. Look at data/ada/preview.png before you train.
+gets a pose figure. Frames that show nobody, stand still, fade or have no sound are left out;
+data/ada/left_out.csv lists them. Look at data/ada/preview.png before you train.
 
 For configs/temporal_gan.py, --align=face makes a dataset of faces alone, of one speaker or many: a
 table of clips (CSV: clip,speaker,split) keeps speakers apart.

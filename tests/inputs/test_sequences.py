@@ -81,7 +81,7 @@ def test_a_dataset_of_lectures_is_read_by_older_releases(noise):
     [
         (lambda values: values.update(size=64), "its size is 64, under 128"),
         (lambda values: values["segments"][0].update(speaker=3), "speaker"),
-        (lambda values: values.update(format=3), "is of a later lumiere_jax"),
+        (lambda values: values.update(format=4), "is of a later lumiere_jax"),
     ],
 )
 def test_what_a_dataset_of_faces_says_is_checked(faces, tmp_path, change, message):
