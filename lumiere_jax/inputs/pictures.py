@@ -10,9 +10,10 @@ import av.error
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from PIL import Image
 
+from lumiere_jax.inputs.colours import to_sdr, wide_colours
 from lumiere_jax.inputs.containers import LARGEST, Track
 from lumiere_jax.shapes import Picture
 
@@ -66,7 +67,7 @@ def squares(
     Raises:
         ValueError: the crop is not inside, or the picture's format cannot be converted.
     """
-    picture = upright(frame, aspect)
+    picture = coded(frame, aspect)
     rows, cols = picture.shape[:2]
     if crop is None:
         side = min(rows, cols)
@@ -76,10 +77,13 @@ def squares(
         raise ValueError(f"{cols}x{rows} pixels do not hold the crop")
     region = np.ascontiguousarray(region)
     ways = [cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC for size in sizes]
-    return [
+    resized = [
         cv2.resize(region, (size, size), interpolation=way)
         for size, way in zip(sizes, ways, strict=True)
     ]
+    # Converted last: fewer pixels cost less, and SDR too is resized as it is coded.
+    colours = wide_colours(frame)
+    return [to_sdr(picture, colours) for picture in resized] if colours else resized
 
 
 def pixel_aspect(track: Track) -> Fraction:
@@ -89,7 +93,17 @@ def pixel_aspect(track: Track) -> Fraction:
 
 
 def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
-    """RGB as a player shows it: square pixels, turned by the display matrix.
+    """RGB as a player shows it: square pixels, turned by the display matrix, SDR.
+
+    Raises:
+        ValueError: its format cannot be converted.
+    """
+    picture, colours = coded(frame, aspect), wide_colours(frame)
+    return to_sdr(picture, colours) if colours else picture
+
+
+def coded(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]:
+    """As `upright`, but HDR and wide-gamut frames are as they are coded, in 16 bits.
 
     Raises:
         ValueError: its format cannot be converted.
@@ -100,10 +114,13 @@ def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
         raise ValueError(str(error)) from error
 
 
-def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
+def _stored(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]:
     """RGB with square pixels, as stored (not yet turned)."""
+    wide = wide_colours(frame)
     # Untagged footage follows the custom: high definition is BT.709, the rest BT.601.
     custom = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    if wide and wide.gamut == "BT.2020":
+        custom = Colorspace.BT2020
     colorspace = {
         1: Colorspace.ITU709,
         4: Colorspace.FCC,
@@ -116,7 +133,7 @@ def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return frame.reformat(
         width=round(frame.width * aspect),
-        format="rgb24",
+        format="rgb48le" if wide else "rgb24",
         src_colorspace=colorspace,
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
@@ -124,7 +141,9 @@ def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
     ).to_ndarray()
 
 
-def _turned(frame: av.VideoFrame, picture: Picture) -> UInt8[np.ndarray, "_ _ 3"]:
+def _turned(
+    frame: av.VideoFrame, picture: Shaped[np.ndarray, "_ _ 3"]
+) -> Shaped[np.ndarray, "_ _ 3"]:
     """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
     if "DISPLAYMATRIX" not in frame.side_data:
         return picture
