@@ -60,5 +60,7 @@ def _whole(run: Iterator[VideoFrame], graph: Graph | None) -> Iterator[VideoFram
                 whole = graph.vpull()
             except (BlockingIOError, av.error.EOFError):
                 break
-            whole.pts, whole.dts, whole.time_base = stamps.popleft()
+            whole.pts, whole.dts, base = stamps.popleft()
+            if base is not None:  # frames that a decoder held back to the end have none
+                whole.time_base = base
             yield whole
