@@ -47,18 +47,22 @@ def combed(picture):
         ("a.mpg", "mpeg2video", FIELDS),
     ],
 )
-def test_fields_become_one_picture_a_frame_in_time(film, tmp_path, capsys, name, codec, coding):
+def test_fields_become_one_picture_a_frame_in_time(
+    film, tmp_path, capsys, monkeypatch, name, codec, coding
+):
     path = film(tmp_path / name, [woven(i) for i in range(60)], codec, coding)
     clip = probe(path)
     frames = list(read_frames(path, FPS, ROWS))
     assert len(frames) == clip.frames(FPS) and len(frames) >= 59
     np.testing.assert_array_equal(read_sources(path, FPS), [index for index, _ in frames])
+    with monkeypatch.context() as patch:
+        patch.setattr("lumiere_jax.inputs.media.deinterlaced", lambda frames: frames)
+        np.testing.assert_array_equal(read_sources(path, FPS), [index for index, _ in frames])
     inside = range(25, 35)  # where the whole bar is in the square
     for t in inside:
         index, picture = frames[t]
         assert combed(picture) < 3
         assert abs(middle(picture) - (2 * STEP * index + (BAR + STEP) / 2)) <= STEP
-    assert [frames[t][0] for t in inside] == [t + frames[25][0] - 25 for t in inside]
     for first in (26, 33):
         part = read_sizes(path, FPS, (ROWS,), None, first, first + 3)
         for (_, (picture,)), (_, wanted) in zip(part, frames[first:], strict=False):
