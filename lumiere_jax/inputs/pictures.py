@@ -1,7 +1,10 @@
 """One picture: decoded within bounds, its colours, its way up, its square."""
 
+import contextlib
 import io
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,6 +20,9 @@ from lumiere_jax.inputs.colours import to_sdr, wide_colours
 from lumiere_jax.inputs.containers import LARGEST, Track
 from lumiere_jax.shapes import Picture
 
+# Python's filters of warnings are those of all threads.
+_FILTERS = threading.RLock()
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -31,17 +37,9 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """PNG or JPEG bytes as OpenCV reads them: BGR, or whatever `way` it is told.
 
     Raises:
-        ValueError: they are neither, or a picture over 8192 pixels on a side.
+        ValueError: they are neither, damaged, or a picture over 8192 pixels on a side.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header:
-            cols, rows = header.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError("it is neither PNG nor JPEG") from error
-    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
-        raise ValueError("it is damaged")
-    if max(cols, rows) > LARGEST:
-        raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
+    check_header(data)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), way)
     except cv2.error as error:
@@ -51,12 +49,40 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
     return picture
 
 
+def check_header(data: bytes) -> None:
+    """ValueError for bytes that are neither PNG nor JPEG, or a picture that is too large or cut."""
+    try:
+        with (
+            quiet_pillow(),
+            Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header,
+        ):
+            cols, rows = header.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("it is neither PNG nor JPEG") from error
+    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
+        raise ValueError("it is damaged")
+    if max(cols, rows) > LARGEST:
+        raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keeps Pillow's warnings from the terminal: what is wrong is said in a sentence of our own."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _chunks_fit(data: bytes) -> bool:
-    """Whether a PNG's chunks end in it: OpenCV makes room for whatever length they name."""
+    """Whether a PNG's chunks up to its last are in it: OpenCV makes room for whatever length they
+    name. What lies behind the last is no part of the picture."""
     place = 8
     while place < len(data):
+        last = data[place + 4 : place + 8] == b"IEND"
         place += 12 + int.from_bytes(data[place : place + 4])
-    return place == len(data)
+        if last:
+            return place <= len(data)
+    return False
 
 
 def squares(
