@@ -50,7 +50,7 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
 
 
 def check_header(data: bytes) -> None:
-    """ValueError for bytes that are neither PNG nor JPEG, or a picture that is too large or cut."""
+    """ValueError for what is neither PNG nor JPEG, for a PNG that is cut, and for large pictures."""
     try:
         with (
             quiet_pillow(),
@@ -59,10 +59,10 @@ def check_header(data: bytes) -> None:
             cols, rows = header.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError("it is neither PNG nor JPEG") from error
-    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
-        raise ValueError("it is damaged")
     if max(cols, rows) > LARGEST:
         raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
+    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
+        raise ValueError("it is damaged")
 
 
 @contextlib.contextmanager
