@@ -16,22 +16,20 @@ FITTING = {"CMYK": ("CMYK",), "1": ("L", "RGB"), "L": ("L", "RGB"), "LA": ("L", 
 
 
 def decode_photograph(data: bytes, say: Callable[[str], None]) -> Picture:
-    """PNG or JPEG bytes to RGB; what is not shown as it is coded is told to `say`.
+    """PNG or JPEG bytes to RGB. `say` gets a clause for transparent parts and for a broken profile.
 
     Raises:
         ValueError: they are neither, damaged, or a picture over 8192 pixels on a side.
     """
     check_header(data)
-    with quiet_pillow():
-        try:
-            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-            image.load()
-        except Exception as error:  # Pillow raises errors of many kinds for damaged files
-            raise ValueError("it is damaged") from error
-        image = _upright(image)
-        image = _of_8_bits(image, depth=data[24] if data.startswith(b"\x89PNG") else 8)
-        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-        colours = _in_srgb(image, say)
+    depth = data[24] if data.startswith(b"\x89PNG") else 8
+    try:
+        with quiet_pillow(), Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as file:
+            image = _of_8_bits(_upright(file), depth)
+            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+            colours = _in_srgb(image, say)
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
+        raise ValueError("it is damaged") from error
     if alpha is None or alpha.getextrema()[0] == 255:
         return np.asarray(colours)
     say("its transparent parts are shown over white")
@@ -41,6 +39,7 @@ def decode_photograph(data: bytes, say: Callable[[str], None]) -> Picture:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF says; as it is where that cannot be read."""
+    image.load()
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # as above
@@ -48,7 +47,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Grey of 16 bits in 8, and the colour that counts as transparent in 8 bits, too."""
+    """Grey of 16 bits in 8, and the colour that counts as transparent scaled as its pixels are."""
     if image.mode == "I;16":
         info, image = image.info, Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         image.info = info

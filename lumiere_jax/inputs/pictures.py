@@ -50,7 +50,7 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
 
 
 def check_header(data: bytes) -> None:
-    """ValueError for what is neither PNG nor JPEG, for a PNG that is cut, and for large pictures."""
+    """ValueError for what is neither PNG nor JPEG, for large pictures and for a PNG that is cut."""
     try:
         with (
             quiet_pillow(),
