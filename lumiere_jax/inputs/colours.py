@@ -20,6 +20,7 @@ CHROMATICITIES = {
     "BT.709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     "BT.2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
     "P3": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
+    "Adobe RGB": ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060)),
 }
 D65 = (0.3127, 0.3290)
 # HDR's reference white and the peak of an HLG display, in cd/m².
@@ -70,7 +71,7 @@ def to_sdr(
 
 def _light(picture: np.ndarray, colours: Colours) -> Float[np.ndarray, "rows cols 3"]:
     """Linear light of a display, in units of SDR white."""
-    light = _decoding(colours.hdr)[picture]
+    light = _decoding(colours)[picture]
     if colours.hdr == "HLG":
         # The OOTF of BT.2100: the display's light from the scene's.
         luminance = cv2.transform(light, _to_xyz(colours.gamut)[1:2].astype(np.float32))
@@ -79,17 +80,19 @@ def _light(picture: np.ndarray, colours: Colours) -> Float[np.ndarray, "rows col
 
 
 @functools.cache
-def _decoding(hdr: str) -> Float[np.ndarray, " codes"]:
+def _decoding(colours: Colours) -> Float[np.ndarray, " codes"]:
     """Linear light of each 16-bit code: the scene's for HLG, in [0, 1], else the display's."""
     v = np.arange(CODES) / (CODES - 1)
-    if hdr == "HLG":
+    if colours.hdr == "HLG":
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         light = np.where(v <= 0.5, v**2 / 3, (np.exp((v - c) / a) + b) / 12)
-    elif hdr == "PQ":
+    elif colours.hdr == "PQ":
         m1, m2 = 2610 / 16384, 2523 / 32
         c1, c2, c3 = 107 / 128, 2413 / 128, 2392 / 128
         root = v ** (1 / m2)
         light = 10_000 / WHITE * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
+    elif colours.gamut == "Adobe RGB":
+        light = v ** (563 / 256)
     else:
         light = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from lumiere_jax.inputs.colours import Colours, to_sdr
 from lumiere_jax.inputs.pictures import check_header, quiet_pillow
 from lumiere_jax.shapes import Picture
 
@@ -27,7 +28,7 @@ def decode_photograph(data: bytes, say: Callable[[str], None]) -> Picture:
         with quiet_pillow(), Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as file:
             image = _of_8_bits(_upright(file), depth)
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-            colours = _in_srgb(image, say)
+            colours = _in_srgb(image, _is_adobe_rgb(file), say)
     except Exception as error:  # Pillow raises errors of many kinds for damaged files
         raise ValueError("it is damaged") from error
     if alpha is None or alpha.getextrema()[0] == 255:
@@ -46,6 +47,14 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether the EXIF says so (DCF 2.0); cameras may then embed no profile."""
+    try:
+        return image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03"
+    except Exception:  # as above
+        return False
+
+
 def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:
     """Grey of 16 bits in 8, and the colour that counts as transparent scaled as its pixels are."""
     if image.mode == "I;16":
@@ -58,7 +67,7 @@ def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:
     return image
 
 
-def _in_srgb(image: Image.Image, say: Callable[[str], None]) -> Image.Image:
+def _in_srgb(image: Image.Image, adobe_rgb: bool, say: Callable[[str], None]) -> Image.Image:
     """RGB without alpha, converted from the colours of the image's profile where it has one."""
     if embedded := image.info.get("icc_profile"):
         try:
@@ -71,4 +80,8 @@ def _in_srgb(image: Image.Image, say: Callable[[str], None]) -> Image.Image:
             return ImageCms.profileToProfile(own, profile, srgb, outputMode="RGB") or own
         except (ImageCms.PyCMSError, OSError, ValueError, KeyError):
             say("its colour profile cannot be used and is ignored")
-    return image.convert("RGB")
+    rgb = image.convert("RGB")
+    if adobe_rgb and image.mode == "RGB" and not embedded:
+        sixteen = np.asarray(rgb, np.uint16) * 257
+        return Image.fromarray(to_sdr(sixteen, Colours("", "Adobe RGB")))
+    return rgb

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive
@@ -102,6 +102,18 @@ def test_wide_gamuts_are_converted(tmp_path, capsys, kind, gamut):
     picture = read(tmp_path, patches(coded), kind, icc_profile=rgb_profile(colorants))
     np.testing.assert_allclose(seen(picture, len(COLOURS)), COLOURS, atol=4)
     assert not capsys.readouterr().out
+
+
+def test_exif_names_adobe_rgb_where_no_profile_does(tmp_path):
+    matrix, _ = GAMUTS["Adobe RGB"]
+    coded = [np.rint(255 * (np.array(matrix) @ linear(rgb)) ** (1 / GAMMA)) for rgb in COLOURS]
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.IFD.Interop: {1: "R03"}}
+    found = read(tmp_path, patches(coded), "jpg", exif=exif)
+    np.testing.assert_allclose(seen(found, len(COLOURS)), COLOURS, atol=4)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found = read(tmp_path, patches(COLOURS), "jpg", exif=exif, icc_profile=profile)
+    np.testing.assert_allclose(seen(found, len(COLOURS)), COLOURS, atol=4)
 
 
 def test_colours_under_transparency_and_of_palettes_are_converted(tmp_path):
