@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.colours import wide_colours
 from lumiere_jax.inputs.containers import (
     ENTERED,
     LARGEST,
@@ -17,7 +18,7 @@ from lumiere_jax.inputs.containers import (
     open_track,
     packets,
 )
-from lumiere_jax.inputs.pictures import Crop, pixel_aspect, upright
+from lumiere_jax.inputs.pictures import Crop, coded, pixel_aspect
 from lumiere_jax.inputs.sound import GAP, LONGEST, SHORTFALL, sound_extent
 
 # Containers such as Matroska round time stamps to milliseconds.
@@ -31,7 +32,8 @@ class Clip:
     rows and cols are those of the upright picture (rotation applied, pixels made square);
     seconds is how long the common time axis is, and start its zero on the file's own clock. `name`
     is what it is called in a dataset: the file's, without its ending, unless another is given.
-    Decoding can begin at every `entry` seconds or sooner (inf: at the start alone).
+    Decoding can begin at every `entry` seconds or sooner (inf: at the start alone). `treatments`
+    says what its frames are and what becomes of them, where that is not ordinary SDR.
 
     `unheard` are the stretches of the common time axis, in seconds, of which there is no sound:
     before it starts, and gaps of more than a tenth of a second in its time stamps. The first
@@ -50,6 +52,7 @@ class Clip:
     name: str = ""
     unheard: tuple[tuple[float, float], ...] = ()
     picture_from: float = 0.0
+    treatments: tuple[str, ...] = ()
 
     def frames(self, fps: Fraction) -> int:
         """Exactly how many frames `read_frames` yields."""
@@ -71,7 +74,7 @@ def probe(path: str | Path) -> Clip:
 @functools.lru_cache(maxsize=256)
 def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
     with open_track(path, "video") as track:
-        rows, cols, start, end, entry = _survey(track)
+        rows, cols, start, end, entry, treatments = _survey(track)
         promised = track.declared_end()
         damaged = track.damaged or (promised is not None and end + SHORTFALL < promised)
     sound = sound_extent(path)
@@ -97,12 +100,15 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
         entry=math.inf if damaged else float(entry),
         unheard=tuple((float(a - zero), float(b - zero)) for a, b in (*late, *sound.gaps)),
         picture_from=float(start - zero),
+        treatments=treatments,
     )
 
 
-def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | float]:
-    """Upright size, time of the first decodable picture, end of the last one's time, and the most
-    seconds between key frames."""
+def _survey(
+    track: Track,
+) -> tuple[int, int, Fraction, Fraction, Fraction | float, tuple[str, ...]]:
+    """Upright size, time of the first decodable picture, end of the last one's time, the most
+    seconds between key frames, and the treatments of its frames."""
     path, aspect = track.path, pixel_aspect(track)
     check_size(path, track.stream.codec_context, aspect)
     first = last = None
@@ -134,7 +140,7 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | floa
         )
     check_size(path, first, aspect)
     try:
-        rows, cols = upright(first, aspect).shape[:2]
+        rows, cols = coded(first, aspect).shape[:2]
     except ValueError as error:
         raise UserError(
             f"{path}: its picture cannot be used ({error}); export it again."
@@ -146,12 +152,20 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | floa
         )
     start = track.time(first.pts) or Fraction(0)
     if last is None:
-        return rows, cols, start, start, math.inf
+        return rows, cols, start, start, math.inf, _treatments(first)
     if not duration:
         duration = (last - earliest) / (stamps - 1) if stamps > 1 else 0
     end = track.time(last) + Fraction(duration) * Fraction(track.stream.time_base)
     entered = key is not None and ENTERED & set(track.container.format.name.split(","))
-    return rows, cols, start, end, track.time(max(apart, last - key)) if entered else math.inf
+    every = track.time(max(apart, last - key)) if entered else math.inf
+    return rows, cols, start, end, every, _treatments(first)
+
+
+def _treatments(frame: Any) -> tuple[str, ...]:
+    colours = wide_colours(frame)
+    wide = (colours.treatment,) if colours else ()
+    woven = ("interlaced footage: deinterlaced, one picture a frame",)
+    return wide + (woven if frame.interlaced_frame else ())
 
 
 def check_size(path: Path, picture: Any, aspect: Fraction) -> None:

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clip import ROUNDING, Clip, check_crop, check_size, probe
 from lumiere_jax.inputs.containers import Track, decoded, decoded_from, open_track
+from lumiere_jax.inputs.interlacing import deinterlaced
 from lumiere_jax.inputs.pictures import Crop, pixel_aspect, squares
 from lumiere_jax.inputs.sound import (
     RATE,
@@ -156,11 +157,11 @@ def _opened(clip: Clip, time: Fraction | None) -> Iterator[tuple[Track, Iterator
         with open_track(clip.path, "video") as track:
             track.stream.thread_type = "AUTO"
             if (frames := decoded_from(track, time)) is not None:
-                yield track, frames
+                yield track, deinterlaced(frames)
                 return
     with open_track(clip.path, "video") as track:
         track.stream.thread_type = "AUTO"
-        yield track, decoded(track)
+        yield track, deinterlaced(decoded(track))
 
 
 def read_audio(path: str | Path, rate: int = RATE) -> Iterator[Float[np.ndarray, " samples"]]:

@@ -1,7 +1,10 @@
 """One picture: decoded within bounds, its colours, its way up, its square."""
 
+import contextlib
 import io
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,11 +13,15 @@ import av.error
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from PIL import Image
 
+from lumiere_jax.inputs.colours import to_sdr, wide_colours
 from lumiere_jax.inputs.containers import LARGEST, Track
 from lumiere_jax.shapes import Picture
+
+# Python's filters of warnings are those of all threads.
+_FILTERS = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,9 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """PNG or JPEG bytes as OpenCV reads them: BGR, or whatever `way` it is told.
 
     Raises:
-        ValueError: they are neither, or a picture over 8192 pixels on a side.
+        ValueError: they are neither, damaged, or a picture over 8192 pixels on a side.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header:
-            cols, rows = header.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError("it is neither PNG nor JPEG") from error
-    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
-        raise ValueError("it is damaged")
-    if max(cols, rows) > LARGEST:
-        raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
+    check_header(data)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), way)
     except cv2.error as error:
@@ -50,12 +49,40 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
     return picture
 
 
+def check_header(data: bytes) -> None:
+    """ValueError for what is neither PNG nor JPEG, for large pictures and for a PNG that is cut."""
+    try:
+        with (
+            quiet_pillow(),
+            Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header,
+        ):
+            cols, rows = header.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("it is neither PNG nor JPEG") from error
+    if max(cols, rows) > LARGEST:
+        raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
+    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
+        raise ValueError("it is damaged")
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keeps Pillow's warnings from the terminal: what is wrong is said in a sentence of our own."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _chunks_fit(data: bytes) -> bool:
-    """Whether a PNG's chunks end in it: OpenCV makes room for whatever length they name."""
+    """Whether a PNG's chunks up to its last are in it: OpenCV makes room for whatever length they
+    name. What lies behind the last is no part of the picture."""
     place = 8
     while place < len(data):
+        last = data[place + 4 : place + 8] == b"IEND"
         place += 12 + int.from_bytes(data[place : place + 4])
-    return place == len(data)
+        if last:
+            return place <= len(data)
+    return False
 
 
 def squares(
@@ -66,7 +93,7 @@ def squares(
     Raises:
         ValueError: the crop is not inside, or the picture's format cannot be converted.
     """
-    picture = upright(frame, aspect)
+    picture = coded(frame, aspect)
     rows, cols = picture.shape[:2]
     if crop is None:
         side = min(rows, cols)
@@ -76,10 +103,13 @@ def squares(
         raise ValueError(f"{cols}x{rows} pixels do not hold the crop")
     region = np.ascontiguousarray(region)
     ways = [cv2.INTER_AREA if crop.side > size else cv2.INTER_CUBIC for size in sizes]
-    return [
+    resized = [
         cv2.resize(region, (size, size), interpolation=way)
         for size, way in zip(sizes, ways, strict=True)
     ]
+    # Converted last: fewer pixels cost less, and SDR too is resized as it is coded.
+    colours = wide_colours(frame)
+    return [to_sdr(picture, colours) for picture in resized] if colours else resized
 
 
 def pixel_aspect(track: Track) -> Fraction:
@@ -89,7 +119,17 @@ def pixel_aspect(track: Track) -> Fraction:
 
 
 def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
-    """RGB as a player shows it: square pixels, turned by the display matrix.
+    """RGB as a player shows it: square pixels, turned by the display matrix, SDR.
+
+    Raises:
+        ValueError: its format cannot be converted.
+    """
+    picture, colours = coded(frame, aspect), wide_colours(frame)
+    return to_sdr(picture, colours) if colours else picture
+
+
+def coded(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]:
+    """As `upright`, but HDR and wide-gamut frames are as they are coded, in 16 bits.
 
     Raises:
         ValueError: its format cannot be converted.
@@ -100,10 +140,13 @@ def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
         raise ValueError(str(error)) from error
 
 
-def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
+def _stored(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]:
     """RGB with square pixels, as stored (not yet turned)."""
+    wide = wide_colours(frame)
     # Untagged footage follows the custom: high definition is BT.709, the rest BT.601.
     custom = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    if wide and wide.gamut == "BT.2020":
+        custom = Colorspace.BT2020
     colorspace = {
         1: Colorspace.ITU709,
         4: Colorspace.FCC,
@@ -116,7 +159,7 @@ def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return frame.reformat(
         width=round(frame.width * aspect),
-        format="rgb24",
+        format="rgb48le" if wide else "rgb24",
         src_colorspace=colorspace,
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
@@ -124,7 +167,9 @@ def _stored(frame: av.VideoFrame, aspect: Fraction) -> Picture:
     ).to_ndarray()
 
 
-def _turned(frame: av.VideoFrame, picture: Picture) -> UInt8[np.ndarray, "_ _ 3"]:
+def _turned(
+    frame: av.VideoFrame, picture: Shaped[np.ndarray, "_ _ 3"]
+) -> Shaped[np.ndarray, "_ _ 3"]:
     """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
     if "DISPLAYMATRIX" not in frame.side_data:
         return picture

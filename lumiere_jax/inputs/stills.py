@@ -18,7 +18,7 @@ from lumiere_jax.inputs.alignment import (
     align,
     alignments,
 )
-from lumiere_jax.inputs.pictures import decode_picture
+from lumiere_jax.inputs.photographs import decode_photograph
 from lumiere_jax.inputs.poses.mediapipe import SIDE, Estimate, open_estimator
 from lumiere_jax.shapes import Picture
 
@@ -70,7 +70,8 @@ def find_face(path: Path, picture: Picture, shape: tuple[int, int]) -> Still:
 
 
 def read_picture(path: Path) -> Picture:
-    """A PNG or a JPEG in RGB, at most `LARGEST` on a side, rows and cols even, as videos want them.
+    """A PNG or a JPEG in RGB, as a viewer shows it; at most `LARGEST` on a side, and rows and cols
+    even, as videos want them.
 
     Raises:
       UserError: the file is none.
@@ -78,7 +79,7 @@ def read_picture(path: Path) -> Picture:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
-        picture = decode_picture(path.read_bytes())[..., ::-1]
+        picture = decode_photograph(path.read_bytes(), lambda what: tqdm.write(f"{path}: {what}."))
     except OSError as error:
         raise UserError(f"--image={path}: {error.strerror}: name a picture.") from error
     except ValueError as error:

@@ -229,6 +229,8 @@ def _probed(named: dict[str, Path], crop: media.Crop | None) -> list[media.Clip]
             media.check_crop(clip, crop)
         if clip.truncated:
             tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
+        for treatment in clip.treatments:
+            tqdm.write(f"{clip.path}: {treatment}.")
         clips.append(clip)
     return clips
 

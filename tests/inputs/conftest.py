@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -61,3 +62,35 @@ def make_noise():
 @pytest.fixture(scope="session")
 def noise(tmp_path_factory):
     return make(tmp_path_factory.mktemp("noise"))
+
+
+def film_clip(path, frames, codec, coding=None, **tags):
+    """A clip of `frames` at 25 a second and a tone; `tags` are attributes of its encoder."""
+    first = frames[0]
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream(codec, rate=25, options=coding or {})
+        picture.width, picture.height, picture.pix_fmt = (
+            first.width,
+            first.height,
+            first.format.name,
+        )
+        picture.bit_rate = 3_000_000
+        for name, value in tags.items():
+            setattr(picture.codec_context, name, value)
+        sound = container.add_stream("ac3", rate=48_000, layout="mono")
+        packets = []
+        for index, frame in enumerate(frames):
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            packets += picture.encode(frame)
+        wave = np.sin(np.arange(len(frames) * 48_000 // 25) / 20).astype("f4")
+        tone = av.AudioFrame.from_ndarray(wave[None] / 2, "fltp", "mono")
+        tone.sample_rate, tone.time_base, tone.pts = 48_000, Fraction(1, 48_000), 0
+        packets += picture.encode(None) + sound.encode(tone) + sound.encode(None)
+        for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
+            container.mux(packet)
+    return path
+
+
+@pytest.fixture(scope="session")
+def film():
+    return film_clip

@@ -13,6 +13,8 @@ import av
 import cv2
 import numpy as np
 import soundfile
+from av.video.reformatter import ColorTrc
+from PIL import Image, ImageCms
 from torture import bombs
 
 TESTS = Path(__file__).parents[1]
@@ -33,6 +35,8 @@ VIDEOS = {
     "10bit.mov": ("prores_ks", "yuv422p10le", "pcm_s16le"),
     "grey.mkv": ("ffv1", "gray16le", "flac"),
     "bgr4.nut": ("rawvideo", "bgr4", "flac"),
+    "hlg.mkv": ("ffv1", "yuv420p10le", "flac"),
+    "woven.mpg": ("mpeg2video", "yuv420p", "mp2"),
 }
 SOUNDS = {
     **{f"{codec}.wav": codec for codec in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le")},
@@ -69,8 +73,11 @@ def videos(folder: Path) -> None:
 def _film(path: Path, codec: str, pix_fmt: str, sound: str, frames: int = 12) -> None:
     rate, size = (25, (720, 576)) if path.suffix == ".mxf" else (25, (176, 144))
     with av.open(str(path), "w") as container:
-        picture = container.add_stream(codec, rate=rate)
+        fields = {"flags": "+ilme+ildct"} if "woven" in path.name else {}
+        picture = container.add_stream(codec, rate=rate, options=fields)
         picture.width, picture.height = size
+        if "hlg" in path.name:
+            picture.codec_context.color_trc = ColorTrc.ARIB_STD_B67
         picture.pix_fmt = pix_fmt
         hertz = 48_000
         audio = container.add_stream(sound, rate=hertz, layout="mono")
@@ -227,7 +234,8 @@ def tables(folder: Path) -> None:
 
 
 def stills(folder: Path) -> None:
-    """A picture of an aligned face's shape and a larger one, in both formats."""
+    """A picture of an aligned face's shape and a larger one, in both formats; one that is clear and
+    turned, one of inks, one of 16 bits and a palette, with a profile where they can have one."""
     random = np.random.default_rng(0)
     for rows, cols in ((128, 96), (301, 200)):
         picture = random.integers(0, 256, (rows, cols, 3), np.uint8)
@@ -235,6 +243,16 @@ def stills(folder: Path) -> None:
             seed = folder / f"{rows}-{suffix}"
             seed.mkdir()
             cv2.imwrite(str(seed / f"face.{suffix}"), picture)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    clear = Image.fromarray(random.integers(0, 256, (40, 50, 4), np.uint8))
+    deep = Image.fromarray(random.integers(0, 65536, (40, 50)).astype(np.uint16))
+    kinds = {"clear.png": clear, "inks.jpg": clear.convert("RGB").convert("CMYK"), "deep.png": deep}
+    for name, image in {**kinds, "few.png": clear.quantize(16)}.items():
+        seed = folder / name.replace(".", "-")
+        seed.mkdir()
+        image.save(seed / name, exif=exif, icc_profile=profile)
 
 
 def measures(folder: Path) -> None:
