@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import glob
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
 from lumiere_jax.inputs.stills import find_face, read_picture
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
+from lumiere_jax.paths import matching, user_path
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.system import Narration, Run, System
 from lumiere_jax.training import checkpoint
@@ -100,10 +100,8 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
     """
     if "-" in (str(audio), str(out)):
         raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
-    # A name may hold brackets, which a pattern would read as a choice.
-    found = [] if Path(audio).exists() else sorted(map(Path, glob.glob(str(audio))))
-    paths = found or [Path(audio)]
-    if not paths[0].exists():
+    paths = matching(str(audio))
+    if not paths:
         raise UserError(
             f"{audio}: there is no such file; check the path, and quote a pattern such as "
             "'talks/*.wav'."
@@ -121,7 +119,7 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
             raise UserError(
                 f"--audio={audio}: two narrations are named '{twin}'; rename one of them."
             )
-        videos = [out / f"{stem}.mp4" for stem in stems]
+        videos = [user_path("--out", out / f"{stem}.mp4") for stem in stems]
     for path, video in zip(paths, videos, strict=True):
         check_writable(video)
         if video.exists() and path.exists() and video.samefile(path):
