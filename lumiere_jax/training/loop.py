@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, hosts, parallel
+from lumiere_jax.training.alarms import silence_alarms
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
 from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
@@ -60,6 +61,7 @@ def train(
         would be saved is not, or what was saved cannot be read.
       KeyboardInterrupt: it was asked to stop; its argument is the signal.
     """
+    silence_alarms()
     folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
         wish = opened.enter_context(wishes_to_stop())

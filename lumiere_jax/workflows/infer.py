@@ -31,6 +31,7 @@ from lumiere_jax.paths import matching, user_path
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.system import Narration, Run, System
 from lumiere_jax.training import checkpoint
+from lumiere_jax.training.alarms import silence_alarms
 from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.devices import spread
 from lumiere_jax.workflows.space import ask_for, video_bytes, written_into
@@ -75,6 +76,7 @@ def load_model(workdir: Path) -> Model:
     Raises:
       UserError: the workdir is none, a stage has not been trained, or not on what it needs.
     """
+    silence_alarms()
     run = read_run(workdir)
     system = systems.of(run.config)
     every = system.stages(run.config, run.shape)
