@@ -221,6 +221,16 @@ def test_whatever_a_folder_is_called_what_is_saved_in_it_is_read(
         place.rename(tmp_path / "plain")
 
 
+def test_through_a_link_it_is_saved_where_the_link_leads(make_line, batches, tmp_path):
+    (tmp_path / "far" / "[1]").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "[1]")
+    for workdir, step in ((tmp_path / "link" / ".." / "b", 1), (tmp_path / "link", 2)):
+        train(make_line(step), batches, workdir)
+    assert checkpoint.latest_step(tmp_path / "far" / "b" / "line") == 1
+    assert checkpoint.latest_step(tmp_path / "far" / "[1]" / "line") == 2
+    assert checkpoint.restore_frozen(tmp_path / "link", make_line(2), "line")
+
+
 def train(stage, batches, workdir, **given):
     return loop.train(stage, batches, list, {}, workdir, seed=0, metadata={"of": ("x",)}, **given)
 
@@ -283,7 +293,7 @@ def test_a_save_is_read_at_the_first_checkpoint_and_the_last(
     assert read == [1, 6]
 
 
-@pytest.mark.parametrize("name", ["_CHECKPOINT_METADATA", "state/manifest.ocdbt"])
+@pytest.mark.parametrize("name", ["state/manifest.ocdbt", "state/_METADATA"])
 def test_no_message_advises_to_remove_a_step(trained, name):
     folder, stage, _ = trained
     (folder / "line" / "checkpoints" / "3" / name).write_bytes(b"[")
