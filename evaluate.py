@@ -12,12 +12,12 @@ Faces, whose clips are spoken by their own first frames, can also be asked
   what a lip reader reads: --references=said.txt --hypotheses=read.txt, a transcript a line.
 """
 
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.paths import user_path
 from lumiere_jax.workflows import cli
 
 flags.DEFINE_string("workdir", None, "A workdir in which train.py has trained all stages.")
@@ -36,9 +36,10 @@ def main() -> None:
     from lumiere_jax.outputs.report import text_table
     from lumiere_jax.workflows.evaluate import evaluate
 
-    out = given["out"]
-    own: dict[str, Any] = {k: v if k == "split" else Path(v) for k, v in given.items()}
-    metrics = evaluate(**own)
+    own: dict[str, Any] = {
+        k: v if k == "split" else user_path(f"--{k}", v) for k, v in given.items()
+    }
+    metrics, out = evaluate(**own), own["out"]
     print(text_table(metrics))
     print(f"{out}/index.html: the report; the numbers are in {out}/metrics.json.")
 

@@ -11,12 +11,11 @@ configs/lumierenet.py: lecture (an accelerator), paper (its numbers alone), smal
 --config.seqpix2pix.steps=200. Watch: tensorboard --logdir=runs/ada
 """
 
-from pathlib import Path
-
 from absl import flags
 from ml_collections import config_flags
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.paths import user_path
 from lumiere_jax.workflows import cli
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "A config file and preset, FILE:PRESET.")
@@ -40,8 +39,8 @@ def main() -> None:
 
     train(
         config=CONFIG.value,
-        data=Path(DATA.value),
-        workdir=Path(WORKDIR.value),
+        data=user_path("--data", DATA.value),
+        workdir=user_path("--workdir", WORKDIR.value),
         stage=STAGE.value,
     )
     hosts.say(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import unicodedata
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -16,6 +17,19 @@ class UserError(Exception):
 def shortened(text: str, most: int = 200) -> str:
     """A text for a sentence, without its middle where it is long."""
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
+
+
+def printable(text: str) -> str:
+    """The text on one line, with control characters and bytes outside UTF-8 escaped."""
+    return "".join(
+        _escaped(c) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text
+    )
+
+
+def _escaped(character: str) -> str:
+    # Python reads a byte that is no UTF-8 as a surrogate of U+DC00 and the byte.
+    code = ord(character) - 0xDC00
+    return f"\\x{code:02x}" if 0x80 <= code <= 0xFF else ascii(character)[1:-1]
 
 
 def reason(error: OSError) -> str:

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from lumiere_jax.convolutions import Pictures, conv3x3
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
 from lumiere_jax.layers import max_pool, unfused
+from lumiere_jax.paths import CACHE, cache_folder, user_path
 from lumiere_jax.weights import read_arrays
 
 Params = dict[str, Any]
@@ -32,7 +33,6 @@ _SERVER = "https://download.pytorch.org/models/"
 _FILE = "vgg19-dcbb9e9d.pth"
 # The first eight digits are in the file's name, where torch.hub checks them too.
 _SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
-_CACHE = "LUMIERE_JAX_CACHE"
 _HOW_TO_GET = (
     f"fetch {_SERVER}{_FILE} (or VGG-19's weights as safetensors, Keras's h5 or npz) and name the "
     "file with --config.vgg=FILE, or choose none or random"
@@ -49,7 +49,7 @@ def load_vgg19(spec: str | Path) -> Params:
     """
     if str(spec) == "random":
         return _random()
-    path = _download() if str(spec) == "download" else Path(spec)
+    path = _download() if str(spec) == "download" else user_path("--config.vgg", spec)
     if not path.is_file():
         raise UserError(f"{path}: there are no VGG-19 weights here; {_HOW_TO_GET}.")
     return _convert(path, read_arrays(path, lambda key: _place(key) is not None))
@@ -58,10 +58,9 @@ def load_vgg19(spec: str | Path) -> Params:
 def _download() -> Path:
     """The folder is the system's for caches, or that of the environment variable."""
     cache = pooch.create(
-        path=pooch.os_cache("lumiere_jax"),
+        path=cache_folder(),
         base_url=_SERVER,
         registry={_FILE: f"sha256:{_SHA256}"},
-        env=_CACHE,
     )
     try:
         return Path(cache.fetch(_FILE, progressbar=True))
@@ -72,7 +71,7 @@ def _download() -> Path:
         what = "is not the file it was" if isinstance(error, ValueError) else "cannot be fetched"
         raise UserError(
             f"{_SERVER}{_FILE} {what} ({type(error).__name__}, cache {cache.abspath}, which "
-            f"{_CACHE} can move): {_HOW_TO_GET}."
+            f"{CACHE} can move): {_HOW_TO_GET}."
         ) from error
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import weakref
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.inputs import lectures
 from lumiere_jax.inputs.records import Records
 from lumiere_jax.inputs.segments import SPLITS, Segment
+from lumiere_jax.paths import plainly_named
 
 NAME, VERSION = "lectures", "1.0.0"
 ENCODINGS = {"frame": "jpeg", "figure": "png"}
@@ -90,10 +92,11 @@ def build(
     Beam where its options are given."""
     tfds.disable_progress_bar()
     through = {"archives": archives, "segments": segments, "fps": fps, "pictures": pictures}
-    builder = Lectures(data_dir=str(folder), beam=beam_options is not None, **through)
     config = tfds.download.DownloadConfig(beam_options=beam_options)
-    with contextlib.redirect_stdout(None):  # it speaks of downloads
-        builder.download_and_prepare(download_config=config)
+    with plainly_named(folder) as place:
+        builder = Lectures(data_dir=str(place), beam=beam_options is not None, **through)
+        with contextlib.redirect_stdout(None):  # it speaks of downloads
+            builder.download_and_prepare(download_config=config)
 
 
 def records(folder: Path, split: str, pictures: tuple[str, ...]) -> Records:
@@ -102,9 +105,11 @@ def records(folder: Path, split: str, pictures: tuple[str, ...]) -> Records:
     TFDS would follow what the folder's `dataset_info.json` and `features.json` name. Their author
     may be anyone: the features are those above, the files those that are there.
     """
-    place = folder / NAME / VERSION
+    held = contextlib.ExitStack()
+    place = held.enter_context(plainly_named(folder)) / NAME / VERSION
     files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
     stored = ArrayRecordDataSource([str(file) for file in files])
+    weakref.finalize(stored, held.close)
     encoded = {name: tfds.decode.SkipDecoding() for name in pictures}
     parse = functools.partial(features(pictures).deserialize_example_np, decoders=encoded)
     return Records(stored, parse, f"{folder}, '{split}' split")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lumiere_jax.errors import UserError, shortened
+from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.files import read_whole
 from lumiere_jax.inputs.segments import SPLITS
 
@@ -74,10 +74,10 @@ def _called(clips: Mapping[str, Path]) -> dict[str, str]:
     """Clips' names by all that one of them alone may be called."""
     found: dict[str, set[str]] = {}
     for name, path in clips.items():
-        for call in (name, path.name, path.stem):
+        folder = path.parent.name
+        calls = path.name, path.stem, f"{folder}/{path.name}", f"{folder}/{path.stem}"
+        for call in (name, *map(printable, calls)):
             found.setdefault(call, set()).add(name)
-        for call in (path.name, path.stem):
-            found.setdefault(f"{path.parent.name}/{call}", set()).add(name)
     return {call: names.pop() for call, names in found.items() if len(names) == 1}
 
 

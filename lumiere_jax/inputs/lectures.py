@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -134,8 +135,9 @@ class Dataset(Description):
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """A segment's sound; UserError where it is damaged, also while it is read."""
+    place: Any = os.fsencode(path)  # a name may be no UTF-8
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(place) as file:
             if (file.format, file.samplerate, file.channels) != ("FLAC", RATE, 1):
                 raise ValueError(f"it is no mono FLAC at {RATE} Hz")
             yield file

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from lumiere_jax.files import write_whole
+from lumiere_jax.inputs.archive import decode, encode_png
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
@@ -118,12 +119,11 @@ def _closer(
             if box is None:
                 continue
             x, y, side = box
-            picture = cv2.imread(str(out / source / report.picture(i, name)))
-            assert picture is not None
+            picture = decode((out / source / report.picture(i, name)).read_bytes())
             cut = picture[y : y + side, x : x + side]
             file = f"{report.PICTURES}/{part}-{i}-{number}.png"
             large = cv2.resize(cut, (160, 160), interpolation=cv2.INTER_CUBIC)
-            cv2.imwrite(str(out / file), large)
+            (out / file).write_bytes(encode_png(large))
             files.append(file)
         found.append((label, files))
     return found

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jinja2
 import numpy as np
 
+from lumiere_jax.inputs.archive import encode_png
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
 from lumiere_jax.outputs.video import marked
@@ -174,7 +174,7 @@ def _write_pictures(
         for name, pixels in sample.pictures.items():
             if name in evaluation.synthetic:
                 pixels = next(marked([pixels]))
-            cv2.imwrite(str(folder / picture(i, name)), pixels[..., ::-1])
+            (folder / picture(i, name)).write_bytes(encode_png(pixels))
     times = [f"{int(s.seconds // 60)}:{s.seconds % 60:04.1f}" for s in samples]
     return [
         {

@@ -9,10 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
-from lumiere_jax.errors import UserError, is_disk_full, reason
+from lumiere_jax.errors import UserError, is_disk_full, printable, reason, shortened
+from lumiere_jax.paths import plainly_named, true_name
 from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Stage, State
 
@@ -28,10 +30,42 @@ def open_checkpoints(folder: Path, alone: bool = False) -> Iterator[ocp.Checkpoi
     What a killed run left half-written or half-deleted is swept. On several hosts all have to open
     it, save and restore, but `alone`, which is to read, also while another process writes.
     """
-    several, place = jax.distributed.is_initialized(), (folder / CHECKPOINTS).absolute()
+    place = folder / CHECKPOINTS
+    with contextlib.ExitStack() as held:
+        try:
+            if not alone:
+                folder.mkdir(parents=True, exist_ok=True)
+            manager = _manager(held.enter_context(plainly_named(folder)) / CHECKPOINTS, alone)
+        except UserError:
+            raise
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise UserError(
+                f"{place} cannot be opened ({reason(error)}): check its rights, or name another "
+                "--workdir."
+            ) from error
+        except Exception as error:  # Orbax raises whatever a damaged file leads it to
+            raise UserError(
+                f"{place} cannot be read ({shortened(printable(str(error)))}): move the step that "
+                "is damaged out of this folder to go on from another, or name another --workdir."
+            ) from error
+        ended = False
+        try:
+            yield manager
+            ended = True
+        finally:
+            # What is being written may wait for hosts that were stopped before it began.
+            if ended or not jax.distributed.is_initialized():
+                manager.close()
+                if not alone:
+                    _sweep(place)
+
+
+def _manager(place: Path, alone: bool) -> ocp.CheckpointManager:
     if alone:
         processes = ocp.options.MultiprocessingOptions()
-        if several:
+        if jax.distributed.is_initialized():
             own = jax.process_index()
             processes = ocp.options.MultiprocessingOptions(
                 primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"host{own}"
@@ -45,30 +79,7 @@ def open_checkpoints(folder: Path, alone: bool = False) -> Iterator[ocp.Checkpoi
         options = ocp.CheckpointManagerOptions(
             max_to_keep=KEPT, todelete_subdir=DELETED, cleanup_tmp_directories=True
         )
-    try:
-        manager = ocp.CheckpointManager(place, options=options, item_names=("state", "metadata"))
-    except OSError as error:
-        if is_disk_full(error):
-            raise
-        raise UserError(
-            f"{place} cannot be opened ({reason(error)}): check its rights, or name another "
-            "--workdir."
-        ) from error
-    except Exception as error:  # Orbax raises whatever a damaged file leads it to
-        raise UserError(
-            f"{place} cannot be read ({error}): what one of its steps says of itself is damaged; "
-            "remove that step's folder to go on from another."
-        ) from error
-    ended = False
-    try:
-        yield manager
-        ended = True
-    finally:
-        # What is being written may wait for hosts that were stopped before it began.
-        if ended or not several:
-            manager.close()
-            if not alone:
-                _sweep(place)
+    return ocp.CheckpointManager(place, options=options, item_names=("state", "metadata"))
 
 
 def _sweep(place: Path) -> None:
@@ -94,6 +105,60 @@ def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any])
         ),
         force=True,
     )
+
+
+def confirm(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any]) -> None:
+    """Waits until the state is written, and opens it as a later run would: its metadata, all
+    shapes, and the numbers of its largest array.
+
+    Raises:
+      UserError: what was written cannot be read, or is something else.
+    """
+    manager.wait_until_finished()
+    with hosts.together():
+        if hosts.is_first():
+            _read_back(manager, int(state.step), state, metadata)
+
+
+def _read_back(
+    manager: ocp.CheckpointManager, step: int, state: State, metadata: dict[str, Any]
+) -> None:
+    folder = Path(manager.directory).parent
+    params = {name: network.params for name, network in state.networks.items()}
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    (name, *path), array = max(leaves, key=lambda leaf: leaf[1].size)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    item: Any = jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=device)
+    for key in (name, "params", *path)[::-1]:
+        item = {key if isinstance(key, str) else key.key: item}
+    try:
+        if read_metadata(folder) != json.loads(json.dumps(metadata)):
+            raise ValueError("its metadata are others")
+        with open_checkpoints(folder, alone=True) as reader, _readable(reader, step):
+            _check_arrays(reader, step, state)
+            (read,) = jax.tree.leaves(_restore_part(reader, step, {"networks": item}))
+        if not np.array_equal(read, array.addressable_data(0)):
+            raise ValueError("its numbers are others")
+    except Exception as error:
+        if is_disk_full(error):
+            raise
+        why = shortened(printable(str(error.__cause__ or error)))
+        before = max((other for other in manager.all_steps() if other < step), default=None)
+        kept = "no step before it is there" if before is None else f"step {before} is kept"
+        raise UserError(
+            f"{place_of(manager, step)} was written and cannot be read back ({why}); {kept}: check "
+            "the disk, or name another --workdir."
+        ) from error
+
+
+def _restore_part(manager: ocp.CheckpointManager, step: int, item: Any) -> Any:
+    """The arrays of a step's state that `item` has."""
+    part = ocp.args.PyTreeRestore(
+        item=item,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+        partial_restore=True,
+    )
+    return manager.restore(step, args=ocp.args.Composite(state=part))["state"]
 
 
 def latest_step(folder: Path) -> int | None:
@@ -168,10 +233,15 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
         yield
     except Exception as error:  # Orbax raises whatever a damaged file leads it to
         raise UserError(
-            f"{manager.directory / str(step)} cannot be read: it is of other networks, and wants "
-            "another --workdir, or damaged: remove that folder to go on from the step before. (A "
-            "training that runs removes older steps: then try again.)"
+            f"{place_of(manager, step)} cannot be read: it is of other networks, and wants "
+            "another --workdir, or damaged: move that folder elsewhere to go on from the "
+            "step before. (A training that runs removes older steps: then try again.)"
         ) from error
+
+
+def place_of(manager: ocp.CheckpointManager, step: int) -> Path:
+    """A step's folder, as the user knows it."""
+    return true_name(Path(manager.directory)) / str(step)
 
 
 def require(workdir: Path, stage: Stage) -> int:
@@ -200,15 +270,10 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
         for name in names
     }
     item = {"networks": wanted}
-    part = ocp.args.PyTreeRestore(
-        item=item,
-        restore_args=ocp.checkpoint_utils.construct_restore_args(item),
-        partial_restore=True,
-    )
     with open_checkpoints(workdir / stage.name, alone=True) as manager:
         with _readable(manager, step):
             _check_arrays(manager, step, item)
-            state = manager.restore(step, args=ocp.args.Composite(state=part))["state"]
+            state = _restore_part(manager, step, item)
     return {
         name: network["average"]
         if "average" in network

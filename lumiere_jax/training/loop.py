@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, hosts, parallel
+from lumiere_jax.training.alarms import silence_alarms
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
 from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
@@ -56,10 +57,11 @@ def train(
     At Ctrl-C and SIGTERM it saves after one more call or two, all hosts at the same step.
 
     Raises:
-      UserError: ten steps in a row have losses or gradients that are not finite, or a weight that
-        would be saved is not.
+      UserError: ten steps in a row have losses or gradients that are not finite, a weight that
+        would be saved is not, or what was saved cannot be read.
       KeyboardInterrupt: it was asked to stop; its argument is the signal.
     """
+    silence_alarms()
     folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
         wish = opened.enter_context(wishes_to_stop())
@@ -72,7 +74,8 @@ def train(
             return state
         frozen, take = parallel.replicate(frozen, mesh), parallel.compile_steps(stage, mesh)
         epoch = stage.epoch if stage.patience else 0
-        due_after, saved = due_at(stage.steps, reports, clips, epoch), time.monotonic()
+        due_after = due_at(stage.steps, reports, clips, epoch)
+        saved, saves = time.monotonic(), 0
         with hosts.together():
             validation = held_out() if hosts.is_first() else []
         report = opened.enter_context(
@@ -104,7 +107,9 @@ def train(
                 _check_weights(stage, state, manager)
                 ended = {checkpoint.ENDED: stage.patience} if over else {}
                 checkpoint.save(manager, state, {**metadata, **ended})
-                saved = time.monotonic()
+                if last or not saves:  # what cannot be read is not saved
+                    checkpoint.confirm(manager, state, {**metadata, **ended})
+                saved, saves = time.monotonic(), saves + 1
             if watch.stop or over:
                 break
         manager.wait_until_finished()
@@ -173,7 +178,8 @@ def _bar(stage: Stage, first: int, count: int) -> tqdm:
 def _saved(manager: Any) -> str:
     """What of a run is safe, in words."""
     step = manager.latest_step()
-    return f"{manager.directory / str(step)} is the last good step" if step else "nothing is saved"
+    place = checkpoint.place_of(manager, step) if step else None
+    return f"{place} is the last good step" if place else "nothing is saved"
 
 
 @jax.jit

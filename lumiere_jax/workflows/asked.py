@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.paths import expanded, user_path
 
 PATHS = ("workdir", "certificate", "key", "image", "consent")
 FACES = ("image", "paste", "consent")
@@ -23,12 +24,14 @@ def answer(given: Mapping[str, Any]) -> int:
             raise UserError(f"--verify only looks at a video: leave --{others[0]} out.")
         from lumiere_jax.workflows.verify import verify
 
-        return 0 if verify(Path(given["verify"])) else 1
+        return 0 if verify(user_path("--verify", given["verify"])) else 1
     if not all(given.get(name) for name in ("workdir", "audio", "out")):
         raise UserError("name --workdir, --audio and --out (see --help).")
     if ("certificate" in given) != ("key" in given):
         raise UserError("name --certificate and --key together, or neither.")
-    own: dict[str, Any] = {k: Path(v) if k in PATHS else v for k, v in given.items()}
+    own: dict[str, Any] = {k: user_path(f"--{k}", v) if k in PATHS else v for k, v in given.items()}
+    if own["out"] != "-":
+        own["out"] = str(user_path("--out", own["out"]))
     if own.pop("live", False):
         if of_faces := [name for name in FACES if name in own]:
             raise UserError(f"--live speaks with a lecturer's model: leave --{of_faces[0]} out.")
@@ -38,7 +41,7 @@ def answer(given: Mapping[str, Any]) -> int:
     else:
         from lumiere_jax.workflows.infer import infer
 
-        own["out"] = Path(own["out"])
+        own |= {"audio": expanded("--audio", own["audio"]), "out": Path(own["out"])}
         frames = infer(**own)
         print(f"{own['out']}: {frames} frames, marked as synthetic.")
     return 0
@@ -53,7 +56,7 @@ def compared(given: Mapping[str, Any], presets: Any) -> Path:
     """
     if not (given.get("data") and given.get("out")):
         raise UserError("name --data and --out (see --help).")
-    own = {name: Path(given[name]) for name in ("data", "out")}
+    own = {name: user_path(f"--{name}", given[name]) for name in ("data", "out")}
     page = own["out"] / "index.html"
     more = {name: given[name] for name in ("seeds", "steps") if name in given}
     if given.get("config"):
@@ -88,7 +91,7 @@ def compared(given: Mapping[str, Any], presets: Any) -> Path:
         lecture=lecture,
         which=which,
         layers=tuple(given.get("config.vgg_layers") or ()),
-        plain=Path(plain) if plain else None,
+        plain=user_path("--plain", plain) if plain else None,
         **own,
     )
     return page

@@ -56,7 +56,7 @@ def make_on_beam(kept: Path, footages: Sequence[Footage], options: Any) -> None:
         clips = pipeline | "Clips" >> beam.Create(list(footages)) | beam.Reshuffle()
         _ = clips | "Prepare" >> beam.Map(_make_one, kept)
     if errors := sorted(kept.glob(f"{ERRORS}/*")):
-        sentence = errors[0].read_text()
+        sentence = errors[0].read_text(errors="surrogateescape")
         shutil.rmtree(kept / ERRORS)
         raise UserError(sentence)
 
@@ -67,6 +67,6 @@ def _make_one(footage: Footage, kept: Path) -> None:
         make_archives(kept, [footage], one_by_one)
     except UserError as error:
         (kept / ERRORS).mkdir(exist_ok=True)
-        (kept / ERRORS / footage.name).write_text(str(error))
+        (kept / ERRORS / footage.name).write_text(str(error), errors="surrogateescape")
     finally:
         release()

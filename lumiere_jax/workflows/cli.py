@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import functools
+import io
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, shortened
+from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, printable, shortened
 from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
@@ -48,6 +49,9 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background jobs
             signal.signal(number, functools.partial(_interrupt, interrupted))
     sys.unraisablehook = _unraisable
+    for stream in (sys.stdout, sys.stderr):  # a name may hold bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logging.use_absl_handler()
     # Orbax logs, with a traceback, what it raises as well.
     logging.set_verbosity(logging.FATAL)
@@ -74,8 +78,8 @@ def parse(argv: Sequence[str]) -> list[str]:
         print((sys.modules["__main__"].__doc__ or "").strip())
         print("\nFlags:\n" + flags.FLAGS.main_module_help())
         sys.exit(0)
-    keep_compiled()  # before a config, which is a program, imports JAX
     try:
+        keep_compiled()  # before a config, which is a program, imports JAX
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
             raise UserError(
@@ -157,7 +161,7 @@ def _unraisable(lost: Any) -> None:
 
 
 def _stop(sentence: str) -> NoReturn:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {printable(sentence)}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
 
 

@@ -45,7 +45,8 @@ def read_own(path: Path) -> dict[str, Any]:
         return values
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read ({error}): remove it, or its folder, and run this again."
+            f"{path} cannot be read ({error}): move it, or its folder, elsewhere, and run this "
+            "again."
         ) from error
 
 

@@ -3,15 +3,15 @@
 They are executables: who can write there, or had it before, can run code as the user.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
 import sys
 from pathlib import Path
 
-import pooch
-
 from lumiere_jax.errors import reason
+from lumiere_jax.paths import absolute, cache_folder, plainly_named
 
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
 # What takes less to compile is hardly longer in compiling than in being read.
@@ -20,6 +20,7 @@ LIMITS = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
 }
 ENTRY, USED = "-cache", "-atime"
+_for_good = contextlib.ExitStack()
 
 
 def keep_compiled() -> None:
@@ -28,15 +29,19 @@ def keep_compiled() -> None:
     The folder is in the system's for caches, or in that of the environment variable
     LUMIERE_JAX_CACHE. JAX's own variables stay where they are set. Where no folder is the user's
     alone, a line on standard error says so, and nothing is kept.
+
+    Raises:
+      UserError: the variable names no folder that can be.
     """
     if FOLDER in os.environ:
         return
-    root = Path(os.environ.get("LUMIERE_JAX_CACHE") or pooch.os_cache("lumiere_jax"))
-    folder = root.expanduser().absolute() / "compiled"
+    folder = absolute(cache_folder()) / "compiled"
     try:
         place = _private(folder) / _machine()
         place.mkdir(exist_ok=True)
         _sweep(place)
+        # JAX reads the name as a pattern, as long as the process lives.
+        place = _for_good.enter_context(plainly_named(place))
     except OSError as error:
         print(
             f"warning: {folder}: {reason(error)}; compiled programs are not kept, every start "

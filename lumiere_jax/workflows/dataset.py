@@ -1,6 +1,7 @@
 """Where a dataset goes, and the last part of preparing: from archives of clips to what is there."""
 
 import math
+import os
 import shutil
 from collections.abc import Iterable
 from fractions import Fraction
@@ -30,7 +31,7 @@ def check_place(out: Path, size: int, figure: str) -> None:
         if not out.is_dir():
             raise UserError(f"--out={out} is a file: name another folder.")
         what = "a dataset already" if (out / lectures.DESCRIPTION).exists() else "other files"
-        raise UserError(f"--out={out} holds {what}: remove it, or name another folder.")
+        raise UserError(f"--out={out} holds {what}: name another folder.")
 
 
 def check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
@@ -61,7 +62,8 @@ def finish(
     builder.build(folder, archives, tuple(segments), fps, pictures, beam_options)
     for s in segments:
         (folder / s.sound).parent.mkdir(parents=True, exist_ok=True)
-        with soundfile.SoundFile(folder / s.sound, "w", RATE, 1, "PCM_16") as sound:
+        place: Any = os.fsencode(folder / s.sound)
+        with soundfile.SoundFile(place, "w", RATE, 1, "PCM_16", format="FLAC") as sound:
             for piece in archive.read_sound(archives / s.clip, s.first, s.frames, fps):
                 sound.write(piece)
     dataset = Dataset(

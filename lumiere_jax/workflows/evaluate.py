@@ -16,7 +16,7 @@ from tqdm import tqdm
 import lumiere_jax
 from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, printable
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.embeddings import Embed, open_embedding, read_embeddings
@@ -79,7 +79,7 @@ def evaluate(
         report.write_report(
             folder,
             report.Report(
-                title=f"{workdir.resolve().name}: the {split} split",
+                title=f"{printable(workdir.resolve().name)}: the {split} split",
                 evaluation=evaluation,
                 metrics=metrics,
                 pictures=pictures,

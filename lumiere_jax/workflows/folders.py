@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lumiere_jax.errors import UserError, reason
 from lumiere_jax.files import put_in_place
+from lumiere_jax.paths import user_path
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.space import written_into
 
@@ -31,6 +32,7 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
     if place.is_mount() or place == Path.cwd():
         raise UserError(f"--out={out} cannot be replaced as a whole: name a new folder in it.")
     folder, old = (place.with_name(f".{place.name}.{state}") for state in ("partial", "old"))
+    user_path("--out", folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import glob
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -28,9 +27,11 @@ from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
 from lumiere_jax.inputs.stills import find_face, read_picture
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
+from lumiere_jax.paths import matching, user_path
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.system import Narration, Run, System
 from lumiere_jax.training import checkpoint
+from lumiere_jax.training.alarms import silence_alarms
 from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.devices import spread
 from lumiere_jax.workflows.space import ask_for, video_bytes, written_into
@@ -75,6 +76,7 @@ def load_model(workdir: Path) -> Model:
     Raises:
       UserError: the workdir is none, a stage has not been trained, or not on what it needs.
     """
+    silence_alarms()
     run = read_run(workdir)
     system = systems.of(run.config)
     every = system.stages(run.config, run.shape)
@@ -100,10 +102,8 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
     """
     if "-" in (str(audio), str(out)):
         raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
-    # A name may hold brackets, which a pattern would read as a choice.
-    found = [] if Path(audio).exists() else sorted(map(Path, glob.glob(str(audio))))
-    paths = found or [Path(audio)]
-    if not paths[0].exists():
+    paths = matching(str(audio))
+    if not paths:
         raise UserError(
             f"{audio}: there is no such file; check the path, and quote a pattern such as "
             "'talks/*.wav'."
@@ -121,7 +121,7 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
             raise UserError(
                 f"--audio={audio}: two narrations are named '{twin}'; rename one of them."
             )
-        videos = [out / f"{stem}.mp4" for stem in stems]
+        videos = [user_path("--out", out / f"{stem}.mp4") for stem in stems]
     for path, video in zip(paths, videos, strict=True):
         check_writable(video)
         if video.exists() and path.exists() and video.samefile(path):

@@ -1,7 +1,6 @@
 """Footage, or a drawing, to a dataset: checked first, built aside, put in place whole."""
 
 import functools
-import glob
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.errors import UserError, shortened
+from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.inputs import lectures, left_out, media
 from lumiere_jax.inputs.archive import LEFT_OUT
 from lumiere_jax.inputs.clips_table import read_clips
@@ -25,6 +24,7 @@ from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
+from lumiere_jax.paths import expanded, matching, user_path
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
@@ -71,7 +71,7 @@ def prepare(given: Mapping[str, Any]) -> Dataset:
         raise UserError("--workers are for this machine, --beam_options say where Beam works.")
     if given.get("align") not in (None, "face"):
         raise UserError(f"--align={given['align']}: write face, all that can be aligned.")
-    own: dict[str, Any] = {k: Path(v) if k in PATHS else v for k, v in given.items()}
+    own: dict[str, Any] = {k: user_path(f"--{k}", v) if k in PATHS else v for k, v in given.items()}
     own.pop("synthetic", None)
     return prepare_synthetic(**own) if synthetic else prepare_footage(**{"consent": None, **own})
 
@@ -197,8 +197,7 @@ def _check_figures(figure: str, explicit: bool, poses: Path | None, align: str |
 def _named(footage: str) -> dict[str, Path]:
     """Clips by name: the file's without its ending, and its folder's before it where two would have
     the same."""
-    # A name may hold brackets, which a pattern would read as a choice.
-    paths = [Path(footage)] if Path(footage).exists() else sorted(map(Path, glob.glob(footage)))
+    paths = matching(expanded("--footage", footage))
     if not paths:
         raise UserError(
             f"--footage={footage}: no such file; quote a pattern such as 'talks/*.mp4'."
@@ -206,7 +205,8 @@ def _named(footage: str) -> dict[str, Path]:
     often = Counter(path.stem for path in paths)
     named: dict[str, Path] = {}
     for path in paths:
-        name = path.stem if often[path.stem] == 1 else f"{path.parent.name}-{path.stem}"
+        raw = path.stem if often[path.stem] == 1 else f"{path.parent.name}-{path.stem}"
+        name = printable(raw)
         if name in named:
             raise UserError(f"--footage={footage}: two clips are named '{name}'; rename one.")
         # Folders and files are named after it, with a little before and behind.

@@ -168,7 +168,7 @@ def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> N
         what = f"on step {before} of" if before else "without"
         raise UserError(
             f"{workdir / stage} was trained {what} '{needed}', not on its step {step}: "
-            f"remove that folder and train '{stage}' anew, or name another --workdir."
+            f"move that folder elsewhere and train '{stage}' anew, or name another --workdir."
         )
 
 
@@ -202,7 +202,7 @@ def check_same_run(workdir: Path, config: Any, dataset: Dataset) -> None:
         if before.get(name) != value:
             raise UserError(
                 f"{workdir} was trained with {name}={before.get(name)}, not {value}: name another "
-                "--out, remove that folder to train it anew, or give the settings it was made with."
+                "--out, or give the settings it was made with."
             )
     if old.size != dataset.size:
         raise UserError(

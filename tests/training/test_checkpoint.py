@@ -1,14 +1,17 @@
 import contextlib
 import json
+import os
 import shutil
 import struct
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import tensorstore
 import watching
+from names import NAMES
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, loop
@@ -188,3 +191,112 @@ def test_arrays_of_larger_pieces_than_their_own_are_not_unpacked(trained, monkey
         with pytest.raises(UserError, match=f"{state.parent} cannot be read") as raised:
             checkpoint.restore(manager, 3, checkpoint.abstract_state(stage, device))
     assert "another shape" in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
+def test_whatever_a_folder_is_called_what_is_saved_in_it_is_read(
+    make_line, batches, tmp_path, monkeypatch, typed, there
+):
+    """Also beside a folder that the name, as a pattern, would name, and under another name."""
+    monkeypatch.chdir(tmp_path)
+    for beside in ("a", "1", "aXb"):
+        train(make_line(1), batches, tmp_path / beside)
+    workdir = Path(there if typed.startswith("~") else typed)
+    state = train(make_line(3), batches, workdir)
+    train(make_line(4), batches, workdir)  # goes on
+    saved = np.array(state.networks["line"].average["params"]["a"])
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract = checkpoint.abstract_state(make_line(3), device)
+    (tmp_path / there).rename(tmp_path / "plain")
+    for name in ("plain", os.fsdecode(b"caf\xe9 [1]")):
+        place = (tmp_path / "plain").rename(tmp_path / name)
+        assert checkpoint.latest_step(place / "line") == 4
+        with checkpoint.open_checkpoints(place / "line", alone=True) as manager:
+            first = checkpoint.restore(manager, 3, abstract)
+            assert checkpoint.place_of(manager, 3) == place / "line" / "checkpoints" / "3"
+        read = np.array(first.networks["line"].average["params"]["a"])
+        np.testing.assert_array_equal(read, saved)
+        (network,) = checkpoint.restore_frozen(place, make_line(3), "line").values()
+        assert np.isfinite(np.array(network["params"]["a"])).all()
+        place.rename(tmp_path / "plain")
+
+
+def test_through_a_link_it_is_saved_where_the_link_leads(make_line, batches, tmp_path):
+    (tmp_path / "far" / "[1]").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "[1]")
+    for workdir, step in ((tmp_path / "link" / ".." / "b", 1), (tmp_path / "link", 2)):
+        train(make_line(step), batches, workdir)
+    assert checkpoint.latest_step(tmp_path / "far" / "b" / "line") == 1
+    assert checkpoint.latest_step(tmp_path / "far" / "[1]" / "line") == 2
+    assert checkpoint.restore_frozen(tmp_path / "link", make_line(2), "line")
+
+
+def train(stage, batches, workdir, **given):
+    return loop.train(stage, batches, list, {}, workdir, seed=0, metadata={"of": ("x",)}, **given)
+
+
+def empty(step):
+    for path in step.rglob("manifest.ocdbt"):
+        path.write_bytes(b"")
+
+
+def other_metadata(step):
+    (step / "metadata" / "metadata").write_text("{}")
+
+
+def other_numbers(step):
+    base = {"driver": "file", "path": f"{step}/state/"}
+    kvstore = {"driver": "ocdbt", "base": base, "path": "networks.line.params.a/"}
+    array = tensorstore.open({"driver": "zarr", "kvstore": kvstore}).result()
+    array.write(array.read().result() + 1).result()
+
+
+def gone(step):
+    shutil.rmtree(step)
+
+
+@pytest.mark.parametrize("harm", [empty, other_metadata, other_numbers, gone])
+@pytest.mark.parametrize("first", [False, True])
+def test_what_cannot_be_read_back_is_not_called_saved(
+    make_line, batches, tmp_path, monkeypatch, capsys, harm, first
+):
+    """The first checkpoint, long before the last step, and the last one."""
+    train(make_line(2), batches, tmp_path)
+    wait, harmed = checkpoint.ocp.CheckpointManager.wait_until_finished, []
+
+    def waited(manager):
+        wait(manager)
+        if (step := manager.latest_step()) and step > 2 and not harmed:
+            harmed.append(step)
+            harm(Path(manager.directory) / str(step))
+
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "wait_until_finished", waited)
+    folder = tmp_path / "line" / "checkpoints"
+    step = 3 if first else 6
+    says = f"^{folder / str(step)} was written and cannot be read back .*; step 2 is kept: check"
+    with pytest.raises(UserError, match=says):
+        train(make_line(6), batches, tmp_path, checkpoint_seconds=0.0 if first else 300.0)
+    assert harmed == [step] and (folder / "2").is_dir()
+
+
+def test_a_save_is_read_at_the_first_checkpoint_and_the_last(
+    make_line, batches, tmp_path, monkeypatch
+):
+    read, confirm = [], checkpoint.confirm
+
+    def counted(manager, state, metadata):
+        read.append(int(state.step))
+        confirm(manager, state, metadata)
+
+    monkeypatch.setattr(checkpoint, "confirm", counted)
+    train(make_line(6), batches, tmp_path, checkpoint_seconds=0.0)
+    assert read == [1, 6]
+
+
+@pytest.mark.parametrize("name", ["state/manifest.ocdbt", "state/_METADATA"])
+def test_no_message_advises_to_remove_a_step(trained, name):
+    folder, stage, _ = trained
+    (folder / "line" / "checkpoints" / "3" / name).write_bytes(b"[")
+    with pytest.raises(UserError, match="cannot be read.*(elsewhere|out of this folder)") as raised:
+        checkpoint.restore_frozen(folder, stage, "line")
+    assert "remove that" not in str(raised.value) and "delete" not in str(raised.value)

@@ -140,7 +140,7 @@ def test_a_name_with_brackets_is_a_name(refused, talk, tmp_path):
 
 def test_a_folder_that_is_taken_or_cannot_be(refused, drawn, tmp_path):
     (tmp_path / "file").write_text("mine")
-    refused("data holds a dataset already: remove it, or name another", out=drawn)
+    refused("data holds a dataset already: name another folder", out=drawn)
     refused("file is a file: name another", out=tmp_path / "file")
     refused("cannot be written", out=tmp_path / "file" / "data")
     assert (tmp_path / "file").read_text() == "mine"
@@ -211,7 +211,7 @@ def test_a_workdir_of_another_lecturer(copy, drawn, tiny, change, what):
 def test_a_stage_whose_needed_stage_has_gone_on(copy, drawn, tiny, speech, tmp_path):
     config = tiny()
     config.vae.steps = 5
-    stale = f"{copy}/blstm was trained on step 4 of 'vae', not on its step 5: remove that folder"
+    stale = f"{copy}/blstm was trained on step 4 of 'vae', not on its step 5: move that folder"
     with pytest.raises(UserError, match=stale):
         train(config=config, data=drawn, workdir=copy)
     train(config=config, data=drawn, workdir=copy, stage="vae")

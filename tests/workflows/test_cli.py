@@ -55,6 +55,25 @@ def test_a_mistake_in_the_flags_is_one_sentence_and_exits_with_2(arguments, sent
     assert err.startswith("error: ") and err.count("\n") == 1
 
 
+def test_a_name_that_is_no_utf_8_is_told_in_one_line_and_exits_with_2():
+    code, out, err = script("infer.py", b"--verify=caf\xe9\n.mp4")
+    assert (code, out) == (2, "")
+    assert r"caf\xe9\n.mp4: there is no such file" in err and err.count("\n") == 1
+
+
+def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
+    program = """
+        import sys
+        from lumiere_jax.workflows import cli
+        cli.run(lambda: print(sys.argv[0], "is done"))
+    """
+    path = tmp_path / os.fsdecode(b"caf\xe9.py")
+    path.write_text(textwrap.dedent(program))
+    done = run(path)
+    assert done.returncode == 0 and done.stderr == ""
+    assert "caf" in done.stdout and done.stdout.endswith("9.py is done\n")
+
+
 def parsed(monkeypatch, capsys, *arguments):
     """What `cli.parse` says to these arguments of a script with a config."""
     argv, fresh = ["train.py", *arguments], flags.FlagValues()

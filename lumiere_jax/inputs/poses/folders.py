@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, printable
 from lumiere_jax.inputs import containers
 
 
@@ -21,7 +21,8 @@ def pose_folder(poses_dir: Path | None, clip: str, source: str, *, alone: bool =
         raise UserError(f"--figure={source} needs --poses=DIR, the folder of its files.")
     if not poses_dir.is_dir():
         raise UserError(f"{poses_dir} is not a folder: --poses wants the folder of {source} files.")
-    own = poses_dir / clip
+    # A clip whose name is no UTF-8 is called by it as it is printed.
+    own = next((f for f in poses_dir.iterdir() if printable(f.name) == clip), poses_dir / clip)
     if not own.is_dir() and not alone:
         raise UserError(
             f"{own} is not there: of several clips, each has its own folder in --poses."

@@ -9,7 +9,7 @@ optimiser's step.
 from dataclasses import dataclass, field
 
 from lumiere_jax import vgg
-from lumiere_jax.errors import UserError
+from lumiere_jax.errors import UserError, printable
 from lumiere_jax.systems.bounds import check_decays, check_numbers, check_parts, check_run
 
 POSITIVE = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
@@ -127,6 +127,10 @@ def check_config(config: Config) -> None:
                 f"--config.vgg_layers: VGG-19 has no '{layer}'; "
                 f"choose from {', '.join(vgg.LAYERS)}."
             )
+    if printable(config.vgg) != config.vgg:  # it is kept as text
+        raise UserError(
+            f"--config.vgg={config.vgg}: the name is no text in UTF-8 on one line: rename the file."
+        )
     if config.vgg != "none" and not config.vgg_layers:
         raise UserError("--config.vgg_layers= names no layer: use pool1,pool2,pool3, the paper's.")
     if config.vgg == "none" and config.vae.pixel == 0:

@@ -1,0 +1,31 @@
+"""XLA's alarm about slow compilation, which asks its developers' questions of everyone."""
+
+import functools
+import os
+from typing import Any
+
+from jax import monitoring
+from jaxlib import utils
+
+LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+COMPILED = "/jax/core/compile/backend_compile_duration"
+# Levels of XLA's log.
+ERROR, FATAL = 2, 3
+
+
+@functools.cache
+def silence_alarms() -> None:
+    """Logs none of XLA's errors while it compiles, and all of them before and after.
+
+    The alarm is one of them, and XLA has no flag against it. What goes wrong in compiling is raised
+    as well.
+    """
+    usual = int(os.environ.get("TF_CPP_MIN_LOG_LEVEL", ERROR))
+
+    def heard(event: str, duration: float, **_: Any) -> None:
+        if event == LOWERED:
+            utils.absl_set_min_log_level(max(usual, FATAL))
+        elif event == COMPILED:
+            utils.absl_set_min_log_level(usual)
+
+    monitoring.register_event_duration_secs_listener(heard)

@@ -1,0 +1,61 @@
+import os
+import subprocess
+import sys
+import textwrap
+
+import jax
+import pytest
+
+from lumiere_jax.training import alarms
+
+# XLA folds the window's sums of a constant, and logs an alarm after a second of it.
+SLOW = textwrap.dedent("""
+    import sys
+    import jax
+    import numpy as np
+    from lumiere_jax.training.alarms import silence_alarms
+
+    if sys.argv[1] == "silent":
+        silence_alarms()
+    x, size, steps = np.ones((100, 100), np.float32), (14, 14), (1, 1)
+    jax.jit(lambda: jax.lax.reduce_window(x, np.float32(0), jax.lax.add, size, steps, "SAME"))()
+""")
+
+
+@pytest.mark.parametrize("how", ["silent", "loud"])
+def test_a_slow_compilation_says_nothing(how):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": os.getcwd()}
+    environment.pop("XLA_FLAGS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW, how],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    assert ("slow_operation_alarm" in done.stderr) == (how == "loud")
+
+
+def test_only_while_something_is_compiled_errors_are_not_logged(monkeypatch):
+    levels, listeners = [], []
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
+    monkeypatch.setattr(alarms.utils, "absl_set_min_log_level", levels.append)
+    monkeypatch.setattr(
+        alarms.monitoring, "register_event_duration_secs_listener", listeners.append
+    )
+    alarms.silence_alarms.__wrapped__()
+    (heard,) = listeners
+    heard(alarms.LOWERED, 0.1)
+    heard("/jax/core/compile/jaxpr_trace_duration", 0.1)
+    heard(alarms.COMPILED, 0.1, fun_name="f")
+    assert levels == [alarms.FATAL, 1]
+
+
+def test_jax_still_tells_of_what_alarms_listen_to():
+    heard = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: heard.append(event)
+    )
+    jax.jit(lambda x: x * 3)(5.0)
+    assert heard.index(alarms.LOWERED) < heard.index(alarms.COMPILED)
