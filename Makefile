@@ -7,7 +7,7 @@ DEMO := runs/demo$(SYSTEM:%=_%)
 DEMO := $(DEMO:_lumierenet=)
 SECOND := lumiere_jax/inputs/narrations/second.flac
 
-.PHONY: demo paper ablation given bench torture test check env clean
+.PHONY: demo paper ablation given bench torch torture test check env clean
 
 # What is prepared, how it is spoken, and the video, by system.
 DRAWN_lumierenet :=
@@ -49,8 +49,7 @@ given:
 	@test -n "$(DATA)" -a -n "$(OUT)" || \
 		{ echo "error: name a dataset and a folder: make $(MAKECMDGOALS) DATA=data/ada OUT=runs/$(MAKECMDGOALS)"; exit 2; }
 
-bench: env  ## speed and memory beside PyTorch's, the input's speed, and the time to a first step
-	$(BIN)/uv pip install --quiet --python $(BIN)/python torch==2.13.0
+bench: torch  ## speed and memory beside PyTorch's, the input's speed, and the time to a first step
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/input.py
 	$(BIN)/python benchmarks/start.py
@@ -58,7 +57,14 @@ bench: env  ## speed and memory beside PyTorch's, the input's speed, and the tim
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/projection.py
 
-torture: env  ## kills, full disks, hostile input, soaks and marks, counted: 75 minutes
+# Without a GPU, PyTorch's own build for processors: PyPI's brings gigabytes of CUDA.
+WHEELS := https://download.pytorch.org/whl/cpu
+TORCH = $(if $(shell command -v nvidia-smi),,--extra-index-url=$(WHEELS)) torch==2.13.0
+
+torch: env  ## PyTorch, which the benchmarks and their tests are compared with
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries=1 $(TORCH)
+
+torture: env  ## kills, full disks, hostile input, soaks and marks, counted: 45 minutes
 	$(BIN)/python tests/torture/run.py
 
 test: env  ## the tests, on all cores

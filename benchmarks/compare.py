@@ -2,9 +2,10 @@
 
   python benchmarks/compare.py --out=benchmarks/results.json
 
-Each side is a process of its own. Rounds go A B A B ...; one in which other work took more than a
-tenth of the processors is thrown away and done again, since it slows PyTorch more than JAX. Before
-that, both sides take the same step on the same numbers and must agree.
+Each side is a process of its own. Two cases are built at a time, and measured one after the
+other. Rounds go A B A B ...; one in which other work took more than a tenth of the processors is
+thrown away and done again, since it slows PyTorch more than JAX. Before that, both sides take the
+same step on the same numbers and must agree.
 """
 
 import argparse
@@ -19,17 +20,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 from cases import Case, grid
 from tqdm import tqdm
 
+from lumiere_jax.workflows.compiled import keep_compiled
+
 HERE = Path(__file__).resolve().parent
 ROUNDS, TRIES, FOREIGN = 5, 15, 0.1
-# Of steps this long, three rounds tell as much.
-LONG_MS = 1000
-REST = 0.3
+# So many tell as much where a round is one step alone.
+FEWEST = 3
+REST = 0.1  # a thread that waits for work spins for some milliseconds
 # Sums in another order, and bfloat16's eight bits: what two right computations may differ by.
 AGREE = {"float32": 1e-3, "bfloat16": 3e-2}
 
@@ -86,58 +90,94 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def check(case: Case, baseline: str) -> float:
-    """The largest deviation between both sides; RuntimeError where it is too large."""
-    text = json.dumps(asdict(case))
+def check(cases: list[Case], baseline: str) -> Iterator[tuple[Case, float]]:
+    """The largest deviation between both sides of each; RuntimeError where one is too large."""
+    text = json.dumps([asdict(case) for case in cases])
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, HERE / "ours.py", text, folder], check=True)
         command = [sys.executable, HERE / "twin.py", text, baseline, folder]
-        found = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    if not found <= AGREE[case.dtype]:
-        raise RuntimeError(f"{case}: {baseline} PyTorch deviates by {found:.1e}")
-    return found
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split()
+    for case, found in zip(cases, map(float, told), strict=True):
+        if not found <= AGREE[case.dtype]:
+            raise RuntimeError(f"{case}: {baseline} PyTorch deviates by {found:.1e}")
+        yield case, found
 
 
-def compare(case: Case, baselines: list[str], foreign: float) -> Iterator[dict]:
-    """A result for each baseline; medians of the rounds that nothing disturbed."""
-    text = json.dumps(asdict(case))
+def checked(cases: list[Case]) -> None:
+    """Says how far both sides agree; two processes at a time, since nothing is timed yet."""
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(lambda own: list(check(own, "eager")), (cases[::2], cases[1::2])):
+            for case, deviation in found:
+                tqdm.write(f"{case.name} {case.kind} {case.dtype}: agree to {deviation:.0e}")
+
+
+def compare(
+    cases: list[tuple[Case, list[str]]], foreign: float, rounds: int = ROUNDS
+) -> Iterator[list[dict]]:
+    """The results of each case beside its baselines; all are built before the first is measured."""
     with contextlib.ExitStack() as stack:
-        sides = {"ours": Side(str(HERE / "ours.py"), text)}
-        stack.callback(sides["ours"].close)
-        for baseline in baselines:
-            sides[baseline] = Side(str(HERE / "twin.py"), text, baseline)
-            stack.callback(sides[baseline].close)
-        for side in sides.values():
-            side.answer()  # all have begun to import and compile by now; this one is warm
-        good: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(TRIES):
-            rounds = {name: side.round() for name, side in sides.items()}
-            if max(r["foreign"] for r in rounds.values()) > foreign:
-                time.sleep(2)
-                continue
-            for name, r in rounds.items():
-                good[name].append(r["ms"])
-            enough = 3 if statistics.median(good["ours"]) > LONG_MS else ROUNDS
-            if len(good["ours"]) == enough:
-                break
-        if len(good["ours"]) < 3:
-            tqdm.write(f"{case}: other work disturbed the rounds; run again on a free machine")
-            return
-        ours = statistics.median(good["ours"])
-        for baseline in baselines:
-            theirs = statistics.median(good[baseline])
-            yield {
-                "name": case.name,
-                "pass": case.kind,
-                "baseline": baseline,
-                "device": device(),
-                "dtype": case.dtype,
-                "size": case.size or None,
-                "batch": case.batch,
-                "ours_ms": round(ours, 3),
-                "torch_ms": round(theirs, 3),
-                "ratio": round(theirs / ours, 3),
-            }
+        begun = []
+        for case, baselines in cases:
+            text = json.dumps(asdict(case))
+            sides = {"ours": Side(str(HERE / "ours.py"), text)}
+            sides |= {name: Side(str(HERE / "twin.py"), text, name) for name in baselines}
+            for side in sides.values():
+                stack.callback(side.close)
+            begun.append((case, sides))
+        steps = [{name: side.answer()["steps"] for name, side in s.items()} for _, s in begun]
+        for (case, sides), own in zip(begun, steps, strict=True):
+            enough = min(rounds, FEWEST) if own["ours"] == 1 else rounds
+            yield measured(case, sides, enough, foreign)
+
+
+def measured(case: Case, sides: dict[str, Side], enough: int, foreign: float) -> list[dict]:
+    """A result for each baseline; medians of the rounds that nothing disturbed."""
+    good: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(TRIES):
+        rounds = {name: side.round() for name, side in sides.items()}
+        if max(r["foreign"] for r in rounds.values()) > foreign:
+            time.sleep(2)
+            continue
+        for name, r in rounds.items():
+            good[name].append(r["ms"])
+        if len(good["ours"]) == enough:
+            break
+    if len(good["ours"]) < min(enough, FEWEST):
+        tqdm.write(f"{case}: other work disturbed the rounds; run again on a free machine")
+        return []
+    ms = {name: statistics.median(times) for name, times in good.items()}
+    ours = ms.pop("ours")
+    return [
+        {
+            "name": case.name,
+            "pass": case.kind,
+            "baseline": baseline,
+            "device": device(),
+            "dtype": case.dtype,
+            "size": case.size or None,
+            "batch": case.batch,
+            "ours_ms": round(ours, 3),
+            "torch_ms": round(theirs, 3),
+            "ratio": round(theirs / ours, 3),
+        }
+        for baseline, theirs in ms.items()
+    ]
+
+
+def groups(cases: list[Case]) -> Iterator[list[Case]]:
+    """Two at a time in their order, unless they have more pixels than the largest alone: the memory
+    of that one is enough for all."""
+    most, group = max(map(_pixels, cases)), []
+    for case in cases:
+        if len(group) == 2 or sum(map(_pixels, [*group, case])) > most:
+            yield group
+            group = []
+        group.append(case)
+    yield group
+
+
+def _pixels(case: Case) -> int:
+    return case.size**2 * case.batch
 
 
 def device() -> str:
@@ -172,6 +212,7 @@ def main() -> None:
     parser.add_argument("--batches", default="1,4")
     parser.add_argument("--dtypes", default="float32,bfloat16")
     parser.add_argument("--baselines", default="eager,compiled")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="0 only checks that they agree")
     parser.add_argument("--foreign", type=float, default=FOREIGN, help="share of others' work")
     parser.add_argument("--check", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
@@ -185,23 +226,23 @@ def main() -> None:
     if not cases:
         parser.error("no case has such a name, pass, size, batch and dtype (see --help).")
     if importlib.util.find_spec("torch") is None:
-        parser.error("PyTorch is not installed: uv pip install torch==2.13.0, or make bench.")
+        parser.error("PyTorch is not installed: make torch.")
     baselines, results = split(arguments.baselines), _read(arguments.out)
-    kinds = {(c.name, c.kind, c.dtype): c for c in cases}
-    with tqdm(total=len(kinds) + len(cases), unit="case") as bar:
-        for case in kinds.values() if arguments.check else ():
-            found = check(case, "eager")
-            tqdm.write(f"{case.name} {case.kind} {case.dtype}: both agree to {found:.0e}")
-            bar.update()
-        for case in cases:
-            # Inductor takes minutes for a step: beside eager PyTorch, the smallest cases alone.
-            small = case.batch == min(batches) and case.size in (0, min(sizes))
-            chosen = [b for b in baselines if b == "eager" or small or len(baselines) == 1]
-            for result in compare(case, chosen, arguments.foreign):
-                results[_key(result)] = result
-                tqdm.write(json.dumps(result))
-            arguments.out.write_text(json.dumps([*results.values()], indent=1) + "\n")
-            bar.update()
+    # Inductor takes minutes for a step: beside eager PyTorch, the smallest cases alone.
+    small = [c for c in cases if c.batch == min(batches) and c.size in (0, min(sizes))]
+    chosen = lambda c: [b for b in baselines if b == "eager" or c in small or len(baselines) == 1]  # noqa: E731
+    keep_compiled()  # for the sides, which inherit where
+    if arguments.check:
+        checked([*{(c.name, c.kind, c.dtype): c for c in cases}.values()])
+    with tqdm(total=len(cases), unit="case") as bar:
+        for group in groups(cases) if arguments.rounds else ():
+            both = [(case, chosen(case)) for case in group]
+            for found in compare(both, arguments.foreign, arguments.rounds):
+                for result in found:
+                    results[_key(result)] = result
+                    tqdm.write(json.dumps(result))
+                arguments.out.write_text(json.dumps([*results.values()], indent=1) + "\n")
+                bar.update()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Peak memory of each stage's training step, and of narrations of growing length.
 
-  python benchmarks/memory.py [MINUTES ...]
+  python benchmarks/memory.py [--size=256] [MINUTES ...]
 
-Each measurement is a process of its own; a step's is of the paper's config at 256 px, batch 1, and
-what XLA says that its program needs stands beside it. Narrations are spoken by the preset `tiny`.
+Each measurement is a process of its own, two at a time; a step's is of the paper's config, batch 1,
+and what XLA says that its program needs stands beside it. Narrations are spoken by the preset
+`tiny`.
 """
 
+import argparse
 import json
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from cases import Case
 
@@ -18,12 +21,12 @@ from lumiere_jax.workflows.allocation import keep_freed_memory
 STAGES = ("vae", "blstm", "seqpix2pix")
 
 
-def step(name: str) -> dict[str, float]:
+def step(name: str, side: int) -> dict[str, float]:
     """GiB: resident at most, and the compiled step's arguments and temporaries."""
     import jax
     from ours import training
 
-    size, batch = (0, 128) if name == "blstm" else (256, 1)
+    size, batch = (0, 128) if name == "blstm" else (side, 1)
     case = Case(name=name, kind="train", dtype="float32", size=size, batch=batch)
     step, *arguments = training(case)
     compiled = step.lower(*arguments).compile()
@@ -55,22 +58,33 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _alone(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--one", *arguments]
+def _alone(what: str, size: int) -> dict[str, float]:
+    command = [sys.executable, __file__, f"--one={what}", f"--size={size}"]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=256, help="of the steps' pictures")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # what a process measures
+    parser.add_argument("minutes", nargs="*", default=["1", "10", "60"])
+    given = parser.parse_args()
+    if given.one:
         keep_freed_memory()
-        what = sys.argv[2]
-        print(json.dumps(step(what) if what in STAGES else speech(float(what))))
-    else:
-        print("| | peak | arguments | temporaries |\n|---|---|---|---|")
-        for name in STAGES:
-            found = [f"{x:.2f} GiB" for x in _alone(name).values()]
-            print(f"| a step of {name} | {' | '.join(found)} |", flush=True)
-        for minutes in sys.argv[1:] or ("1", "10", "60"):
-            print(
-                f"| {minutes} min of speech | {_alone(minutes)['peak']:.2f} GiB | | |", flush=True
-            )
+        one = step(given.one, given.size) if given.one in STAGES else speech(float(given.one))
+        return print(json.dumps(one))
+    alone = lambda what: _alone(what, given.size)  # noqa: E731
+    print("| | peak | arguments | temporaries |\n|---|---|---|---|")
+    with ThreadPoolExecutor(2) as pool:  # no process has the other's memory, and none is timed
+        steps, speeches = pool.map(alone, STAGES), pool.map(alone, given.minutes)
+        for name, found in zip(STAGES, steps, strict=True):
+            cells = " | ".join(f"{x:.2f} GiB" for x in found.values())
+            print(f"| a step of {name} | {cells} |", flush=True)
+        for minutes, found in zip(given.minutes, speeches, strict=True):
+            print(f"| {minutes} min of speech | {found['peak']:.2f} GiB | | |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

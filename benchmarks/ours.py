@@ -1,11 +1,14 @@
 """One case in JAX: the stages' own training step, or the networks as synthesis runs them.
 
-  python benchmarks/ours.py CASE [FOLDER]
+  python benchmarks/ours.py CASE
+  python benchmarks/ours.py CASES FOLDER
 
-CASE is JSON. With FOLDER it writes there what the twin is compared with, and ends.
+CASE is JSON, and CASES a list of them, of which FOLDER gets what the twin is compared with.
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import statistics
 import sys
@@ -18,6 +21,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import no_torch  # noqa: F401
 import numpy as np
 from cases import FPS, SECONDS, STREAMED, TOTAL, Case, arrays, narration, small
 from rounds import serve
@@ -35,10 +39,14 @@ from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.system import Run
 from lumiere_jax.systems.temporal_gan import animate
 from lumiere_jax.systems.temporal_gan.networks import generator as animator
+from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.workflows import infer
 from lumiere_jax.workflows.allocation import keep_freed_memory
+
+# What a step says of itself, and PyTorch's has no part in.
+NO_MEASURES = {"learning_rate", SKIPPED}
 
 
 def config_of(case: Case) -> Config:
@@ -118,14 +126,15 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
         config=config,
     )
     model = infer.Model(run, variables, {})
-    infer.load_model = lambda _: model
+    infer.load_model, infer.read_run = lambda _: model, lambda _: run
     synthesis.chunk_frames = lambda _: case.batch
     folder = Path(tempfile.mkdtemp())
     sound = narration(folder, seconds)
 
     def once(steps: int) -> None:
-        for _ in range(steps):
-            infer.infer(workdir=folder, audio=sound, out=folder / "video.mp4")
+        with contextlib.redirect_stdout(io.StringIO()):  # ours has the answers alone
+            for _ in range(steps):
+                infer.infer(workdir=folder, audio=sound, out=folder / "video.mp4")
 
     return once
 
@@ -191,7 +200,7 @@ def chain_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
     return function, variables, arrays(case)["features"]
 
 
-def write_expected(case: Case, folder: Path) -> None:
+def write_expected(case: Case, path: Path) -> None:
     """Variables, and what a step makes of them: losses and the norms of gradients, or outputs."""
     case = small(case)
     seqpix2pix.UNet = lambda *sizes: UNet(*sizes, dropout=0.0)
@@ -207,14 +216,16 @@ def write_expected(case: Case, folder: Path) -> None:
         flat = _flat({name: n.variables for name, n in networks.items()} | {"vgg": frozen["vgg"]})
         state, metrics = step(state, frozen, batch)
         jax.random.normal = normal
-        expected = {f"expected/{k}": v for k, v in metrics.items() if k != "learning_rate"}
+        if metrics[SKIPPED]:
+            raise RuntimeError(f"{case}: the step is not finite")
+        expected = {f"expected/{k}": v for k, v in metrics.items() if k not in NO_MEASURES}
     else:
         function, variables, x = (frames_of if case.kind == "streaming" else forward_of)(case)
         variables = _lively(variables)
         alone = {"seqpix2pix": "G"}.get(case.name, case.name)
         flat = _flat(variables if case.name == "synthesis" else {alone: variables})
         expected = {"expected/output": function(variables, x)}
-    np.savez(folder / "expected.npz", **flat, **{k: np.asarray(v) for k, v in expected.items()})
+    np.savez(path, **flat, **{k: np.asarray(v) for k, v in expected.items()})
 
 
 def _lively(tree: Any) -> Any:
@@ -239,10 +250,11 @@ def _flat(tree: Any) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     keep_freed_memory()
-    case = Case(**json.loads(sys.argv[1]))
     if sys.argv[2:]:
-        write_expected(case, Path(sys.argv[2]))
+        for number, values in enumerate(json.loads(sys.argv[1])):
+            write_expected(Case(**values), Path(sys.argv[2]) / f"{number}.npz")
     else:
+        case = Case(**json.loads(sys.argv[1]))
         make = {"train": train, "forward": forward, "synthesis": synthesise, "streaming": stream}
         parts = {"synthesis": SECONDS * FPS, "streaming": STREAMED}
         serve(make[case.kind](case), parts.get(case.kind, 1))

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 # Two networks in one process would share its threads: each side is a process of its own, and
 # stands still while the other runs.
-ROUND_SECONDS = 1.0
+ROUND_SECONDS = 0.5
 
 
 def serve(run: Callable[[int], None], parts: int = 1) -> None:
     """Tells when `run(steps)` is warm, then answers each line with a round's times.
 
-    `run` returns when its steps are done; a time is that of one of a step's `parts`. A round lasts
-    at least a second.
+    `run` returns when its steps are done; a time is that of one of a step's `parts`. A round is
+    about half a second, or a step that takes longer.
     """
     run(1)
     began = time.perf_counter()

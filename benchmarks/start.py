@@ -42,8 +42,8 @@ def first_step(data: Path, folder: Path) -> dict[str, float]:
 def _train(data: str, workdir: str) -> None:
     """train.py until its first step's losses are there."""
     keep_compiled()
-    # tensorboardX imports PyTorch where it is there, as it is for these comparisons alone.
-    sys.modules["torch"] = None  # pyright: ignore[reportArgumentType]
+    import no_torch  # noqa: F401
+
     from lumiere_jax.training import loop
 
     began = time.perf_counter()

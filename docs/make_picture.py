@@ -30,10 +30,12 @@ def demo(
     data: Path = Path("runs/demo/data"),
     png: Path = Path("docs/demo.png"),
 ) -> None:
-    """Figures, synthesised and real frames, a column every `BLOCK` frames of the first segment."""
+    """Figures, synthesised and real frames, a column every `BLOCK` frames of the test split, or
+    every seventh of a shorter one."""
     dataset = open_dataset(data)
     model = load_model(workdir)
-    times = range(BLOCK // 2, COLUMNS * BLOCK, BLOCK)
+    block = min(BLOCK, len(dataset.features("test")) // COLUMNS)
+    times = range(block // 2, COLUMNS * block, block)
     rows = dataset.features("test")[: times[-1] + 1]
     made = list(synthesise(model.run.config, model.run.size, model.variables, [rows]))
     records = dataset.records("test")

@@ -12,15 +12,16 @@ def compare(script, monkeypatch):
     module = script("compare")
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
 
-    def between(**rounds):
-        """The results of two sides that answer with these times and others' shares."""
+    def between(steps=10, **rounds):
+        """The results of two sides that answer with these times and others' shares, in rounds of so
+        many steps."""
 
         class Side:
             def __init__(self, path, case, baseline="ours"):
                 self.rounds = iter(rounds[baseline])
 
             def answer(self):
-                return {}
+                return {"steps": steps}
 
             def round(self):
                 ms, foreign = next(self.rounds)
@@ -31,7 +32,8 @@ def compare(script, monkeypatch):
 
         monkeypatch.setattr(module, "Side", Side)
         case = module.Case(name="vae", kind="train", dtype="float32", size=128, batch=1)
-        return list(module.compare(case, ["eager"], module.FOREIGN))
+        (results,) = module.compare([(case, ["eager"])], module.FOREIGN)
+        return results
 
     return between
 
@@ -45,8 +47,18 @@ def test_a_disturbed_round_counts_for_neither_side(compare):
 
 def test_long_steps_have_fewer_rounds(compare):
     rounds = [(3000, QUIET), (3100, QUIET), (2900, QUIET)]
-    (result,) = compare(ours=rounds, eager=rounds)
+    (result,) = compare(steps=1, ours=rounds, eager=rounds)
     assert result["ours_ms"] == 3000 and result["ratio"] == 1
+
+
+def test_two_cases_are_built_at_a_time_unless_they_need_more_room_than_the_largest(script):
+    module = script("compare")
+    cases = module.grid([128, 256], [1, 4], ["float32", "bfloat16"])
+    groups = list(module.groups(cases))
+    assert [case for group in groups for case in group] == cases
+    pixels = [sum(case.size**2 * case.batch for case in group) for group in groups]
+    assert max(pixels) == 4 * 256**2 and max(map(len, groups)) == 2
+    assert len(groups) == 32
 
 
 def test_where_nothing_was_quiet_there_is_no_result(compare, capsys):

@@ -9,7 +9,7 @@
 # ///
 """Writes golden.npz: what PyTorch, librosa and python_speech_features answer, in float64.
 
-    uv run --script tests/golden/make_golden.py
+    uv run --script tests/golden/make_golden.py [FILE]
 
 Pictures are stored as NHWC, parameters' gradients in PyTorch's layout, under PyTorch's names.
 """
@@ -205,17 +205,15 @@ def log_mel_by_python_speech_features() -> np.ndarray:
     return np.log(np.maximum(energies, 1e-8))
 
 
-def main() -> None:
+def main(path: Path) -> None:
     torch.set_default_dtype(torch.float64)
     for make in (normalised_networks, other_networks, animator, vae_step, seqpix2pix_step):
         make()
     adversarial_losses()
     golden["log-mel 30"] = hashed.places(log_mel_by_librosa(), 1024)
     golden["log-mel 25"] = hashed.places(log_mel_by_python_speech_features(), 1024)
-    np.savez_compressed(
-        Path(__file__).with_name("golden.npz"), shapes=np.array(json.dumps(shapes)), **golden
-    )
+    np.savez_compressed(path, shapes=np.array(json.dumps(shapes)), **golden)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).with_name("golden.npz"))

@@ -17,6 +17,8 @@ from torture.processes import FACES, NARRATION, Run, finish, start
 from torture.rows import Row
 from torture.tally import Tally, say
 
+from lumiere_jax.training.reports import between_clips
+
 HOUR = "an hour's narration: every frame is there"
 FACE = "an hour's narration by a face: every frame is there"
 MANY = "short narrations in a row in one process: each is there"
@@ -27,11 +29,12 @@ MB, FILES, THREADS = 24, 2, 2
 # step is saved there is hardly a moment without one.
 LOOP = 3
 # A day at one checkpoint in five minutes has 288. The BLSTM, whose steps are the fastest, takes as
-# many as it can between two; the others save after each step, with a clip after every 20th.
+# many as it can between two; the others save after each step.
 CHECKPOINTS = {"vae": 60, "blstm": 168, "seqpix2pix": 60}
-STEPS = {"vae": 80, "blstm": 100_000_000, "seqpix2pix": 80}
 BETWEEN = {"vae": 0.0, "blstm": 1.0, "seqpix2pix": 0.0}
-# Pools of threads, and the allocator's arenas, are filled by the first ones.
+ENDLESS = 100_000_000
+# Pools of threads, and the allocator's arenas, are filled by the first ones. Until the first clip
+# is made, something is still to be compiled: the heap grows for that by tens of MB, and keeps them.
 FEWEST = 48
 # Seconds without another checkpoint after which a run is taken to hang.
 HANGS = 900.0
@@ -124,8 +127,10 @@ def day(folder: Path, data: Path, tally: Tally, share: int, **more: str) -> None
 def _stage_of_a_day(
     stage: str, wanted: int, workdir: Path, data: Path, tally: Tally, **more: str
 ) -> None:
-    steps = dict.fromkeys(STEPS, 2) | {stage: STEPS[stage]}
-    flags = train_kills.flags_of(data, workdir, steps, seconds=BETWEEN[stage])
+    # A run has four clips: one after each third of the checkpoints that are waited for.
+    steps = ENDLESS if BETWEEN[stage] else 4 * (wanted // 3)
+    every = dict.fromkeys(CHECKPOINTS, 2) | {stage: steps}
+    flags = train_kills.flags_of(data, workdir, every, seconds=BETWEEN[stage])
     own = (f"--stage={stage}", "--config.blstm.dispatch=50")
     run, saved = start(workdir.parent, "train.py", *flags, *own, **more), set[int]()
     began = newest = time.monotonic()
@@ -137,7 +142,8 @@ def _stage_of_a_day(
             newest = time.monotonic()
         return len(saved) >= wanted or time.monotonic() > newest + HANGS
 
-    seen = watched(run, lambda: len(saved) > wanted // 4, enough)
+    begun = lambda: len(saved) > wanted // 4 and max(saved) > between_clips(steps)  # noqa: E731
+    seen = watched(run, begun, enough)
     run.process.send_signal(signal.SIGTERM)
     wrong = finish(run) != 143 and f"exit {run.process.returncode}: {run.said[-300:]}"
     few = len(saved) < wanted and f"{len(saved)} checkpoints of {wanted}"

@@ -43,3 +43,24 @@ def test_the_table_ends_with_the_totals(run):
     lines = run.table([Row("a", 1000, 0, "a note"), Row("longer", 24, 2)]).splitlines()
     assert lines[1].split() == ["a", "1,000", "0", "a", "note"]
     assert lines[-1].split() == ["total", "1,024", "2"]
+
+
+def test_tortures_in_processes_of_their_own_make_one_table_in_their_order(
+    run, monkeypatch, tmp_path, capsys
+):
+    """One that ends without rows is a failure, and takes none of the others with it."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import json, sys\n"
+        "flags = dict(flag.lstrip('-').partition('=')[::2] for flag in sys.argv[1:])\n"
+        "print('said by', flags['only'])\n"
+        "if flags['only'] == 'soak':\n"
+        "    sys.exit('out of memory')\n"
+        "row = {'promise': flags['only'], 'tries': 3, 'failures': 0, 'note': flags['seed']}\n"
+        "open(flags['rows'], 'w').write(json.dumps([row]))\n"
+    )
+    monkeypatch.setattr(run, "__file__", str(script))
+    disk, soak, locks = run.together(["disk", "soak", "locks"], tmp_path, 2, "--seed=7")
+    assert (disk, locks) == (Row("disk", 3, 0, "7"), Row("locks", 3, 0, "7"))
+    assert soak.failures == 1 and "exit code 1: said by soak\nout of memory" in soak.note
+    assert "said by locks" in capsys.readouterr().err

@@ -1,7 +1,10 @@
 import copy
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -236,3 +239,69 @@ def test_a_trial_that_was_stopped_goes_on_and_links_what_it_does_not_train(
     assert calls == [*resumed[:2], *resumed, *apart, ("no-motion", "seqpix2pix", drawn)]
     assert measured == [("lecture", drawn), ("plain", own.folder), ("no-motion", drawn)]
     assert (tmp_path / "runs/no-motion/vae").samefile(tmp_path / "runs/lecture/vae")
+
+
+ROOT = Path(__file__).parents[2]
+# What Python runs at its start: two trials, a few steps each, in place of all that are told below.
+SHORTER = """
+from configs import lumierenet
+from lumiere_jax.workflows import experiments, trials
+
+smallest = lumierenet.tiny()
+
+
+def tiny(config, triplets):
+    for stage in trials.STAGES:
+        own = getattr(config, stage)
+        for name, value in vars(getattr(smallest, stage)).items():
+            if name in ("steps", "batch", "code", "cells", "width", "warm_up"):
+                setattr(own, name, value)
+
+
+lumierenet.two_cores = tiny
+trials.ROWS = {"no-motion": trials.ROWS["no-motion"]}
+every = experiments.paper_trials
+experiments.paper_trials = lambda *configs: [every(*configs)[0], every(*configs)[-1]]
+"""
+
+
+def make_experiments(target, data, tmp_path, *arguments):
+    """What `make TARGET` leaves, with real commands whose trials are fewer and shorter."""
+    (tmp_path / "sitecustomize.py").write_text(SHORTER)
+    python = Path(sys.executable).parent
+    command = ["make", "--old-file=env", f"BIN={python}", target, f"DATA={data}", "VGG=random"]
+    done = subprocess.run(
+        [*command, f"OUT={tmp_path / 'out'}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "out" / "index.html").is_file()
+    return json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+@pytest.mark.slow
+def test_make_runs_the_papers_experiments(drawn, tmp_path):
+    results = make_experiments("paper", drawn, tmp_path, "TRIPLETS=2")
+    assert results["which"] == "paper" and set(results["measures"]) == {"seqpix2pix", "lecture"}
+
+
+@pytest.mark.slow
+def test_make_runs_the_ablation(drawn, tmp_path):
+    results = make_experiments("ablation", drawn, tmp_path, "TRIPLETS=2")
+    assert results["which"] == "ablation" and set(results["measures"]) == {"lecture", "no-motion"}
+
+
+def test_the_readmes_picture_and_tables_are_made_of_results(out, tmp_path):
+    shutil.copytree(out, tmp_path / "out", symlinks=True)
+    for name in ("baseline-1", "baseline-2"):
+        (tmp_path / "out" / "runs" / name).symlink_to("seqpix2pix")
+    script, picture = ROOT / "docs" / "make_picture.py", tmp_path / "paper.png"
+    command = [sys.executable, script, "experiments", tmp_path / "out", picture]
+    subprocess.run(command, check=True)
+    assert picture.stat().st_size > 0
+    command = [sys.executable, ROOT / "docs" / "make_tables.py", out]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "| `seqpix2pix` |" in said and "| `lecture` |" in said

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -333,3 +335,31 @@ def test_faces_of_footage_by_a_table_of_speakers(shared, consent, tmp_path):
         steps = np.diff(five_points(dataset, split), axis=0)
         assert np.linalg.norm(steps, axis=-1).mean() < 1
     assert (tmp_path / "data" / "preview.png").is_file()
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_readmes_picture_is_made(trained, faces, tmp_path):
+    picture = tmp_path / "faces.png"
+    script = ROOT / "docs" / "make_picture.py"
+    subprocess.run([sys.executable, script, "faces", trained, faces.folder, picture], check=True)
+    still, made, real = np.split(cv2.imread(str(picture)), 3)
+    assert still.shape[0] == 128 and (real != made).any()
+
+
+@pytest.mark.slow
+def test_make_runs_the_ablation_of_faces(faces, tmp_path):
+    """One preset, by the seeds that the recipe leaves to experiments.py, a step each."""
+    out = tmp_path / "out"
+    command = ["make", "--old-file=env", f"BIN={Path(sys.executable).parent}", "ablation"]
+    given = ["SYSTEM=temporal_gan", "REPEATED=configs/temporal_gan.py:tiny", "STEPS=1"]
+    done = subprocess.run(
+        [*command, *given, f"DATA={faces.folder}", f"OUT={out}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(json.loads((out / "results.json").read_text())["table"]) == {"tiny"}
+    assert sorted(path.name for path in (out / "runs").iterdir()) == ["tiny-0", "tiny-1", "tiny-2"]

@@ -1,0 +1,241 @@
+"""Every command that the README, the Makefile and the scripts' help name has a short form here.
+
+A new command fails the first test until it has one. A short form is a test: of this file, or of
+another one, by its path and name.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="needs PyTorch: make torch"
+)
+needs_golden = pytest.mark.skipif(
+    importlib.util.find_spec("python_speech_features") is None
+    or importlib.util.find_spec("torch") is None,
+    reason="needs PyTorch and python_speech_features, which uv run --script installs",
+)
+EXAMPLES = "workflows/test_end_to_end.py::test_a_narration_becomes_a_video_of_its_length"
+# A program, with what tells its uses apart, and its short form; None: not ours to test.
+SHORT: dict[str, str | None] = {
+    "make demo": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
+    "make test": None,
+    "make check": None,
+    "make env": None,
+    "make clean": None,
+    "make torch": None,
+    "make paper": "workflows/test_experiments.py::test_make_runs_the_papers_experiments",
+    "make ablation": "workflows/test_experiments.py::test_make_runs_the_ablation",
+    "make ablation temporal_gan": "workflows/test_faces.py::test_make_runs_the_ablation_of_faces",
+    "make demo temporal_gan": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
+    "make bench": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
+    "make torture": "test_the_short_torture_runs_its_quickest_part",
+    "prepare.py": "workflows/test_clips.py::",
+    "prepare.py --align": "workflows/test_faces.py::",
+    "prepare.py --synthetic": "test_scripts_draw_train_speak_and_measure",
+    "prepare.py --synthetic --align": "workflows/test_faces.py::",
+    "prepare.py --beam_options": "workflows/test_beam.py::test_beam_makes_the_same_dataset",
+    "train.py": "test_scripts_draw_train_speak_and_measure",
+    "train.py --multihost": "workflows/test_multihost.py::",
+    "infer.py": "test_scripts_draw_train_speak_and_measure",
+    "infer.py --image": "workflows/test_faces.py::test_a_still_speaks_a_narration",
+    "infer.py --live": "workflows/test_live.py::test_standard_output_carries_nothing_but_frames",
+    "infer.py --verify": "test_scripts_draw_train_speak_and_measure",
+    "evaluate.py": "test_scripts_draw_train_speak_and_measure",
+    "experiments.py": "workflows/test_experiments.py::test_make_runs_the_papers_experiments",
+    "experiments.py --seeds": "workflows/test_faces.py::test_make_runs_the_ablation_of_faces",
+    "benchmarks/compare.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
+    "benchmarks/ours.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
+    "benchmarks/twin.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
+    "benchmarks/table.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
+    "benchmarks/projection.py": "benchmarks/test_projection.py::test_the_page_has_each_stage",
+    "benchmarks/input.py": "test_the_other_benchmarks_print_their_tables",
+    "benchmarks/start.py": "test_the_other_benchmarks_print_their_tables",
+    "benchmarks/memory.py": "test_the_other_benchmarks_print_their_tables",
+    "benchmarks/steps.py": "test_the_other_benchmarks_print_their_tables",
+    "docs/make_picture.py demo": "test_scripts_draw_train_speak_and_measure",
+    "docs/make_picture.py faces": "workflows/test_faces.py::test_the_readmes_picture_is_made",
+    "docs/make_picture.py experiments": "workflows/test_experiments.py::test_the_readmes_picture",
+    "docs/make_tables.py": "workflows/test_experiments.py::test_the_readmes_picture_and_tables",
+    "tests/golden/make_golden.py": "test_the_golden_numbers_can_be_made_anew",
+    "tests/torture/run.py": "test_the_short_torture_runs_its_quickest_part",
+    "tests/torture/fuzz.py": "torture/test_fuzz.py::",
+    "tests/torture/marks.py": "test_the_marks_of_a_short_torture_are_found",
+    # Of those that use the project, and programs of others.
+    "gcloud": None,
+    "pip": None,
+    "pre-commit": None,
+    "pytest": None,
+    "uvx": None,
+}
+# Flags that make another use of a script.
+USES = ("synthetic", "align", "beam_options", "multihost", "image", "live", "verify", "seeds")
+COMMAND = re.compile(
+    r"(?:(?:python\S*|uv run --script) (?P<script>[\w/]+\.py)|(?P<bare>[\w/]+\.py)(?= --))"
+    r"(?P<rest>[^|]*)"
+    r"|make (?P<make>[^&|]+)"
+    r"|(?P<other>pip|pre-commit|pytest|uvx|gcloud)(?= )"
+)
+TARGETS = re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def texts():
+    """Where users are told of commands: indented lines, blocks of code and what is quoted."""
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+    for block in blocks.findall(readme):
+        yield from lines(block)
+    readme = lines(blocks.sub("", readme))
+    yield from (line.strip() for line in readme if line.startswith("    "))
+    yield from re.findall(r"`([^`]+)`", "\n".join(readme))
+    for folder in ("", "benchmarks", "configs", "docs", "tests/golden", "tests/torture"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            doc = re.search(r'"""(.*?)"""', path.read_text(), re.DOTALL)
+            yield from (line.strip() for line in lines(doc[1] if doc else ""))
+    yield from (f"make {target}" for target in TARGETS)
+
+
+def lines(text):
+    """The lines, joined where one goes on."""
+    return re.sub(r"\\+\n\s*", " ", text).splitlines()
+
+
+def named(text):
+    """The uses of commands in a piece of text."""
+    for found in COMMAND.finditer(" ".join(text.split("#")[0].split())):
+        if found["make"]:
+            goals = [word for word in found["make"].split() if "=" not in word]
+            if goals and (found.start() == 0 or goals[0] in TARGETS):
+                system = ["temporal_gan"] * ("SYSTEM=temporal_gan" in found["make"])
+                yield " ".join(["make", goals[0], *system])
+        elif found["other"]:
+            yield found["other"]
+        else:
+            script, rest = found["script"] or found["bare"], found["rest"]
+            first = rest.split()[:1] if "make_picture" in script else []
+            uses = [f"--{use}" for use in USES if f"--{use}" in re.findall(r"--\w+", rest)]
+            yield " ".join([script, *first, *uses])
+
+
+def run(*command, code=0, **environment):
+    """What a command prints, as a user would run it from the project's root."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stdout[-1000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def make(*arguments, **more):
+    """make in this environment, which is taken as it is."""
+    return run("make", "--old-file=env", f"BIN={Path(sys.executable).parent}", *arguments, **more)
+
+
+def test_every_command_that_is_named_has_a_short_form():
+    found = {use for text in texts() if text for use in named(text) if use}
+    assert sorted(found - SHORT.keys()) == [], "commands without a short form"
+    assert sorted(SHORT.keys() - found) == [], "short forms of commands that nothing names"
+    for place in filter(None, SHORT.values()):
+        path, _, name = place.rpartition("::")
+        file = ROOT / "tests" / path if path else Path(__file__)
+        assert f"def {name or 'test_'}" in file.read_text(), place
+
+
+@pytest.mark.parametrize("target", ["demo", "demo SYSTEM=temporal_gan", "bench"])
+def test_the_makefiles_recipes_are_commands_that_have_short_forms(target):
+    told = make("--dry-run", *target.split())
+    commands = [line for line in lines(told) if ".py" in line]
+    assert len(commands) >= 4
+    for line in commands:
+        assert [use in SHORT for use in named(line)] == [True], line
+
+
+@pytest.mark.parametrize("target", ["paper", "ablation"])
+def test_experiments_without_a_dataset_are_one_sentence(target):
+    assert make(target, code=2) == (
+        f"error: name a dataset and a folder: make {target} DATA=data/ada OUT=runs/{target}\n"
+    )
+
+
+@pytest.mark.slow
+def test_scripts_draw_train_speak_and_measure(drawn, workdir, speech, tmp_path):
+    """The four commands on a drawn lecturer, and the README's picture of what they leave."""
+    python, out = sys.executable, tmp_path / "lecture.mp4"
+    data = tmp_path / "data"
+    run(python, "prepare.py", "--synthetic", "--minutes=0.05", "--size=64", f"--out={data}")
+    preset = "--config=configs/lumierenet.py:tiny"
+    assert "trained" in run(python, "train.py", preset, f"--data={drawn}", f"--workdir={workdir}")
+    run(python, "infer.py", f"--workdir={workdir}", f"--audio={speech}", f"--out={out}")
+    assert "synthetic" in run(python, "infer.py", f"--verify={out}")
+    report = tmp_path / "report"
+    run(python, "evaluate.py", f"--workdir={workdir}", f"--data={drawn}", f"--out={report}")
+    assert (report / "metrics.json").is_file()
+    run(python, "docs/make_picture.py", "demo", workdir, drawn, tmp_path / "demo.png")
+    assert (tmp_path / "demo.png").is_file()
+
+
+@needs_torch
+@pytest.mark.slow
+def test_both_sides_of_the_benchmark_agree_and_are_measured(tmp_path):
+    """Each kind of case is checked in float32; of the quickest, rounds are measured as well."""
+    out, script = tmp_path / "results.json", "benchmarks/compare.py"
+    sizes = ("--sizes=128", "--batches=1", "--dtypes=float32", f"--out={out}")
+    told = run(sys.executable, script, *sizes, "--baselines=eager", "--foreign=1000", "--rounds=0")
+    names = [
+        f"{name} {kind}" for name in ("blstm", "vae", "seqpix2pix") for kind in ("forward", "train")
+    ]
+    for name in (*names, "synthesis synthesis", "animator streaming"):
+        assert f"{name} float32: agree to" in told
+    for name in ("blstm", "synthesis"):
+        run(
+            sys.executable, script, *sizes, f"--names={name}", "--passes=train,synthesis",
+            "--baselines=eager", "--foreign=1000", "--no-check",
+        )  # fmt: skip
+    measured = {r["name"]: r for r in json.loads(out.read_text())}
+    assert {"blstm", "synthesis"} <= measured.keys()
+    assert all(r["ours_ms"] > 0 and r["ratio"] > 0 for r in measured.values())
+    assert "| synthesis | 128 px, 1 |" in run(sys.executable, "benchmarks/table.py", out)
+
+
+@pytest.mark.slow
+def test_the_other_benchmarks_print_their_tables():
+    bench = lambda name, *flags: run(sys.executable, f"benchmarks/{name}.py", *flags)  # noqa: E731
+    for stage in ("vae", "seqpix2pix"):
+        assert f"| {stage} | 64 px |" in bench("input", "--size=64")
+    assert "| 64 px | seqpix2pix |" in bench("steps", "64")
+    told = bench("memory", "--size=64", "0.05")
+    assert "| a step of seqpix2pix |" in told and "| 0.05 min of speech |" in told
+    assert "second start, 64 px: " in bench("start", "64")
+
+
+@pytest.mark.slow
+def test_the_short_torture_runs_its_quickest_part():
+    """As a user runs it: nothing of the tests' own settings is inherited."""
+    told = run(sys.executable, "tests/torture/run.py", "--short", "--only=preflight", "--jobs=2")
+    assert re.search(r"^total +\d+ +0$", told, re.MULTILINE), told
+
+
+@pytest.mark.slow
+def test_the_marks_of_a_short_torture_are_found():
+    told = run(sys.executable, "tests/torture/marks.py", "--short")
+    assert "no mark is found where none is" in told
+
+
+@needs_golden
+@pytest.mark.slow
+def test_the_golden_numbers_can_be_made_anew(tmp_path):
+    run(sys.executable, "tests/golden/make_golden.py", tmp_path / "golden.npz")
+    assert (tmp_path / "golden.npz").is_file()
