@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from jax import monitoring
-from jaxlib import utils
+from jaxlib import utils  # pyright: ignore[reportAttributeAccessIssue]
 
 LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -22,7 +22,7 @@ def silence_alarms() -> None:
     """
     usual = int(os.environ.get("TF_CPP_MIN_LOG_LEVEL", ERROR))
 
-    def heard(event: str, duration: float, **_: Any) -> None:
+    def heard(event: str, duration_secs: float, **_: Any) -> None:
         if event == LOWERED:
             utils.absl_set_min_log_level(max(usual, FATAL))
         elif event == COMPILED:
