@@ -18,7 +18,7 @@ from lumiere_jax.inputs.containers import (
     packets,
 )
 from lumiere_jax.inputs.pictures import Crop, pixel_aspect, upright
-from lumiere_jax.inputs.sound import LONGEST, SHORTFALL, sound_extent
+from lumiere_jax.inputs.sound import GAP, LONGEST, SHORTFALL, sound_extent
 
 # Containers such as Matroska round time stamps to milliseconds.
 ROUNDING = Fraction(1, 1000)
@@ -32,6 +32,10 @@ class Clip:
     seconds is how long the common time axis is, and start its zero on the file's own clock. `name`
     is what it is called in a dataset: the file's, without its ending, unless another is given.
     Decoding can begin at every `entry` seconds or sooner (inf: at the start alone).
+
+    `unheard` are the stretches of the common time axis, in seconds, of which there is no sound:
+    before it starts, and gaps of more than a tenth of a second in its time stamps. The first
+    picture appears at `picture_from` seconds.
     """
 
     path: Path
@@ -44,6 +48,8 @@ class Clip:
     start: float = 0.0
     entry: float = math.inf
     name: str = ""
+    unheard: tuple[tuple[float, float], ...] = ()
+    picture_from: float = 0.0
 
     def frames(self, fps: Fraction) -> int:
         """Exactly how many frames `read_frames` yields."""
@@ -78,6 +84,7 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
             f"{path}: its time stamps go on for {float(seconds):.0f} s, over a day; "
             "export it again, or cut it."
         )
+    late = [(zero, sound.start)] if sound.start > zero + GAP else []
     return Clip(
         path=path,
         rows=rows,
@@ -88,6 +95,8 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
         truncated=damaged,
         start=float(zero),
         entry=math.inf if damaged else float(entry),
+        unheard=tuple((float(a - zero), float(b - zero)) for a, b in (*late, *sound.gaps)),
+        picture_from=float(start - zero),
     )
 
 

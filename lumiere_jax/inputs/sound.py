@@ -24,6 +24,8 @@ SHORTFALL = Fraction(1, 10)
 SLOWEST, FASTEST, CHANNELS = 1000, 768_000, 64
 # Seconds: every frame of them would be made, whether time stamps lie or a file of silence is small.
 LONGEST = 24 * 3600
+# Gaps in the sound's time stamps that are longer (seconds) are known to be unheard.
+GAP = Fraction(1, 10)
 # Kinds of frames that a track may change between before it starts anew with them.
 KINDS = 8
 # Numbers of floating point may be anything; in the scale of 16-bit ones they are the largest.
@@ -55,7 +57,8 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Extent:
-    """Where a sound track begins and ends on the file's clock, by decoding all of it."""
+    """Where a sound track begins and ends on the file's clock, by decoding all of it. `gaps` are
+    the times between which its stamps leave out more than a tenth of a second."""
 
     start: Fraction
     end: Fraction
@@ -63,6 +66,7 @@ class Extent:
     channels: int
     samples: int
     damaged: bool
+    gaps: tuple[tuple[Fraction, Fraction], ...] = ()
 
 
 def probe_audio(path: str | Path) -> Sound:
@@ -134,6 +138,7 @@ def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
     with open_track(path, "audio") as track:
         start = end = None
         samples = rate = channels = 0
+        gaps = []
         for block in blocks(track):
             samples += len(block.samples)
             if samples > LONGEST * block.rate:
@@ -141,6 +146,8 @@ def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
             time = end if block.time is None else block.time
             time = Fraction(0) if time is None else time
             start = time if start is None else start
+            if end is not None and time > end + GAP:
+                gaps.append((end, time))
             end = max(end or time, time + Fraction(len(block.samples), block.rate))
             rate, channels = block.rate, block.samples.shape[1]
         if start is None or end is None or not samples:
@@ -151,7 +158,7 @@ def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
             raise UserError(f"{path}: its sound has zero length; record it again.")
         promised = track.declared_end()
         short = promised is not None and end + SHORTFALL < promised
-        return Extent(start, end, rate, channels, samples, track.damaged or short)
+        return Extent(start, end, rate, channels, samples, track.damaged or short, tuple(gaps))
 
 
 def blocks(track: Track) -> Iterator[Block]:

@@ -264,6 +264,20 @@ def test_gaps_in_the_sound_are_silence(tmp_path):
     assert abs(int(np.abs(heard).argmax()) - 2 * 16000) <= 16
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_clip_says_where_there_is_no_sound_and_where_the_picture_begins(tmp_path, container):
+    rate = 44100
+    sound = np.zeros((3 * rate, 2), np.float32)
+    late = make(tmp_path / f"late.{container}", seconds=3, sound_at=Fraction(1, 2))
+    clip = probe(late)
+    assert clip.unheard == (pytest.approx((0, 0.5), abs=0.03),) and clip.picture_from == 0
+    times = [1 + Fraction(i, 25) for i in range(75)]
+    early = probe(make(tmp_path / f"early.{container}", times=times, sound=sound))
+    assert early.unheard == () and early.picture_from == pytest.approx(1, abs=0.03)
+    holed = make(tmp_path / "holed.mkv", seconds=4, sound=sound, gap=(rate, rate))
+    assert probe(holed).unheard == (pytest.approx((1, 2), abs=0.05),)
+
+
 def test_both_end_with_the_shorter(tmp_path):
     for name, seconds in (("long.mp4", 3), ("short.mp4", 1)):
         path = make(tmp_path / name, sound=tone(seconds, 44100, 2))
