@@ -15,6 +15,7 @@ import numpy as np
 from av import VideoFrame
 from jaxtyping import Float, Int
 
+from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clip import ROUNDING, Clip, check_crop, check_size, probe
 from lumiere_jax.inputs.clocks import open_steady
@@ -174,7 +175,8 @@ def read_audio(
 ) -> Iterator[Float[np.ndarray, " samples"]]:
     """A clip's sound as mono blocks in [-1, 1] on the time axis of `read_frames`.
 
-    Starts at the same zero and lasts for every frame; gaps in its time stamps are silence.
+    Starts at the same zero and lasts for every frame; gaps in its time stamps are silence. What
+    lies under speech is removed.
 
     Raises:
         UserError: as `probe`.
@@ -186,7 +188,7 @@ def _sounding(clip: Clip, rate: int) -> Iterator[np.ndarray]:
     wanted = math.ceil((Fraction(clip.seconds) + ROUNDING) * rate)
     with open_steady(clip.path, "audio", clip.sound_track) as track:
         stepped = _in_step(blocks(track), Fraction(clip.start), clip.channels)
-        for block in to_mono(stepped, clip.sample_rate, rate, clip.mix):
+        for block in above_rumble(to_mono(stepped, clip.sample_rate, rate, clip.mix)):
             yield block[:wanted]
             wanted -= min(len(block), wanted)
             if not wanted:

@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 from jaxtyping import Float
 
+from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clocks import open_steady
 from lumiere_jax.inputs.containers import Track, best, decoded, open_media, tracks
@@ -109,6 +110,11 @@ def probe_audio(path: str | Path, sound_track: int | None = None) -> Sound:
     )
 
 
+def taken(track: int, tracks: int) -> str:
+    """What to say of a file of several sound tracks."""
+    return f"sound track {track} of {tracks} is used; --sound_track=N takes another."
+
+
 def read_sound(source: str | Path | Sound) -> Iterator[Samples]:
     """All samples of a narration at its native rate and channels, in [-1, 1], as a stream.
 
@@ -121,6 +127,11 @@ def read_sound(source: str | Path | Sound) -> Iterator[Samples]:
             yield from _paused(blocks(track))
 
     return stream()
+
+
+def heard(sound: Sound) -> Iterator[Float[np.ndarray, " samples"]]:
+    """A narration as systems hear it: mono at 16 kHz, without what lies under speech."""
+    return above_rumble(to_mono(read_sound(sound), sound.rate, mix=sound.mix))
 
 
 def to_mono(

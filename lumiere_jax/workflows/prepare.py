@@ -1,6 +1,7 @@
 """Footage, or a drawing, to a dataset: checked first, built aside, put in place whole."""
 
 import glob
+import math
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from typing import Any, cast, get_args
 
 from tqdm import tqdm
 
+from lumiere_jax.audio.listening import listen, narrow
 from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.inputs import lectures, media
 from lumiere_jax.inputs.clips_table import read_clips
@@ -22,6 +24,7 @@ from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
+from lumiere_jax.inputs.sound import taken
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
@@ -41,7 +44,10 @@ NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
 
 # Flags of drawings alone, of footage alone, and those that name files.
 DRAWN = ("minutes", "seed", "speakers")
-FILMED = ("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options")
+FILMED = (
+    *("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options"),
+    "sound_track",
+)
 PATHS = ("out", "consent", "poses", "clips")
 
 
@@ -110,9 +116,11 @@ def prepare_footage(
     fps: str | None = None,
     workers: int = 0,
     beam_options: str | None = None,
+    sound_track: int | None = None,
 ) -> Dataset:
     """Makes a dataset of the clips that the pattern `footage` names, on `workers` cores (0: all),
-    or through Beam, by its options NAME=VALUE,NAME=VALUE.
+    or through Beam, by its options NAME=VALUE,NAME=VALUE. Of a clip's sound tracks the one with
+    speech is taken, or number `sound_track`, from 1.
 
     With `align="face"` it is one of aligned faces, without figures. The table `clips` says who
     speaks in each clip, and its split.
@@ -129,7 +137,7 @@ def prepare_footage(
     options = beam.parse_options(beam_options) if beam_options else None
     named = _named(footage)
     table = read_clips(clips, named) if clips else None
-    probed = _probed(named, square)
+    probed = _probed(named, square, sound_track)
     frames = {clip.name: clip.frames(rate) for clip in probed}
     segments = (
         segments_by_split(frames, table.splits, table.speakers) if table else segments_of(frames)
@@ -207,18 +215,36 @@ def _named(footage: str) -> dict[str, Path]:
     return named
 
 
-def _probed(named: dict[str, Path], crop: media.Crop | None) -> list[media.Clip]:
+def _probed(
+    named: dict[str, Path], crop: media.Crop | None, sound_track: int | None
+) -> list[media.Clip]:
     clips = []
     for name, path in tqdm(
         named.items(), "looking at clips", unit="clip", delay=1, dynamic_ncols=True
     ):
-        clip = replace(media.probe(path), name=name)
+        clip = replace(media.probe(path, sound_track), name=name)
         if crop is not None:
             media.check_crop(clip, crop)
         if clip.truncated:
             tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
+        if clip.sound_tracks > 1 and sound_track is None:
+            tqdm.write(f"{clip.path}: {taken(clip.sound_track, clip.sound_tracks)}")
+        _check_sound(clip)
         clips.append(clip)
     return clips
+
+
+def _check_sound(clip: media.Clip) -> None:
+    """UserError for a clip without a voice; says so where a part of its band is missing."""
+    level, band = listen(media.read_audio(clip))
+    if level == -math.inf:
+        which = f"sound track {clip.sound_track}" if clip.sound_tracks > 1 else "sound"
+        raise UserError(
+            f"{clip.path}: its {which} is silent (nothing is above -70 dBFS), and a speaker is "
+            "learned from what is heard: leave this clip out, or record it with its sound."
+        )
+    if lacking := narrow(min(band, clip.sample_rate / 2)):
+        tqdm.write(f"{clip.path} has {lacking}: narrations should be recorded alike.")
 
 
 def _make_archives(kept: Path, footages: list[Footage], workers: int, options: Any) -> None:
