@@ -17,7 +17,7 @@ import av.stream
 from av.container import InputContainer
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import boxes
+from lumiere_jax.inputs import boxes, lengths
 
 # What footage and narrations come in, by FFmpeg's names. It reads 300 formats more: playlists,
 # which name other files, texts as pictures, and rarities that nobody has looked after for long.
@@ -105,7 +105,6 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
             raise UserError(f"{path}: the file is empty (0 bytes); copy or record it again.")
         if boxes.promises_too_much(file):
             raise _not_media(path)
-        file.seek(0)
         # The file is handed over open, so no protocol is needed, and none is allowed: what a
         # reference in it names stays closed.
         options = {
@@ -115,7 +114,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         }
         try:
             container = av.open(
-                file,
+                lengths.mended(file),
                 options=DECODING,
                 container_options=options,
                 buffer_size=BUFFER,

@@ -16,6 +16,7 @@ from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clocks import open_steady
 from lumiere_jax.inputs.containers import Track, best, decoded, open_media, tracks
+from lumiere_jax.inputs.lengths import cut_off
 from lumiere_jax.inputs.voice import Voice
 
 Samples = Float[np.ndarray, "samples channels"]
@@ -241,7 +242,7 @@ def _sound_extent(path: Path, version: tuple[int, int] | None, number: int) -> E
             rate=rate,
             channels=channels,
             samples=samples,
-            damaged=track.damaged or short,
+            damaged=track.damaged or short or cut_off(path),
             gaps=tuple(gaps),
             mix=voice.mix,
             speech=voice.speech,
