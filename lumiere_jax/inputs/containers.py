@@ -73,11 +73,15 @@ class Track:
     def declared_end(self) -> Fraction | None:
         """Where the header says that the track ends, where a header can be believed; asked once
         all of it has been read."""
-        if not DECLARING & set(self.container.format.name.split(",")):
+        names = set(self.container.format.name.split(","))
+        if not DECLARING & names:
             return None
         start = self.time(self.stream.start_time) or Fraction(0)
+        if "mov" in names and start > 0:
+            # FFmpeg has counted the empty edit that a track starts late with, where it cut others.
+            start = Fraction(0)
         # Of a cut AVI, FFmpeg estimates the duration anew; the count is still the header's.
-        avi = self.container.format.name == "avi"
+        avi = "avi" in names
         if length := self.stream.frames if avi else self.stream.duration:
             return start + self.time(length) + self.moved
         if spoken := self.stream.metadata.get("DURATION"):  # Matroska's tag of a track
