@@ -162,7 +162,8 @@ def _survey(track: Track) -> tuple[int, int, Fraction, Fraction, Fraction | floa
     if not duration:
         duration = (last - earliest) / (stamps - 1) if stamps > 1 else 0
     end = track.time(last) + Fraction(duration) * Fraction(track.stream.time_base)
-    entered = key is not None and ENTERED & set(track.container.format.name.split(","))
+    formats = set(track.container.format.name.split(","))
+    entered = key is not None and not track.moves and ENTERED & formats
     return rows, cols, start, end, track.time(max(apart, last - key)) if entered else math.inf
 
 

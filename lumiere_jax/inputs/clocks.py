@@ -7,6 +7,7 @@ the one before it. All tracks of a part move alike, so picture and sound stay in
 
 import contextlib
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,17 +37,14 @@ class _Part:
 
 @dataclass
 class _Line:
-    """How far a track has been read: its part, the start of its last packet on that part's clock
-    and its length, and the packets at which it came to another part."""
+    """How far a track has been read: its part, when its last packet is shown and decoded on that
+    part's clock, its length, and the packets at which the track came to another part."""
 
     part: int
-    stamp: float
+    shown: float
+    decoded: float
     entered: list[tuple[int, int]]
     length: float = 0.0
-
-    @property
-    def end(self) -> float:
-        return self.stamp + self.length
 
 
 @contextlib.contextmanager
@@ -90,40 +88,51 @@ def _parts(container: InputContainer) -> tuple[list[_Part], dict[int, _Line]]:
         index = packet.stream.index
         unit = seconds.get(index)
         count, counts[index] = counts[index], counts[index] + 1
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if unit is None or stamp is None:
+        shown, decoded = (
+            _seconds(packet.pts, packet.dts, unit),
+            _seconds(packet.dts, packet.pts, unit),
+        )
+        if shown is None or decoded is None:
             continue
-        decoded = stamp * unit
-        parts = parts or [_Part(0.0, decoded)]
+        parts = parts or [_Part(0.0, shown)]
         if index not in lines:
             last = len(parts) - 1
-            lines[index] = _Line(last, decoded, [(0, last)] if last else [])
+            lines[index] = _Line(last, shown, decoded, [(0, last)] if last else [])
         line = lines[index]
-        if (part := _part_of(decoded, line, parts)) != line.part:
+        if (part := _part_of(shown, decoded, line, parts)) != line.part:
             line.part = part
             line.entered.append((count, part))
-        elif not packet.duration and decoded > line.stamp:
-            line.length = decoded - line.stamp
+        elif decoded > line.decoded:
+            line.length = min(line.length or math.inf, decoded - line.decoded)
         if packet.duration:
             line.length = packet.duration * unit
-        shown = decoded if packet.pts is None else packet.pts * unit
-        first, end = parts[line.part].spans.get(index, (shown, shown))
-        parts[line.part].spans[index] = min(first, shown), max(end, shown + line.length)
-        parts[line.part].latest = max(parts[line.part].latest, decoded)
-        line.stamp = decoded
+        line.shown, line.decoded = shown, decoded
+        first, end = parts[part].spans.get(index, (shown, shown))
+        parts[part].spans[index] = min(first, shown), max(end, shown + line.length)
+        parts[part].latest = max(parts[part].latest, shown)
     return parts, lines
 
 
-def _part_of(stamp: float, line: _Line, parts: list[_Part]) -> int:
+def _seconds(stamp: int | None, other: int | None, unit: float | None) -> float | None:
+    stamp = other if stamp is None else stamp
+    return None if stamp is None or unit is None else stamp * unit
+
+
+def _part_of(shown: float, decoded: float, line: _Line, parts: list[_Part]) -> int:
     """The part that a packet of a track belongs to; a new one where its stamp has jumped first."""
-    last, step = len(parts) - 1, stamp - line.end
-    moved = stamp + parts[last].offset - line.end - parts[line.part].offset
+    last = len(parts) - 1
+    step = shown - line.shown - line.length
+    moved = step + parts[last].offset - parts[line.part].offset
+    # Back is told by times of decoding, as pictures are shown in another order. Forward is not:
+    # where a format has none, FFmpeg's guesses come late.
+    if step <= FORWARD:
+        step = decoded - line.decoded - line.length
     if -BACK <= step <= FORWARD and (line.part == last or abs(step) <= abs(moved)):
         return line.part
     # Another track may have jumped before, or gone on where this one had nothing to tell.
-    known = abs(stamp - parts[last].latest) <= FORWARD and (line.part < last or step > 0)
+    known = abs(shown - parts[last].latest) <= FORWARD and (line.part < last or step > 0)
     if not known and not step > WRAP:
-        parts.append(_Part(parts[line.part].offset - step, stamp))
+        parts.append(_Part(parts[line.part].offset - step, shown))
     return len(parts) - 1
 
 

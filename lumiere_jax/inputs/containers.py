@@ -45,8 +45,8 @@ NAMES = {"video": "picture", "audio": "sound"}
 class Track:
     """One stream of an open file. `damaged` is set while reading, once something is not whole.
 
-    `moves` are the packets, counted from 0, from which on seconds are added to time stamps, and
-    `moved` the seconds that are added to the one that was read last."""
+    `moves` are the packets, counted from 0, from which on seconds are added to time stamps.
+    """
 
     path: Path
     container: InputContainer
@@ -54,7 +54,6 @@ class Track:
     damaged: bool = False
     delay: int | None = None
     moves: tuple[tuple[int, Fraction], ...] = ()
-    moved: Fraction = Fraction(0)
 
     def time(self, stamp: int | None) -> Fraction | None:
         """Seconds of a time stamp on the file's own clock."""
@@ -71,10 +70,9 @@ class Track:
         return self.time(picture.dts - self.delay)
 
     def declared_end(self) -> Fraction | None:
-        """Where the header says that the track ends, where a header can be believed; asked once
-        all of it has been read."""
+        """Where the header says that the track ends, where a header can be believed."""
         names = set(self.container.format.name.split(","))
-        if not DECLARING & names:
+        if self.moves or not DECLARING & names:  # that of joined files tells of the first
             return None
         start = self.time(self.stream.start_time) or Fraction(0)
         if "mov" in names and start > 0:
@@ -83,11 +81,11 @@ class Track:
         # Of a cut AVI, FFmpeg estimates the duration anew; the count is still the header's.
         avi = "avi" in names
         if length := self.stream.frames if avi else self.stream.duration:
-            return start + self.time(length) + self.moved
+            return start + self.time(length)
         if spoken := self.stream.metadata.get("DURATION"):  # Matroska's tag of a track
             with contextlib.suppress(ValueError):
                 hours, minutes, seconds = spoken.strip("\0").split(":")
-                return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds) + self.moved
+                return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
         return None
 
 
@@ -186,7 +184,7 @@ def demuxed(container: InputContainer, streams: Iterable[Any]) -> Iterator[av.Pa
 
 def packets(track: Track) -> Iterator[av.Packet]:
     """The whole packets of a track, up to its end or to where the container breaks off."""
-    moves = collections.deque(track.moves)
+    moves, moved = collections.deque(track.moves), 0
     try:
         for count, packet in enumerate(demuxed(track.container, [track.stream])):
             if packet.has_sidedata("encryption_info"):
@@ -194,11 +192,11 @@ def packets(track: Track) -> Iterator[av.Packet]:
                     f"{track.path}: the file is protected (encrypted); use an unprotected copy."
                 )
             while moves and moves[0][0] <= count:
-                track.moved = moves.popleft()[1]
+                moved = moves.popleft()[1]
             if packet.is_corrupt and track.container.format.name not in COUNTED:
                 track.damaged = True
             else:
-                yield _moved(track, packet)
+                yield _moved(packet, moved)
     except av.error.FFmpegError:
         track.damaged = True
     except OSError as error:
@@ -209,9 +207,9 @@ def packets(track: Track) -> Iterator[av.Packet]:
         track.damaged = True
 
 
-def _moved(track: Track, packet: av.Packet) -> av.Packet:
-    if track.moved:
-        ticks = round(track.moved / Fraction(track.stream.time_base))
+def _moved(packet: av.Packet, seconds: Fraction | int) -> av.Packet:
+    if seconds:
+        ticks = round(seconds / Fraction(packet.time_base))
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
     return packet
