@@ -146,13 +146,15 @@ def normalise(
 ) -> np.ndarray:
     """Per-filter z-scores with the training set's statistics, clipped to ±4.
 
-    Without the clip, digital silence would sit far outside of what was trained on. Filters centred
-    above `band` (Hz), where the recording has no sound, take the training set's mean.
+    Without the clip, digital silence would sit far outside of what was trained on. Filters that
+    reach above `band` (Hz), where the recording has no sound, take the training set's mean.
     """
     scores = np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)
-    return np.where(_centres() < band, scores, np.float32(0))
+    return np.where(_tops() <= band, scores, np.float32(0))
 
 
 @functools.cache
-def _centres() -> np.ndarray:
-    return librosa.mel_frequencies(FILTERS + 2, fmin=0, fmax=RATE / 2, htk=True)[1:-1]
+def _tops() -> np.ndarray:
+    """The frequencies (Hz) that the filters reach up to."""
+    edges = librosa.mel_frequencies(FILTERS + 2, fmin=0, fmax=RATE / 2, htk=True)
+    return np.floor(edges[2:])
