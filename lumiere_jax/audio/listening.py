@@ -61,15 +61,12 @@ def above_rumble(chunks: Iterable[Chunk]) -> Iterator[np.ndarray]:
 
 
 class Hearing(NamedTuple):
-    """A voice's level in dBFS as `loudness` has it, and the frequency in Hz under which there is
-    sound: 8000 in all but recordings of a narrow band."""
+    """A voice's level in dBFS as `loudness` has it; the frequency in Hz under which there is sound,
+    8000 in all but recordings of a narrow band; and the seconds that are no silence."""
 
     level: float
     band: float
-
-    @property
-    def silent(self) -> bool:
-        return self.level == -np.inf
+    seconds: float
 
 
 def listen(chunks: Iterable[Chunk]) -> Hearing:
@@ -87,7 +84,8 @@ def listen(chunks: Iterable[Chunk]) -> Hearing:
         density += np.sum(np.abs(spectra) ** 2, axis=0)
     if len(rest):
         powers.append(float(np.mean(rest**2)))
-    return Hearing(gated_level(powers), _top(density))
+    heard = sum(power > SILENT for power in powers) * BLOCK / RATE
+    return Hearing(gated_level(powers), _top(density), heard)
 
 
 def _top(density: np.ndarray) -> float:

@@ -139,7 +139,7 @@ def _probed(audio: Path, sound_track: int | None) -> Sound:
 def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[Picture]:
     """The frames of a narration, as many as cover its last sample; of a still where the model is
     one of faces."""
-    level, band = listen(heard(sound))
+    level, band, _ = listen(heard(sound))
     band = min(band, sound.rate / 2)
     if level == -float("inf"):
         tqdm.write(f"warning: {sound.path} is silent, so the speaker keeps still.")

@@ -1,7 +1,6 @@
 """Footage, or a drawing, to a dataset: checked first, built aside, put in place whole."""
 
 import glob
-import math
 import os
 import re
 import shutil
@@ -36,6 +35,8 @@ from lumiere_jax.workflows.workers import cores, side_by_side
 
 # What a system of frames or of faces wants, unless it is said: pixels and frames a second.
 LECTURE, FACES = (256, "30"), (128, "25")
+# Seconds that are no silence, without which a clip has no voice: a click has fewer.
+SPOKEN = 0.5
 # Bytes of a clip's name, without what follows its dot; most disks allow 255 with what is added.
 LONGEST_NAME = 200
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
@@ -218,7 +219,7 @@ def _named(footage: str) -> dict[str, Path]:
 def _probed(
     named: dict[str, Path], crop: media.Crop | None, sound_track: int | None
 ) -> list[media.Clip]:
-    clips = []
+    clips, silent = [], []
     for name, path in tqdm(
         named.items(), "looking at clips", unit="clip", delay=1, dynamic_ncols=True
     ):
@@ -229,22 +230,18 @@ def _probed(
             tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
         if clip.sound_tracks > 1 and sound_track is None:
             tqdm.write(f"{clip.path}: {taken(clip.sound_track, clip.sound_tracks)}")
-        _check_sound(clip)
+        _, band, seconds = listen(media.read_audio(clip))
+        if seconds < SPOKEN:
+            silent.append(str(clip.path))
+        elif lacking := narrow(min(band, clip.sample_rate / 2)):
+            tqdm.write(f"{clip.path} has {lacking}: record narrations alike.")
         clips.append(clip)
-    return clips
-
-
-def _check_sound(clip: media.Clip) -> None:
-    """UserError for a clip without a voice; says so where a part of its band is missing."""
-    level, band = listen(media.read_audio(clip))
-    if level == -math.inf:
-        which = f"sound track {clip.sound_track}" if clip.sound_tracks > 1 else "sound"
+    if silent:
         raise UserError(
-            f"{clip.path}: its {which} is silent (nothing is above -70 dBFS), and a speaker is "
-            "learned from what is heard: leave this clip out, or record it with its sound."
+            f"{', '.join(silent)}: the sound is silent (under {SPOKEN} s are above -70 dBFS), and a "
+            "speaker is learned from what is heard: leave such clips out."
         )
-    if lacking := narrow(min(band, clip.sample_rate / 2)):
-        tqdm.write(f"{clip.path} has {lacking}: narrations should be recorded alike.")
+    return clips
 
 
 def _make_archives(kept: Path, footages: list[Footage], workers: int, options: Any) -> None:
