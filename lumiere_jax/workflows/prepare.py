@@ -238,8 +238,8 @@ def _probed(
         clips.append(clip)
     if silent:
         raise UserError(
-            f"{', '.join(silent)}: the sound is silent (under {SPOKEN} s are above -70 dBFS), and a "
-            "speaker is learned from what is heard: leave such clips out."
+            f"{', '.join(silent)}: the sound is silent (under {SPOKEN} s are above -70 dBFS), and "
+            "a speaker is learned from what is heard: leave such clips out."
         )
     return clips
 
