@@ -104,7 +104,7 @@ def _parts(container: InputContainer) -> tuple[list[_Part], dict[int, _Line]]:
             line.entered.append((count, part))
         elif decoded > line.decoded:
             line.length = min(line.length or math.inf, decoded - line.decoded)
-        if packet.duration:
+        if packet.duration and unit:
             line.length = packet.duration * unit
         line.shown, line.decoded = shown, decoded
         first, end = parts[part].spans.get(index, (shown, shown))
