@@ -71,7 +71,8 @@ class Voice:
     def mix(self) -> tuple[float, ...]:
         """The channels' weights in a sum in which a voice is not cancelled; none for their mean."""
         powers = np.diag(self.together)
-        strongest = int(np.argmax(powers))
+        # The first of those that are about as strong, so that it is heard the right way up.
+        strongest = int(np.argmax(powers >= powers.max() / 2))
         likeness = self.together[strongest] / np.sqrt(np.maximum(powers * powers[strongest], 1e-30))
         if not (likeness < OPPOSED).any():
             return ()
