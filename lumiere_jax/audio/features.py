@@ -25,6 +25,8 @@ PRE_EMPHASIS = 0.97
 FLOOR = 1e-8
 LOUDNESS = -26.0
 CLIP = 4.0
+# Power of a block under which it is silent, -70 dBFS.
+SILENT = 10**-7.0
 
 CHUNK_FRAMES = 90
 BLOCK = RATE // 10
@@ -115,7 +117,7 @@ def loudness(chunks: Iterable[Chunk]) -> float:
 
 def gated_level(powers: Iterable[float]) -> float:
     """Level in dBFS of the mean powers of blocks, with the gates of `loudness`."""
-    power = np.array([power for power in powers if power > 10**-7.0])
+    power = np.array([power for power in powers if power > SILENT])
     if not len(power):
         return -np.inf
     power = power[power > np.mean(power) / 10]
@@ -139,9 +141,20 @@ def extract(
     return stream_log_mel(sound(), fps, frames, loudness_gain(sound()))
 
 
-def normalise(rows: Features, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+def normalise(
+    rows: Features, mean: np.ndarray, std: np.ndarray, band: float = RATE / 2
+) -> np.ndarray:
     """Per-filter z-scores with the training set's statistics, clipped to ±4.
 
-    Without the clip, digital silence would sit far outside of what was trained on.
+    Without the clip, digital silence would sit far outside of what was trained on. Filters that
+    reach above `band` (Hz), where the recording has no sound, take the training set's mean.
     """
-    return np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)
+    scores = np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)
+    return np.where(_tops() <= band, scores, np.float32(0))
+
+
+@functools.cache
+def _tops() -> np.ndarray:
+    """The frequencies (Hz) that the filters reach up to."""
+    edges = librosa.mel_frequencies(FILTERS + 2, fmin=0, fmax=RATE / 2, htk=True)
+    return np.floor(edges[2:])

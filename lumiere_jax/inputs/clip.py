@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.clocks import open_steady
 from lumiere_jax.inputs.colours import wide_colours
 from lumiere_jax.inputs.containers import (
     ENTERED,
@@ -15,7 +16,6 @@ from lumiere_jax.inputs.containers import (
     SMALLEST,
     Track,
     decode,
-    open_track,
     packets,
 )
 from lumiere_jax.inputs.pictures import Crop, coded, pixel_aspect
@@ -38,6 +38,9 @@ class Clip:
     `unheard` are the stretches of the common time axis, in seconds, of which there is no sound:
     before it starts, and gaps of more than a tenth of a second in its time stamps. The first
     picture appears at `picture_from` seconds.
+
+    Its sound is track number `sound_track`, from 1, of the file's `sound_tracks`; `mix` is as in
+    `to_mono`.
     """
 
     path: Path
@@ -53,31 +56,37 @@ class Clip:
     unheard: tuple[tuple[float, float], ...] = ()
     picture_from: float = 0.0
     treatments: tuple[str, ...] = ()
+    sound_track: int = 1
+    sound_tracks: int = 1
+    mix: tuple[float, ...] = ()
 
     def frames(self, fps: Fraction) -> int:
         """Exactly how many frames `read_frames` yields."""
         return math.floor((Fraction(self.seconds) + ROUNDING) * fps)
 
 
-def probe(path: str | Path) -> Clip:
+def probe(path: str | Path, sound_track: int | None = None) -> Clip:
     """Survey a clip: the sound is decoded, the picture's packets are counted (remembered).
+
+    Of several sound tracks the one with speech is taken, or number `sound_track`, from 1.
 
     Raises:
         UserError: no such file, not media, no sound, no picture, zero length, a picture under
-            64 or over 8192 pixels on a side, protected or undecodable contents.
+            64 or over 8192 pixels on a side, protected or undecodable contents, no such
+            sound track.
     """
     path = Path(path)
     stat = path.stat() if path.exists() else None
-    return _probe(path, stat and (stat.st_size, stat.st_mtime_ns))
+    return _probe(path, stat and (stat.st_size, stat.st_mtime_ns), sound_track)
 
 
 @functools.lru_cache(maxsize=256)
-def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
-    with open_track(path, "video") as track:
+def _probe(path: Path, version: tuple[int, int] | None, sound_track: int | None) -> Clip:
+    with open_steady(path, "video") as track:
         rows, cols, start, end, entry, treatments = _survey(track)
         promised = track.declared_end()
         damaged = track.damaged or (promised is not None and end + SHORTFALL < promised)
-    sound = sound_extent(path)
+    number, count, sound = sound_extent(path, sound_track)
     damaged = damaged or sound.damaged
     zero, seconds = min(start, sound.start), min(end, sound.end) - min(start, sound.start)
     if min(end, sound.end) <= max(start, sound.start):
@@ -101,6 +110,9 @@ def _probe(path: Path, version: tuple[int, int] | None) -> Clip:
         unheard=tuple((float(a - zero), float(b - zero)) for a, b in (*late, *sound.gaps)),
         picture_from=float(start - zero),
         treatments=treatments,
+        sound_track=number,
+        sound_tracks=count,
+        mix=sound.mix,
     )
 
 
@@ -156,7 +168,8 @@ def _survey(
     if not duration:
         duration = (last - earliest) / (stamps - 1) if stamps > 1 else 0
     end = track.time(last) + Fraction(duration) * Fraction(track.stream.time_base)
-    entered = key is not None and ENTERED & set(track.container.format.name.split(","))
+    formats = set(track.container.format.name.split(","))
+    entered = key is not None and not track.moves and ENTERED & formats
     every = track.time(max(apart, last - key)) if entered else math.inf
     return rows, cols, start, end, every, _treatments(first)
 

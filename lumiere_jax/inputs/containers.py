@@ -1,10 +1,11 @@
 """Media files as PyAV opens them: one track at a time, damage noted instead of raised."""
 
+import collections
 import contextlib
 import errno
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ import av.stream
 from av.container import InputContainer
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import boxes
+from lumiere_jax.inputs import boxes, lengths
 
 # What footage and narrations come in, by FFmpeg's names. It reads 300 formats more: playlists,
 # which name other files, texts as pictures, and rarities that nobody has looked after for long.
@@ -30,6 +31,8 @@ DECLARING = {"aiff", "avi", "flac", "matroska", "mov", "w64", "wav"}
 # Formats that hold an index of their key frames and honest time stamps, so that reading can begin
 # in the middle.
 ENTERED = {"matroska", "mov"}
+# Formats that mark a packet as corrupt where a counter jumps, as it does where files are joined.
+COUNTED = {"mpegts"}
 # Pictures that are coded before a key frame and shown before it may lack what they refer to.
 EARLIER = Fraction(1)
 BUFFER = 1 << 18
@@ -40,13 +43,17 @@ NAMES = {"video": "picture", "audio": "sound"}
 
 @dataclass
 class Track:
-    """One stream of an open file. `damaged` is set while reading, once something is not whole."""
+    """One stream of an open file. `damaged` is set while reading, once something is not whole.
+
+    `moves` are the packets, counted from 0, from which on seconds are added to time stamps.
+    """
 
     path: Path
     container: InputContainer
     stream: Any  # a VideoStream or an AudioStream
     damaged: bool = False
     delay: int | None = None
+    moves: tuple[tuple[int, Fraction], ...] = ()
 
     def time(self, stamp: int | None) -> Fraction | None:
         """Seconds of a time stamp on the file's own clock."""
@@ -64,11 +71,15 @@ class Track:
 
     def declared_end(self) -> Fraction | None:
         """Where the header says that the track ends, where a header can be believed."""
-        if not DECLARING & set(self.container.format.name.split(",")):
+        names = set(self.container.format.name.split(","))
+        if self.moves or not DECLARING & names:  # that of joined files tells of the first
             return None
         start = self.time(self.stream.start_time) or Fraction(0)
+        if "mov" in names and start > 0:
+            # FFmpeg has counted the empty edit that a track starts late with, where it cut others.
+            start = Fraction(0)
         # Of a cut AVI, FFmpeg estimates the duration anew; the count is still the header's.
-        avi = self.container.format.name == "avi"
+        avi = "avi" in names
         if length := self.stream.frames if avi else self.stream.duration:
             return start + self.time(length)
         if spoken := self.stream.metadata.get("DURATION"):  # Matroska's tag of a track
@@ -96,7 +107,6 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
             raise UserError(f"{path}: the file is empty (0 bytes); copy or record it again.")
         if boxes.promises_too_much(file):
             raise _not_media(path)
-        file.seek(0)
         # The file is handed over open, so no protocol is needed, and none is allowed: what a
         # reference in it names stays closed.
         options = {
@@ -106,7 +116,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         }
         try:
             container = av.open(
-                file,
+                lengths.mended(file),
                 options=DECODING,
                 container_options=options,
                 buffer_size=BUFFER,
@@ -126,16 +136,18 @@ def _not_media(path: Path) -> UserError:
 
 
 @contextlib.contextmanager
-def open_track(path: str | Path, kind: str) -> Iterator[Track]:
-    """Open the best "video" or "audio" track of a file; UserError where there is none."""
+def open_track(path: str | Path, kind: str, number: int | None = None) -> Iterator[Track]:
+    """Open the best "video" or "audio" track of a file, or the one of this number, counted from 1;
+    UserError where there is none."""
     with open_media(path) as container:
-        stream = _best(container, kind)
-        if stream is None:
+        streams = tracks(container, kind)
+        if not streams:
             other = "audio" if kind == "video" else "video"
-            only = f", only {NAMES[other]}" if _best(container, other) else ""
+            only = f", only {NAMES[other]}" if tracks(container, other) else ""
             raise UserError(
                 f"{path}: there is no {NAMES[kind]} in this file{only}; choose a file that has it."
             )
+        stream = best(container, kind) if number is None else streams[number - 1]
         if stream.codec_context is None:
             raise UserError(
                 f"{path}: its {NAMES[kind]} is coded in a way that cannot be decoded (protected or "
@@ -148,26 +160,43 @@ def open_track(path: str | Path, kind: str) -> Iterator[Track]:
         yield Track(Path(path), container, stream)
 
 
-def _best(container: InputContainer, kind: str) -> av.stream.Stream | None:
-    """The stream that players choose; a cover picture is not a video."""
+def tracks(container: InputContainer, kind: str) -> list[Any]:
+    """The "video" or "audio" streams of a file; a cover picture is not a video."""
     cover = av.stream.Disposition.attached_pic
-    streams = [s for s in getattr(container.streams, kind) if not s.disposition & cover]
-    best = container.streams.best(kind)
-    return best if best in streams else next(iter(streams), None)
+    return [s for s in getattr(container.streams, kind) if not s.disposition & cover]
+
+
+def best(container: InputContainer, kind: str) -> Any:
+    """The stream that players choose, of those that can be decoded."""
+    streams = tracks(container, kind)
+    usual = container.streams.best(kind)
+    usable = [s for s in streams if s.codec_context is not None] or streams
+    return usual if usual in usable else usable[0]
+
+
+def demuxed(container: InputContainer, streams: Iterable[Any]) -> Iterator[av.Packet]:
+    """The packets of streams, up to the end or to where FFmpeg raises an error."""
+    try:
+        yield from (packet for packet in container.demux(*streams) if packet.size)
+    except IndexError:
+        pass  # At the end PyAV looks for streams that have appeared since the file was opened.
 
 
 def packets(track: Track) -> Iterator[av.Packet]:
     """The whole packets of a track, up to its end or to where the container breaks off."""
+    moves, moved = collections.deque(track.moves), 0
     try:
-        for packet in track.container.demux(track.stream):
+        for count, packet in enumerate(demuxed(track.container, [track.stream])):
             if packet.has_sidedata("encryption_info"):
                 raise UserError(
                     f"{track.path}: the file is protected (encrypted); use an unprotected copy."
                 )
-            if packet.is_corrupt:
+            while moves and moves[0][0] <= count:
+                moved = moves.popleft()[1]
+            if packet.is_corrupt and track.container.format.name not in COUNTED:
                 track.damaged = True
-            elif packet.size:
-                yield packet
+            else:
+                yield _moved(packet, moved)
     except av.error.FFmpegError:
         track.damaged = True
     except OSError as error:
@@ -176,8 +205,14 @@ def packets(track: Track) -> Iterator[av.Packet]:
                 f"{track.path}: cannot be read any more ({error.strerror}); check its disk."
             ) from error
         track.damaged = True
-    except IndexError:
-        pass  # At the end PyAV looks for streams that have appeared since the file was opened.
+
+
+def _moved(packet: av.Packet, seconds: Fraction | int) -> av.Packet:
+    if seconds:
+        ticks = round(seconds / Fraction(packet.time_base))
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+    return packet
 
 
 def decoded(track: Track) -> Iterator[Any]:

@@ -15,9 +15,11 @@ import numpy as np
 from av import VideoFrame
 from jaxtyping import Float, Int
 
+from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clip import ROUNDING, Clip, check_crop, check_size, probe
-from lumiere_jax.inputs.containers import Track, decoded, decoded_from, open_track
+from lumiere_jax.inputs.clocks import open_steady
+from lumiere_jax.inputs.containers import Track, decoded, decoded_from
 from lumiere_jax.inputs.interlacing import deinterlaced
 from lumiere_jax.inputs.pictures import Crop, pixel_aspect, squares
 from lumiere_jax.inputs.sound import (
@@ -54,7 +56,7 @@ SAMPLED_AT = Fraction(1, 4)
 
 
 def read_frames(
-    path: str | Path, fps: Fraction, size: int, crop: Crop | None = None
+    source: str | Path | Clip, fps: Fraction, size: int, crop: Crop | None = None
 ) -> Iterator[tuple[int, Picture]]:
     """(index of the source picture, size x size RGB) for each frame of the common time axis.
 
@@ -62,16 +64,17 @@ def read_frames(
     the short side is resized to `size` and the centre square taken, as in section 4.1 of Kim
     and Ganapathi 2019. Where the end of a damaged file cannot be decoded, the last picture
     that can be stays, so that there are always `probe(path).frames(fps)` frames.
+    A clip that has been probed is not probed again.
 
     Raises:
         UserError: as `probe`, a crop outside the picture, a clip shorter than a frame.
     """
-    frames = read_sizes(path, fps, (size,), crop)
+    frames = read_sizes(source, fps, (size,), crop)
     return ((index, pictures[0]) for index, pictures in frames)
 
 
 def read_sizes(
-    path: str | Path,
+    source: str | Path | Clip,
     fps: Fraction,
     sizes: Sequence[int],
     crop: Crop | None = None,
@@ -83,18 +86,22 @@ def read_sizes(
     Decoding begins at a key frame shortly before the first where the file allows it; the index
     counts the source pictures from there.
     """
-    clip = probe(path)
+    clip = _probed(source)
     if crop is not None:
         check_crop(clip, crop)
     stop = _count(clip, fps) if stop is None else stop
     return _scaled(clip, _shown(clip, fps, first, stop), sizes, crop)
 
 
-def read_sources(path: str | Path, fps: Fraction) -> Int[np.ndarray, "frames"]:
+def read_sources(source: str | Path | Clip, fps: Fraction) -> Int[np.ndarray, "frames"]:
     """The index of the source picture of every frame."""
-    clip = probe(path)
+    clip = _probed(source)
     shown = _shown(clip, fps, 0, _count(clip, fps))
     return np.fromiter((index for index, _, _ in shown), np.int64)
+
+
+def _probed(source: str | Path | Clip) -> Clip:
+    return source if isinstance(source, Clip) else probe(source)
 
 
 def _count(clip: Clip, fps: Fraction) -> int:
@@ -154,33 +161,35 @@ def _shown(
 def _opened(clip: Clip, time: Fraction | None) -> Iterator[tuple[Track, Iterator[VideoFrame]]]:
     """The picture's track and its frames, from before `time` on where that is possible."""
     if time is not None and clip.entry < math.inf:
-        with open_track(clip.path, "video") as track:
+        with open_steady(clip.path, "video") as track:
             track.stream.thread_type = "AUTO"
             if (frames := decoded_from(track, time)) is not None:
                 yield track, deinterlaced(frames)
                 return
-    with open_track(clip.path, "video") as track:
+    with open_steady(clip.path, "video") as track:
         track.stream.thread_type = "AUTO"
         yield track, deinterlaced(decoded(track))
 
 
-def read_audio(path: str | Path, rate: int = RATE) -> Iterator[Float[np.ndarray, " samples"]]:
+def read_audio(
+    source: str | Path | Clip, rate: int = RATE
+) -> Iterator[Float[np.ndarray, " samples"]]:
     """A clip's sound as mono blocks in [-1, 1] on the time axis of `read_frames`.
 
-    Starts at the same zero and lasts for every frame; gaps in its time stamps are silence.
+    Starts at the same zero and lasts for every frame; gaps in its time stamps are silence. What
+    lies under speech is removed.
 
     Raises:
         UserError: as `probe`.
     """
-    clip = probe(path)
-    return _sounding(clip, rate)
+    return _sounding(_probed(source), rate)
 
 
 def _sounding(clip: Clip, rate: int) -> Iterator[np.ndarray]:
     wanted = math.ceil((Fraction(clip.seconds) + ROUNDING) * rate)
-    with open_track(clip.path, "audio") as track:
+    with open_steady(clip.path, "audio", clip.sound_track) as track:
         stepped = _in_step(blocks(track), Fraction(clip.start), clip.channels)
-        for block in to_mono(stepped, clip.sample_rate, rate):
+        for block in above_rumble(to_mono(stepped, clip.sample_rate, rate, clip.mix)):
             yield block[:wanted]
             wanted -= min(len(block), wanted)
             if not wanted:

@@ -1,64 +1,66 @@
-"""Sound of any rate, channel count and sample format, as float32 blocks."""
+"""The sound of a file: which of its tracks is heard, what it holds, and its samples."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import av
-import av.error
 import numpy as np
 from jaxtyping import Float
 
+from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.containers import Track, decoded, open_track
+from lumiere_jax.inputs.clocks import open_steady
+from lumiere_jax.inputs.containers import best, open_media, tracks
+from lumiere_jax.inputs.lengths import cut_off
+from lumiere_jax.inputs.samples import Block, blocks
+from lumiere_jax.inputs.voice import Voice
 
 Samples = Float[np.ndarray, "samples channels"]
 
 RATE = 16_000
 # What a header may promise beyond what is there before the file counts as cut off.
 SHORTFALL = Fraction(1, 10)
-# Resampling a rate far from 16 kHz wants a filter of gigabytes.
-SLOWEST, FASTEST, CHANNELS = 1000, 768_000, 64
 # Seconds: every frame of them would be made, whether time stamps lie or a file of silence is small.
 LONGEST = 24 * 3600
 # Gaps in the sound's time stamps that are longer (seconds) are known to be unheard.
 GAP = Fraction(1, 10)
-# Kinds of frames that a track may change between before it starts anew with them.
-KINDS = 8
-# Numbers of floating point may be anything; in the scale of 16-bit ones they are the largest.
-LOUDEST = 2.0**15
+# Gaps that are longer (seconds) are pauses of a narration; others are rounding and lost packets.
+PAUSE = 1
+# Of several tracks, one is heard if its power is at least this share of the loudest's.
+AUDIBLE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """A narration: its native rate in Hz, its channels and its exact number of samples."""
+    """A narration: its native rate in Hz, its channels and its exact number of samples. It is track
+    number `track`, from 1, of the file's `tracks`; `mix` is as in `to_mono`."""
 
     path: Path
     rate: int
     channels: int
     samples: int
     truncated: bool = False
+    track: int = 1
+    tracks: int = 1
+    mix: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
         return self.samples / self.rate
 
-
-class Block(NamedTuple):
-    """Samples in [-1, 1] and the time of the first, in seconds on the file's clock."""
-
-    time: Fraction | None
-    rate: int
-    samples: np.ndarray
+    def __fspath__(self) -> str:
+        return str(self.path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Extent:
-    """Where a sound track begins and ends on the file's clock, by decoding all of it. `gaps` are
-    the times between which its stamps leave out more than a tenth of a second."""
+    """A sound track, known by decoding all of it: where it begins and ends on the file's clock, the
+    times between which its stamps leave out more than a tenth of a second, how many samples it has
+    (with pauses for longer gaps), how much it is like speech, and its loudest stretch's power."""
 
     start: Fraction
     end: Fraction
@@ -66,48 +68,69 @@ class Extent:
     channels: int
     samples: int
     damaged: bool
-    gaps: tuple[tuple[Fraction, Fraction], ...] = ()
+    gaps: tuple[tuple[Fraction, Fraction], ...]
+    mix: tuple[float, ...]
+    speech: float
+    power: float
 
 
-def probe_audio(path: str | Path) -> Sound:
+def probe_audio(path: str | Path, sound_track: int | None = None) -> Sound:
     """What a narration holds, in any format PyAV reads; the sound of a video is a narration too.
 
-    All of it is decoded once: headers of compressed sound tell the length only roughly.
+    All of it is decoded once: headers of compressed sound tell the length only roughly. Of several
+    tracks the one with speech is taken, or number `sound_track`, from 1.
 
     Raises:
         UserError: no such file, empty, not media, no sound, sound that cannot be decoded or goes on
-            for over a day, a rate or a number of channels that no sound has.
+            for over a day, a rate or a number of channels that no sound has, no such track.
     """
-    extent = sound_extent(path)
+    number, count, extent = sound_extent(path, sound_track)
     return Sound(
         path=Path(path),
         rate=extent.rate,
         channels=extent.channels,
         samples=extent.samples,
         truncated=extent.damaged,
+        track=number,
+        tracks=count,
+        mix=extent.mix,
     )
 
 
-def read_sound(path: str | Path) -> Iterator[Samples]:
-    """All samples of a narration at its native rate and channels, in [-1, 1], as a stream."""
-    probe_audio(path)
+def taken(track: int, tracks: int) -> str:
+    """What to say of a file of several sound tracks."""
+    return f"sound track {track} of {tracks} is used; --sound_track=N takes another."
+
+
+def read_sound(source: str | Path | Sound) -> Iterator[Samples]:
+    """All samples of a narration at its native rate and channels, in [-1, 1], as a stream.
+
+    Where its time stamps leave out more than a second, it pauses for as long.
+    """
+    sound = source if isinstance(source, Sound) else probe_audio(source)
 
     def stream() -> Iterator[np.ndarray]:
-        with open_track(path, "audio") as track:
-            for block in blocks(track):
-                yield block.samples
+        with open_steady(sound.path, "audio", sound.track) as track:
+            yield from _paused(blocks(track))
 
     return stream()
 
 
+def heard(sound: Sound) -> Iterator[Float[np.ndarray, " samples"]]:
+    """A narration as systems hear it: mono at 16 kHz, without what lies under speech."""
+    return above_rumble(to_mono(read_sound(sound), sound.rate, mix=sound.mix))
+
+
 def to_mono(
-    sound: Iterable[np.ndarray], sound_rate: int, rate: int = RATE
+    sound: Iterable[np.ndarray], sound_rate: int, rate: int = RATE, mix: Sequence[float] = ()
 ) -> Iterator[Float[np.ndarray, " samples"]]:
-    """Mean of the channels, resampled: n samples give exactly ceil(n · rate / sound_rate)."""
+    """Mean of the channels, or their sum with the weights `mix`, resampled: n samples give exactly
+    ceil(n · rate / sound_rate)."""
     resampler = av.AudioResampler("fltp", "mono", rate)
+    weights = np.asarray(mix, np.float32)
     taken = given = 0
     for block in sound:
-        mono = block.mean(axis=1, dtype=np.float32)
+        mono = block @ weights if len(weights) else block.mean(axis=1, dtype=np.float32)
         if not mono.size:
             continue
         if rate == sound_rate:
@@ -126,31 +149,72 @@ def to_mono(
         yield rest[:missing]
 
 
-def sound_extent(path: str | Path) -> Extent:
-    """Decode a file's sound once to know where it begins and ends (remembered)."""
+def sound_extent(path: str | Path, sound_track: int | None = None) -> tuple[int, int, Extent]:
+    """The number of the sound track that is heard, how many there are, and what it holds. Each is
+    decoded once to know that (remembered)."""
     path = Path(path)
     stat = path.stat() if path.exists() else None
-    return _sound_extent(path, stat and (stat.st_size, stat.st_mtime_ns))
+    version = stat and (stat.st_size, stat.st_mtime_ns)
+    usual, count = _numbers(path, version)
+    if sound_track is not None and not 1 <= sound_track <= count:
+        raise UserError(
+            f"{path}: there is no --sound_track={sound_track}: this file has {count} sound "
+            f"{'track' if count == 1 else 'tracks'}, counted from 1."
+        )
+    if sound_track is not None or count == 1:
+        number = sound_track or usual
+        return number, count, _sound_extent(path, version, number)
+    return _with_speech(path, version, usual, count)
+
+
+def _with_speech(path: Path, version: Any, usual: int, count: int) -> tuple[int, int, Extent]:
+    """The track that players choose, or if it is far less like speech than another, that one; of
+    tracks that cannot be decoded, none."""
+    extents, failed = {}, {}
+    for number in (usual, *(n for n in range(1, count + 1) if n != usual)):
+        try:
+            extents[number] = _sound_extent(path, version, number)
+        except UserError as error:
+            failed[number] = error
+    if not extents:
+        raise failed[usual]
+    loudest = max(extent.power for extent in extents.values())
+    speech = {n: e.speech if e.power >= AUDIBLE * loudest else 0.0 for n, e in extents.items()}
+    number = next(n for n in extents if speech[n] >= max(speech.values()) / 2)
+    return number, count, extents[number]
 
 
 @functools.lru_cache(maxsize=256)
-def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
-    with open_track(path, "audio") as track:
-        start = end = None
+def _numbers(path: Path, version: tuple[int, int] | None) -> tuple[int, int]:
+    """The number, from 1, of the sound track that players choose, and how many there are."""
+    with open_media(path) as container:
+        streams = tracks(container, "audio")
+        if not streams:
+            return 1, 1  # which is an error wherever it is opened
+        return streams.index(best(container, "audio")) + 1, len(streams)
+
+
+@functools.lru_cache(maxsize=256)
+def _sound_extent(path: Path, version: tuple[int, int] | None, number: int) -> Extent:
+    with open_steady(path, "audio", number) as track:
+        start = end = voice = None
         samples = rate = channels = 0
         gaps = []
         for block in blocks(track):
-            samples += len(block.samples)
-            if samples > LONGEST * block.rate:
-                raise UserError(f"{path}: its sound goes on for over a day; cut it.")
             time = end if block.time is None else block.time
             time = Fraction(0) if time is None else time
             start = time if start is None else start
             if end is not None and time > end + GAP:
                 gaps.append((end, time))
+                samples += _pause(time - end, block.rate)
+            samples += len(block.samples)
+            if samples > LONGEST * block.rate:
+                raise UserError(f"{path}: its sound goes on for over a day; cut it.")
             end = max(end or time, time + Fraction(len(block.samples), block.rate))
             rate, channels = block.rate, block.samples.shape[1]
-        if start is None or end is None or not samples:
+            voice = voice or Voice(rate, channels)
+            voice.hear(block.samples)
+        if start is None or end is None or voice is None or not samples:
             if track.damaged:
                 raise UserError(
                     f"{path}: its sound cannot be decoded (protected or damaged); export it again."
@@ -158,56 +222,34 @@ def _sound_extent(path: Path, version: tuple[int, int] | None) -> Extent:
             raise UserError(f"{path}: its sound has zero length; record it again.")
         promised = track.declared_end()
         short = promised is not None and end + SHORTFALL < promised
-        return Extent(start, end, rate, channels, samples, track.damaged or short, tuple(gaps))
-
-
-def blocks(track: Track) -> Iterator[Block]:
-    """Decoded sound, all of it at the rate and channels with which it begins."""
-    first = None
-    converters = {}
-    for frame in decoded(track):
-        first = first or _sane(track.path, frame)
-        time, kind = track.time(frame.pts), _kind(frame)
-        # Broadcasts change between programmes; and PyAV 18 crashes on eight planes or more.
-        if kind[1:] == _kind(first)[1:] and (kind[2] < 8 or not frame.format.is_planar):
-            yield Block(time, first.sample_rate, _samples(frame))
-            continue
-        if kind not in converters:
-            _sane(track.path, frame)
-            if len(converters) == KINDS:
-                converters.clear()
-            converters[kind] = av.AudioResampler("flt", first.layout.name, first.sample_rate)
-        try:
-            parts = converters[kind].resample(frame)
-        except (av.error.FFmpegError, ValueError):
-            track.damaged = True
-            continue
-        for part in parts:
-            yield Block(time, first.sample_rate, _samples(part))
-            time = None
-
-
-def _sane(path: Path, frame: av.AudioFrame) -> av.AudioFrame:
-    rate, channels = frame.sample_rate, frame.layout.nb_channels
-    if not SLOWEST <= rate <= FASTEST or not 1 <= channels <= CHANNELS:
-        raise UserError(
-            f"{path}: its sound has {channels} channels at {rate} Hz; export it with at most "
-            f"{CHANNELS} channels, at {SLOWEST} to {FASTEST} Hz."
+        return Extent(
+            start=start,
+            end=end,
+            rate=rate,
+            channels=channels,
+            samples=samples,
+            damaged=track.damaged or short or cut_off(path),
+            gaps=tuple(gaps),
+            mix=voice.mix,
+            speech=voice.speech,
+            power=voice.power,
         )
-    return frame
 
 
-def _kind(frame: av.AudioFrame) -> tuple[str, int, int]:
-    return frame.format.name, frame.sample_rate, frame.layout.nb_channels
+def _paused(stream: Iterable[Block]) -> Iterator[np.ndarray]:
+    """The samples of blocks, with silence where times leave out more than a second."""
+    end = None
+    for time, rate, samples in stream:
+        time = end if time is None else time
+        if time is not None:
+            left = _pause(time - end, rate) if end is not None else 0
+            while left:
+                yield np.zeros((min(left, rate), samples.shape[1]), np.float32)
+                left -= min(left, rate)
+            end = max(end or time, time + Fraction(len(samples), rate))
+        yield samples
 
 
-def _samples(frame: av.AudioFrame) -> np.ndarray:
-    """(samples, channels) in [-1, 1] from any sample format."""
-    x = frame.to_ndarray()
-    x = x.T if frame.format.is_planar else x.reshape(-1, frame.layout.nb_channels)
-    if x.dtype == np.uint8:
-        return (x.astype(np.float32) - 128) / 128
-    if np.issubdtype(x.dtype, np.integer):
-        return x.astype(np.float32) / np.float32(2 ** (8 * x.dtype.itemsize - 1))
-    x = np.nan_to_num(x, posinf=0, neginf=0)
-    return np.clip(x, -LOUDEST, LOUDEST).astype(np.float32)
+def _pause(gap: Fraction, rate: int) -> int:
+    """The samples of silence that are spoken for a gap of these seconds."""
+    return round(gap * rate) if PAUSE < gap <= LONGEST else 0

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lumiere_jax.audio.features import RATE
 from lumiere_jax.inputs.lectures import Dataset, Description
 from lumiere_jax.inputs.resident import Resident
 from lumiere_jax.shapes import Chunk, Picture
@@ -27,11 +28,13 @@ class Run(Description):
 
 class Narration(NamedTuple):
     """What is to be spoken: mono sound of 16 kHz in pieces of any length, the gain that brings it
-    to the loudness that is heard, and the number of frames that cover it."""
+    to the loudness that is heard, the number of frames that cover it, and the frequency in Hz under
+    which it has sound."""
 
     pieces: Iterable[Chunk]
     gain: float
     frames: int
+    band: float = RATE / 2
 
 
 class Scene(NamedTuple):

@@ -35,6 +35,8 @@ def answer(given: Mapping[str, Any]) -> int:
     if own.pop("live", False):
         if of_faces := [name for name in FACES if name in own]:
             raise UserError(f"--live speaks with a lecturer's model: leave --{of_faces[0]} out.")
+        if "sound_track" in own:
+            raise UserError("--sound_track goes with files: leave it or --live out.")
         from lumiere_jax.workflows.live import live
 
         print(live(**own), file=sys.stderr)

@@ -144,7 +144,7 @@ def _settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> No
 def _join(footage: Footage, drawn: list[Path], settled: Path, kept: Path, tick: Tick) -> None:
     with made_whole(kept / WHOLE / footage.name) as made:
         shutil.copy(settled / archive.LEFT_OUT, made)
-        archive.join(made, drawn, media.read_audio(footage.clip.path))
+        archive.join(made, drawn, media.read_audio(footage.clip))
         (made / KEY).write_text(key(footage))
     shutil.rmtree(_parts(kept, footage))
 

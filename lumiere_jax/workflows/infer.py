@@ -15,15 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax import systems
-from lumiere_jax.audio.features import (
-    frames_covering,
-    gain_to_loudness,
-    loudness,
-)
+from lumiere_jax.audio.features import frames_covering, gain_to_loudness
+from lumiere_jax.audio.listening import listen, narrow
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.alignment import paster
 from lumiere_jax.inputs.consent import consent_id, read_consent
-from lumiere_jax.inputs.sound import Sound, probe_audio, read_sound, to_mono
+from lumiere_jax.inputs.sound import Sound, heard, probe_audio, read_sound, taken
 from lumiere_jax.inputs.stills import find_face, read_picture
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
@@ -129,9 +126,11 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
     return list(zip(paths, videos, strict=True))
 
 
-def _heard(audio: Path) -> Sound:
+def _probed(audio: Path, sound_track: int | None) -> Sound:
     """A narration, all of which has been decoded once."""
-    sound = probe_audio(audio)
+    sound = probe_audio(audio, sound_track)
+    if sound.tracks > 1 and sound_track is None:
+        tqdm.write(f"{audio}: {taken(sound.track, sound.tracks)}")
     if sound.truncated:
         tqdm.write(f"{audio} is cut off: the {sound.seconds:.1f} s that are whole are spoken.")
     return sound
@@ -140,12 +139,15 @@ def _heard(audio: Path) -> Sound:
 def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[Picture]:
     """The frames of a narration, as many as cover its last sample; of a still where the model is
     one of faces."""
-    level = loudness(to_mono(read_sound(sound.path), sound.rate))
+    level, band, _ = listen(heard(sound))
+    band = min(band, sound.rate / 2)
     if level == -float("inf"):
         tqdm.write(f"warning: {sound.path} is silent, so the speaker keeps still.")
+    elif lacking := narrow(band):
+        tqdm.write(f"{sound.path} has {lacking}; a recording of the whole band speaks better.")
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)
-    narration = Narration(to_mono(read_sound(sound.path), sound.rate), gain, frames)
+    narration = Narration(heard(sound), gain, frames, band)
     return model.system.speak(run, model.variables, narration, still)
 
 
@@ -160,10 +162,12 @@ def infer(
     preset: str = "medium",
     certificate: Path | None = None,
     key: Path | None = None,
+    sound_track: int | None = None,
 ) -> int:
     """Writes a narration's video, or those of all that a pattern names into the folder `out`,
     and returns their number of frames. Narrations are spread over the local devices. With a
-    certificate and its key the videos are signed.
+    certificate and its key the videos are signed. Of a narration's sound tracks the one with speech
+    is spoken, or number `sound_track`, from 1.
 
     A model of faces speaks with the face of `image`; `paste` puts it back into that picture, and
     `consent` is the record of who agreed to that, for the video's own record.
@@ -177,7 +181,7 @@ def infer(
     given = _given(workdir, image, paste, consent)
     model = load_model(workdir)
     still = _aligned(given, model.run.shape, paste) if given else None
-    tasks = [(_heard(path), video) for path, video in named]
+    tasks = [(_probed(path, sound_track), video) for path, video in named]
     record, fps = {**model.record, **(still.record if still else {})}, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
     seconds = sum(sound.seconds for sound, _ in tasks)
@@ -194,12 +198,11 @@ def infer(
         said = map(finished, speak(own, sound, still.face if still else None))
         with contextlib.closing(made_ahead(said, WAITING)) as made:
             frames = _ticked(made, tick)
-            heard = read_sound(sound.path)
             write_video(
                 video,
                 frames,
                 fps,
-                heard,
+                read_sound(sound),
                 sound.rate,
                 sound.channels,
                 record,

@@ -31,7 +31,7 @@ from lumiere_jax.audio.features import (
     normalise,
 )
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.ear import Ear, Heard, listen
+from lumiere_jax.inputs.ear import Ear, Heard, high_passed, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
 from lumiere_jax.outputs.video import check_writable, marked, write_video
 from lumiere_jax.shapes import Picture
@@ -202,7 +202,7 @@ def speak_live(
     own, sound = itertools.tee(blocks) if isinstance(target, Path) else (blocks, iter(()))
     heard = (
         (arrived, normalise(row, run.mean, run.std))
-        for arrived, row in rows_as_heard(own, run.fps, level.hear)
+        for arrived, row in rows_as_heard(high_passed(own), run.fps, level.hear)
     )
     heard_by = run.config.blstm
     made = pictures(heard, paint, heard_by.window, heard_by.delay, timing)

@@ -15,6 +15,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from tqdm import tqdm
 
+from lumiere_jax.audio.listening import listen, narrow
 from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.inputs import lectures, left_out, media
 from lumiere_jax.inputs.archive import LEFT_OUT
@@ -24,6 +25,7 @@ from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
+from lumiere_jax.inputs.sound import taken
 from lumiere_jax.paths import expanded, matching, user_path
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
@@ -36,6 +38,8 @@ from lumiere_jax.workflows.workers import cores, side_by_side
 
 # What a system of frames or of faces wants, unless it is said: pixels and frames a second.
 LECTURE, FACES = (256, "30"), (128, "25")
+# Seconds that are no silence, without which a clip has no voice: a click has fewer.
+SPOKEN = 0.5
 # Bytes of a clip's name, without what follows its dot; most disks allow 255 with what is added.
 LONGEST_NAME = 200
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
@@ -44,7 +48,10 @@ NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
 
 # Flags of drawings alone, of footage alone, and those that name files.
 DRAWN = ("minutes", "seed", "speakers")
-FILMED = ("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options")
+FILMED = (
+    *("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options"),
+    "sound_track",
+)
 PATHS = ("out", "consent", "poses", "clips")
 
 
@@ -113,9 +120,11 @@ def prepare_footage(
     fps: str | None = None,
     workers: int = 0,
     beam_options: str | None = None,
+    sound_track: int | None = None,
 ) -> Dataset:
     """Makes a dataset of the clips that the pattern `footage` names, on `workers` cores (0: all),
-    or through Beam, by its options NAME=VALUE,NAME=VALUE.
+    or through Beam, by its options NAME=VALUE,NAME=VALUE. Of a clip's sound tracks the one with
+    speech is taken, or number `sound_track`, from 1.
 
     With `align="face"` it is one of aligned faces, without figures. The table `clips` says who
     speaks in each clip, and its split.
@@ -132,7 +141,7 @@ def prepare_footage(
     options = beam.parse_options(beam_options) if beam_options else None
     named = _named(footage)
     table = read_clips(clips, named) if clips else None
-    probed = _probed(named, square)
+    probed = _probed(named, square, sound_track)
     frames = {clip.name: clip.frames(rate) for clip in probed}
     cut = (
         functools.partial(segments_by_split, splits=table.splits, speakers=table.speakers)
@@ -219,19 +228,33 @@ def _named(footage: str) -> dict[str, Path]:
     return named
 
 
-def _probed(named: dict[str, Path], crop: media.Crop | None) -> list[media.Clip]:
-    clips = []
+def _probed(
+    named: dict[str, Path], crop: media.Crop | None, sound_track: int | None
+) -> list[media.Clip]:
+    clips, silent = [], []
     for name, path in tqdm(
         named.items(), "looking at clips", unit="clip", delay=1, dynamic_ncols=True
     ):
-        clip = replace(media.probe(path), name=name)
+        clip = replace(media.probe(path, sound_track), name=name)
         if crop is not None:
             media.check_crop(clip, crop)
         if clip.truncated:
             tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
         for treatment in clip.treatments:
             tqdm.write(f"{clip.path}: {treatment}.")
+        if clip.sound_tracks > 1 and sound_track is None:
+            tqdm.write(f"{clip.path}: {taken(clip.sound_track, clip.sound_tracks)}")
+        _, band, seconds = listen(media.read_audio(clip))
+        if seconds < SPOKEN:
+            silent.append(str(clip.path))
+        elif lacking := narrow(min(band, clip.sample_rate / 2)):
+            tqdm.write(f"{clip.path} has {lacking}: record narrations alike.")
         clips.append(clip)
+    if silent:
+        raise UserError(
+            f"{', '.join(silent)}: the sound is silent (under {SPOKEN} s are above -70 dBFS), and "
+            "a speaker is learned from what is heard: leave such clips out."
+        )
     return clips
 
 

@@ -1,5 +1,6 @@
 """Footage of every kind, made on the spot: the picture's brightness counts its frames."""
 
+import struct
 import tracemalloc
 import wave
 from fractions import Fraction
@@ -401,6 +402,20 @@ def test_what_is_whole_of_a_truncated_file_is_used(tmp_path, name, codec, acodec
     for index, picture in frames[:-4]:
         np.testing.assert_array_equal(picture, reference[index])
     assert sum(len(block) for block in read_audio(path)) >= len(frames) * 16000 / 30
+
+
+@pytest.mark.parametrize("shown", [500, 1000, 2000])
+def test_a_track_that_starts_late_and_is_cut_by_its_edit_list_is_whole(tmp_path, shown):
+    times = [2 + Fraction(i, 25) for i in range(50)]
+    path = make(tmp_path / "a.mp4", times=times, seconds=4)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"elst") + 8
+    assert struct.unpack(">Ii", data[place + 4 : place + 12]) == (2000, -1)  # the empty edit
+    data[place + 16 : place + 20] = struct.pack(">I", shown)
+    path.write_bytes(data)
+    clip = probe(path)
+    assert not clip.truncated and clip.picture_from == 2
+    assert clip.seconds == pytest.approx(2 + shown / 1000, abs=0.05)
 
 
 def test_a_damaged_end_keeps_the_count(tmp_path):

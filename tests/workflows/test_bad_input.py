@@ -108,6 +108,62 @@ def test_footage_without_sound_or_picture_or_anything(refused, talk, tmp_path):
     refused("two clips are named 'twins-talk'", footage=str(tmp_path / "twins" / "talk.*"))
 
 
+@pytest.fixture
+def tracks(tmp_path, talk):
+    """Writes a clip with the talk's picture and these sound tracks, of 16 kHz."""
+
+    def write(name, *sounds):
+        with av.open(str(talk)) as source, av.open(str(tmp_path / name), "w") as container:
+            video = container.add_stream_from_template(source.streams.video[0])
+            packets = [p for p in source.demux(source.streams.video[0]) if p.size]
+            for packet in packets:
+                packet.stream = video
+            for sound in sounds:
+                sound = np.asarray(sound, np.float32).reshape(7 * 16_000, -1)
+                layout = "stereo" if sound.shape[1] == 2 else "mono"
+                audio = container.add_stream("aac", rate=16_000, layout=layout)
+                for start in range(0, len(sound), 1600):
+                    piece = np.ascontiguousarray(sound[start : start + 1600]).reshape(1, -1)
+                    frame = av.AudioFrame.from_ndarray(piece, "flt", layout)
+                    frame.sample_rate, frame.pts = 16_000, start
+                    packets += audio.encode(frame)
+                packets += audio.encode(None)
+            for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
+                container.mux(packet)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_nothing_is_learned_from_silence(refused, tracks, tmp_path, capsys):
+    time = np.arange(7 * 16_000) / 16_000
+    voice = np.sin(2 * np.pi * 440 * time) * (0.6 + 0.4 * np.sin(2 * np.pi * 5 * time))
+    voice *= 0.3 * np.random.default_rng(0).random(28).repeat(4000)
+    silent, nobody = r"silent\.mp4: the sound is silent .*: leave", "no pose is found in 70 of 70"
+    refused(silent, footage=tracks("silent.mp4", 0 * time))
+    refused(silent, footage=tracks("silent.mp4", 0 * time + 0.2))  # a constant is no sound
+    refused(silent, footage=tracks("silent.mp4", 0 * time, 1e-5 * time))
+    capsys.readouterr()
+    refused(nobody, footage=tracks("opposed.mp4", np.c_[voice, -voice]))
+    assert "sound track" not in capsys.readouterr().out
+    two = tracks("two.mp4", 0 * time, voice)
+    refused(nobody, footage=two)
+    assert "two.mp4: sound track 2 of 2 is used; --sound_track=N" in capsys.readouterr().out
+    refused(r"two\.mp4: the sound is silent", footage=two, sound_track=1)
+    refused("there is no --sound_track=3: this file has 2 sound tracks", footage=two, sound_track=3)
+    (tmp_path / "a.json").write_text("")
+    tracks("b_silent.mp4", 0 * time)
+    refused(r"b_silent\.mp4, .*silent\.mp4: the", footage=str(tmp_path / "*silent.mp4"))
+
+
+def test_footage_of_a_narrow_band_is_said_to_be_so(refused, tracks, capsys):
+    key = np.random.default_rng(0)
+    spectrum = np.fft.rfft(0.3 * key.normal(size=7 * 16_000))
+    spectrum[len(spectrum) // 2 :] = 0
+    refused("no pose is found", footage=tracks("call.mp4", np.fft.irfft(spectrum)))
+    assert "call.mp4 has no sound above 4.0 kHz: record" in capsys.readouterr().out
+
+
 def test_poses_of_nobody_and_of_another_number(refused, poses):
     refused("talk.mp4: no pose is found in 70 of 70 frames .at 00:00.0 to 00:07.0")
     (poses / "007.json").unlink()
@@ -367,6 +423,18 @@ def test_silence_is_a_warning_and_a_wrong_name_is_none(workdir, tmp_path, capsys
     (tmp_path / "silence.flac").rename(tmp_path / "silence.mp3")
     assert infer(workdir=workdir, audio=tmp_path / "silence.mp3", out=tmp_path / "a.mp4") == 3
     assert "silence.mp3 is silent, so the speaker keeps still" in capsys.readouterr().out
+
+
+def test_an_inverted_narration_is_no_silence_and_a_telephone_is_named(workdir, tmp_path, capsys):
+    voice = 0.3 * np.random.default_rng(0).normal(size=3200)
+    soundfile.write(tmp_path / "inverted.wav", np.c_[voice, -voice], 16_000)
+    soundfile.write(tmp_path / "call.wav", voice, 8_000)
+    infer(workdir=workdir, audio=tmp_path / "inverted.wav", out=tmp_path / "a.mp4")
+    assert "silent" not in capsys.readouterr().out
+    infer(workdir=workdir, audio=tmp_path / "call.wav", out=tmp_path / "a.mp4")
+    assert "call.wav has no sound above 4.0 kHz" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no --sound_track=2: this file has 1 sound track, counted"):
+        infer(workdir=workdir, audio=tmp_path / "call.wav", out=tmp_path / "a.mp4", sound_track=2)
 
 
 @pytest.mark.parametrize(

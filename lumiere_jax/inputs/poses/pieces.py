@@ -73,7 +73,7 @@ def pose(
                 raise
             return busy
         frames = media.read_sizes(
-            footage.clip.path, footage.fps, (footage.side,), footage.crop, first, stop
+            footage.clip, footage.fps, (footage.side,), footage.crop, first, stop
         )
         for _, (frame,) in timed(frames, busy, "decode"):
             keep(frame)
@@ -88,7 +88,7 @@ def _estimate(
     first, stop = piece
     begin = first - footage.warm_up(piece)
     sizes = (mediapipe.SIDE, footage.side)
-    read = media.read_sizes(footage.clip.path, footage.fps, sizes, footage.crop, begin, stop)
+    read = media.read_sizes(footage.clip, footage.fps, sizes, footage.crop, begin, stop)
 
     def pictures() -> Iterator[Picture]:
         for t, (_, (large, frame)) in enumerate(timed(read, busy, "decode"), begin):

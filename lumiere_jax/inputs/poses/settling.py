@@ -106,7 +106,7 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
             for piece in posed:
                 file.write((piece / KEYPOINTS).read_bytes())
         else:
-            sources = media.read_sources(footage.clip.path, footage.fps)
+            sources = media.read_sources(footage.clip, footage.fps)
             assert footage.poses is not None
             for keypoints in openpose.read_keypoints(
                 footage.poses, footage.clip.path, footage.square, sources
@@ -141,7 +141,7 @@ def _settle_people(footage: Footage, posed: list[Path], folder: Path) -> np.ndar
     clip = footage.clip
     assert footage.poses is not None
     people, _ = densepose.open_figures(footage.poses, clip.path, clip.rows, clip.cols)
-    sources = media.read_sources(clip.path, footage.fps)
+    sources = media.read_sources(clip, footage.fps)
     write_numbers(folder / SOURCES, sources)
     write_numbers(folder / PEOPLE, people)
     return people[sources] >= 0

@@ -57,7 +57,7 @@ def speak(
 ) -> Iterator[Picture]:
     """A narration's frames; a still has no say."""
     rows = stream_log_mel(narration.pieces, run.fps, narration.frames, narration.gain)
-    normal = (normalise(piece, run.mean, run.std) for piece in rows)
+    normal = (normalise(piece, run.mean, run.std, narration.band) for piece in rows)
     return synthesise_frames(run.config, run.size, variables, normal)
 
 

@@ -1,0 +1,106 @@
+"""What is heard of a recording: nothing under speech, and which part of the band has sound."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy.signal import butter, sosfilt, sosfilt_zi
+
+from lumiere_jax.audio.features import BLOCK, FFT, RATE, SILENT, WINDOW, gated_level
+from lumiere_jax.shapes import Chunk
+
+# Hz. No voice goes lower; a constant, wind and steps do, and count as loudness.
+LOWEST = 40
+# Mean power densities in dB, to that between 300 and 3400 Hz. Speech has -42 or more up to 5 kHz;
+# a telephone's has less than ABSENT there, after it was resampled and coded anew too. What has
+# less than NOTHING anywhere was cut off there.
+ABSENT, NOTHING = -58, -80
+SPEECH, TELEPHONE, STEP = (300, 3400), 4000, 200
+# A telephone's sound may reach so far (Hz) into what it has not, where resampling leaves some.
+LEFT = 600
+
+
+class HighPass:
+    """Removes what lies under speech from mono sound of 16 kHz that comes in pieces.
+
+    Cutting the sound elsewhere changes nothing, and nothing is delayed. A constant makes no click
+    at the start: it is the mean of the first window, which is waited for.
+    """
+
+    def __init__(self):
+        self.filter = butter(4, LOWEST, "highpass", fs=RATE, output="sos")
+        self.state: np.ndarray | None = None
+        self.held = np.zeros(0, np.float32)
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """The samples that are ready: none before there are those of a window."""
+        self.held = np.concatenate([self.held, np.asarray(samples, np.float32)])
+        if self.state is None and len(self.held) < WINDOW:
+            return self.held[:0]
+        return self.rest()
+
+    def rest(self) -> np.ndarray:
+        """What is still held, at the end of a sound shorter than a window."""
+        samples, self.held = self.held, self.held[:0]
+        if not len(samples):
+            return samples
+        if self.state is None:
+            self.state = sosfilt_zi(self.filter) * samples[:WINDOW].mean(dtype=np.float64)
+        samples, self.state = sosfilt(self.filter, samples, zi=self.state)
+        return samples.astype(np.float32)
+
+
+def above_rumble(chunks: Iterable[Chunk]) -> Iterator[np.ndarray]:
+    """Mono sound of 16 kHz, as many samples, without what lies under speech."""
+    high_pass = HighPass()
+    for chunk in chunks:
+        if len(ready := high_pass(chunk)):
+            yield ready
+    if len(last := high_pass.rest()):
+        yield last
+
+
+class Hearing(NamedTuple):
+    """A voice's level in dBFS as `loudness` has it; the frequency in Hz under which there is sound,
+    8000 in all but recordings of a narrow band; and the seconds that are no silence."""
+
+    level: float
+    band: float
+    seconds: float
+
+
+def listen(chunks: Iterable[Chunk]) -> Hearing:
+    """Measures mono sound of 16 kHz in one pass; its memory does not grow with its length."""
+    powers: list[float] = []
+    density = np.zeros(FFT // 2 + 1)
+    rest, window = np.zeros(0, np.float32), np.hanning(FFT)
+    for chunk in chunks:
+        rest = np.concatenate([rest, np.asarray(chunk, np.float32)])
+        whole = len(rest) // BLOCK * BLOCK
+        blocks, rest = rest[:whole].reshape(-1, BLOCK), rest[whole:]
+        power = np.mean(blocks**2, axis=1)
+        powers.extend(power.tolist())
+        spectra = np.fft.rfft(blocks[power > SILENT, :FFT] * window)
+        density += np.sum(np.abs(spectra) ** 2, axis=0)
+    if len(rest):
+        powers.append(float(np.mean(rest**2)))
+    heard = sum(power > SILENT for power in powers) * BLOCK / RATE
+    return Hearing(gated_level(powers), _top(density), heard)
+
+
+def _top(density: np.ndarray) -> float:
+    frequencies = np.arange(len(density)) * RATE / FFT
+    voice = density[(frequencies >= SPEECH[0]) & (frequencies < SPEECH[1])].mean()
+    if not voice > 0:
+        return RATE / 2
+    bands = np.arange(0, RATE // 2, STEP)
+    inside = [density[(frequencies >= low) & (frequencies < low + STEP)].mean() for low in bands]
+    levels = 10 * np.log10(np.maximum(np.array(inside) / voice, 1e-30))
+    if (levels[bands >= TELEPHONE + LEFT] < ABSENT).all():
+        return float(TELEPHONE)
+    return float(bands[levels >= NOTHING].max() + STEP)
+
+
+def narrow(band: float) -> str | None:
+    """What to say of a recording that ends below 7 kHz."""
+    return f"no sound above {band / 1000:.1f} kHz" if band < 7000 else None

@@ -1,0 +1,136 @@
+"""Headers of uncompressed sound that do not know its length, set right while they are read.
+
+Who writes into a pipe cannot go back to the header: text-to-speech services, FFmpeg and SoX leave
+0, FFFFFFFF or 7FFFFFFF there, or some less. FFmpeg then reads on to the end, but takes the last
+packet for one that was cut off, or refuses the file.
+"""
+
+import io
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+# Lengths of 32 and of 64 bits that stand, from here on, for one that is not known.
+UNKNOWN = {4: 0x7FFF_0000, 8: 2**62}
+CHUNKS = 1000
+
+
+class Field(NamedTuple):
+    """A number in a header: where it lies, how it is packed, and what it says."""
+
+    place: int
+    packing: str
+    value: int
+
+
+class Header(NamedTuple):
+    """What a header of sound says of lengths: that of its data, which begin at `start` and count
+    `more` bytes with themselves; that of the whole file after `before` bytes; and in AIFF the
+    number of samples, of `frame` bytes."""
+
+    data: Field
+    start: int
+    more: int
+    whole: Field | None = None
+    before: int = 0
+    samples: Field | None = None
+    frame: int = 0
+
+
+def read_header(file: BinaryIO) -> Header | None:
+    """The header of a WAV, W64, AIFF or AU file; None for others."""
+    file.seek(0)
+    head = file.read(40).ljust(40, b"\0")
+    if head[:4] == b".snd":
+        start, length = struct.unpack(">II", head[4:12])
+        return Header(Field(8, ">I", length), start, 0)
+    if (head[:4], head[8:12]) == (b"RIFF", b"WAVE"):
+        return _chunked(file, "<I", b"data", 12, 0)
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _chunked(file, ">I", b"SSND", 12, 8)
+    if (head[:4], head[24:28]) == (b"riff", b"wave"):
+        return _chunked(file, "<Q", b"data", 40, 24)
+    return None
+
+
+def _chunked(file: BinaryIO, packing: str, name: bytes, place: int, more: int) -> Header | None:
+    """A header whose chunks, from `place` on, begin with a name and a length. Names of W64 have 16
+    bytes, its lengths count from the chunk's start, and chunks begin at multiples of 8."""
+    title, width, extra, even = (16, 8, 24, 8) if packing == "<Q" else (4, 4, 0, 2)
+
+    def number(at: int) -> Field:
+        return Field(at, packing, struct.unpack(packing, _read(file, at, width))[0])
+
+    samples, frame = None, 0
+    for _ in range(CHUNKS):
+        kind, length = _read(file, place, 4), number(place + title)
+        begin = place + title + width
+        if kind == b"COMM":
+            channels, count, bits = struct.unpack(">HIH", _read(file, begin, 8))
+            samples, frame = Field(begin + 2, ">I", count), channels * -(-bits // 8)
+        if kind == name:
+            start, before = begin + more - extra, 0 if extra else 8
+            return Header(length, start, more, number(title), before, samples, frame)
+        if not any(kind):
+            return None
+        size = length.value - extra
+        place = begin + max(size, 0) + -size % even
+    return None
+
+
+def _read(file: BinaryIO, place: int, count: int) -> bytes:
+    file.seek(min(place, 2**62))
+    return file.read(count).ljust(count, b"\0")
+
+
+def _there(file: BinaryIO, header: Header) -> int:
+    return max(file.seek(0, io.SEEK_END) - header.start, 0)
+
+
+def _unknown(file: BinaryIO, header: Header) -> bool:
+    length, size = header.data.value, file.seek(0, io.SEEK_END)
+    if length <= header.more:  # which is true of a file without sound that knows its length
+        return header.whole is None or header.whole.value != size - header.before
+    limit = UNKNOWN[struct.calcsize(header.data.packing)]
+    return length >= limit and length - header.more > _there(file, header)
+
+
+def cut_off(path: Path) -> bool:
+    """Whether a file ends before its sound does, by a header that knows the length."""
+    with path.open("rb") as file:
+        header = read_header(file)
+        if header is None or _unknown(file, header):
+            return False
+        return _there(file, header) < header.data.value - header.more
+
+
+def mended(file: BinaryIO) -> Any:
+    """The file, with its true lengths in place of unknown ones."""
+    header, patches = read_header(file), {}
+    if header and _unknown(file, header) and (there := _there(file, header)):
+        numbers = [(header.data, there + header.more)]
+        if header.whole:
+            numbers.append((header.whole, header.start + there - header.before))
+        if header.samples and header.frame:
+            numbers.append((header.samples, there // header.frame))
+        if all(value < 256 ** struct.calcsize(field.packing) for field, value in numbers):
+            patches = {field.place: struct.pack(field.packing, value) for field, value in numbers}
+    file.seek(0)
+    return _Patched(file, patches) if patches else file
+
+
+class _Patched:
+    """A file in which some bytes are read as others."""
+
+    def __init__(self, file: BinaryIO, patches: dict[int, bytes]):
+        self.file, self.patches = file, patches
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, count: int = -1) -> bytes:
+        begin = self.tell()
+        data = bytearray(self.file.read(count))
+        for place, patch in self.patches.items():
+            for at, byte in enumerate(patch, place - begin):
+                if 0 <= at < len(data):
+                    data[at] = byte
+        return bytes(data)

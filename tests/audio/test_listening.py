@@ -1,0 +1,135 @@
+"""What lies under speech is removed without delay, and a band without sound is known."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.signal import butter, resample_poly, sosfilt
+
+from lumiere_jax.audio import features
+from lumiere_jax.audio.features import RATE, extract, frames_within, normalise
+from lumiere_jax.audio.listening import HighPass, above_rumble, listen, narrow
+
+FPS = Fraction(30)
+
+
+def voice(seconds=6, seed=0):
+    """Syllables of tones of many harmonics and of hisses, over a floor of noise."""
+    key = np.random.default_rng(seed)
+    sound = 1e-3 * key.normal(size=seconds * RATE)
+    for start in range(0, len(sound) - 5000, 4000):
+        length = key.integers(1500, 4000)
+        time = np.arange(length) / RATE
+        pitch = key.uniform(100, 220)
+        tone = sum(np.sin(2 * np.pi * pitch * n * time) / n for n in range(1, 30))
+        hiss = key.normal(size=length) * key.uniform(0, 0.5)
+        sound[start : start + length] += 0.1 * np.hanning(length) * (tone + hiss)
+    return sound.astype(np.float32)
+
+
+def filtered(sound, cuts=1):
+    return np.concatenate(list(above_rumble(np.array_split(sound, cuts))))
+
+
+def rows(sound):
+    count = frames_within(len(sound), FPS)
+    return np.concatenate(list(extract(lambda: [sound], FPS, count)))
+
+
+def likeness(a, b):
+    return np.array([np.corrcoef(x, y)[0, 1] for x, y in zip(a.T, b.T, strict=True)])
+
+
+@pytest.mark.parametrize("samples", [0, 1, 703, 704, 705, 20_000])
+def test_pieces_change_nothing_and_no_sample_is_lost(samples):
+    sound = voice()[:samples] + np.float32(0.1)
+    whole = [*above_rumble([sound])]
+    for cuts in (1, 3, 97):
+        cut = [*above_rumble(np.array_split(sound, cuts))]
+        assert sum(map(len, cut)) == samples
+        if samples:
+            np.testing.assert_array_equal(np.concatenate(cut), np.concatenate(whole))
+
+
+def test_a_high_pass_waits_for_a_window_only():
+    high_pass = HighPass()
+    assert len(high_pass(np.zeros(703))) == 0
+    assert len(high_pass(np.zeros(1))) == 704 and len(high_pass(np.zeros(5))) == 5
+    assert len(high_pass.rest()) == 0
+
+
+def test_speech_stays_as_it_is():
+    sound = voice()
+    before, after = rows(sound), rows(filtered(sound))
+    # The two lowest filters reach down to 0 and 44 Hz.
+    assert (likeness(before, after)[2:] > 0.999).all()
+    assert np.abs(before - after).mean(0)[2:].max() < 0.1
+    assert features.loudness([filtered(sound)]) == pytest.approx(
+        features.loudness([sound]), abs=0.05
+    )
+
+
+@pytest.mark.parametrize("scale, constant", [(1, 0.3), (0.2, 0.1), (1, -0.05), (0.05, 0.5)])
+def test_a_constant_is_not_heard(scale, constant):
+    sound = voice()
+    changed = (scale * sound + constant).astype(np.float32)
+    plain, other = filtered(sound), filtered(changed)
+    level = features.loudness([other]) - 20 * np.log10(scale)
+    assert level == pytest.approx(features.loudness([plain]), abs=0.3)
+    assert (likeness(rows(plain), rows(other))[1:] > 0.98).all()
+    # And it makes no click at the start.
+    assert np.abs(other[:200]).max() < 0.05 * scale
+
+
+def test_rumble_and_clipping_change_little():
+    sound = voice()
+    time = np.arange(len(sound)) / RATE
+    for changed in (sound + 0.1 * np.sin(2 * np.pi * 12 * time), np.clip(sound + 0.6, -1, 1)):
+        plain, other = rows(filtered(sound)), rows(filtered(changed.astype(np.float32)))
+        assert np.mean(likeness(plain, other)[2:]) > 0.95
+        assert listen([filtered(changed)]).level == pytest.approx(listen([sound]).level, abs=0.5)
+
+
+def test_level_is_that_of_the_loudness_and_silence_has_none():
+    sound = voice()
+    hearing = listen(np.array_split(sound, 11))
+    assert hearing.level == pytest.approx(features.loudness([sound]), abs=1e-9)
+    assert listen([sound]) == hearing and 5.5 < hearing.seconds <= 6
+    silent = listen([np.zeros(9000, np.float32)])
+    assert silent == (-np.inf, 8000, 0) and listen([]) == silent
+
+
+def low_passed(sound, edge):
+    return sosfilt(butter(20, edge, fs=RATE, output="sos"), sound)
+
+
+def test_where_a_band_ends():
+    sound = voice()
+    assert listen([sound]).band == 8000 and narrow(8000.0) is None
+    eight = resample_poly(resample_poly(sound, 1, 2, window=("kaiser", 12)), 2, 1)
+    for telephone in (eight, low_passed(sound, 3400)):
+        assert listen([telephone.astype(np.float32)]).band == 4000
+        # The noise of a coding with 12 bits or so changes nothing.
+        noise = 5e-6 * np.random.default_rng(0).normal(size=len(sound))
+        assert listen([(telephone + noise).astype(np.float32)]).band == 4000
+    assert narrow(4000.0) == "no sound above 4.0 kHz"
+    assert 5000 <= listen([low_passed(sound, 5500).astype(np.float32)]).band < 7000
+    # Speech that is dull, with 45 dB less above 4 kHz, is no telephone's.
+    dull = low_passed(sound, 3400) + 10 ** (-45 / 20) * sound
+    assert listen([dull.astype(np.float32)]).band == 8000
+
+
+def test_filters_of_a_missing_band_take_the_training_mean_and_the_others_their_own():
+    sound = voice()
+    telephone = resample_poly(resample_poly(sound, 1, 2, window=("kaiser", 12)), 2, 1)
+    telephone = telephone.astype(np.float32)
+    level, band, _ = listen([telephone])
+    assert level == pytest.approx(listen([sound]).level, abs=0.3)
+    wide, small = rows(filtered(sound)), rows(filtered(telephone))
+    mean, std = wide.mean(0), wide.std(0)
+    wide, mended = normalise(wide, mean, std), normalise(small, mean, std, band)
+    missing = (mended == 0).all(0)
+    assert missing[30:].all() and not missing[:29].any()
+    assert (likeness(wide[:, :29], mended[:, :29]) > 0.98).all()
+    assert np.abs((wide - mended).mean(0))[~missing].max() < 0.15
+    assert np.abs(normalise(small, mean, std)[:, missing].mean()) > 0.9
