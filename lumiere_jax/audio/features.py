@@ -135,10 +135,16 @@ def loudness_gain(chunks: Iterable[Chunk]) -> float:
 
 
 def extract(
-    sound: Callable[[], Iterable[Chunk]], fps: Fraction, frames: int
+    sound: Callable[[], Iterable[Chunk]],
+    fps: Fraction,
+    frames: int,
+    voice: Callable[[], Iterable[Chunk]] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Log-mel rows (…, 40) in pieces, of sound brought to -26 dBFS; `sound` is streamed twice."""
-    return stream_log_mel(sound(), fps, frames, loudness_gain(sound()))
+    """Log-mel rows (…, 40) in pieces, of sound brought to -26 dBFS.
+
+    Loudness is that of `voice`, which is the sound itself unless more of it is given.
+    """
+    return stream_log_mel(sound(), fps, frames, loudness_gain((voice or sound)()))
 
 
 def normalise(

@@ -54,7 +54,9 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         **kwargs: Any,
     ):
         self._segments, self._pictures, self._beam = segments, pictures, beam
-        self._read = functools.partial(lectures.read_segment, archives, fps=fps, pictures=pictures)
+        self._read = functools.partial(
+            lectures.read_segment, archives, segments, fps=fps, pictures=pictures
+        )
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:

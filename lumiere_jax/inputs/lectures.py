@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +30,7 @@ from lumiere_jax.files import read_json
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.consent import missing_fields
 from lumiere_jax.inputs.records import Records
-from lumiere_jax.inputs.segments import Segment, check_segments
+from lumiere_jax.inputs.segments import Segment, check_segments, same_voice
 
 SIZES = (64, 128, 256, 512, 1024)
 SMALLEST_FACE = 128
@@ -129,7 +129,7 @@ class Dataset(Description):
 
     def gain(self, segment: Segment) -> float:
         """The factor that brings a segment's voice to the loudness at which it is heard."""
-        return _gain(self.folder / segment.sound)
+        return _gain(*(self.folder / s.sound for s in same_voice(self.segments, segment)))
 
 
 @contextlib.contextmanager
@@ -148,27 +148,41 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 @functools.cache
-def _gain(path: Path) -> float:
-    with _opened(path) as file:
-        return loudness_gain(file.blocks(10 * RATE, dtype="float32"))
+def _gain(*paths: Path) -> float:
+    def blocks() -> Iterator[np.ndarray]:
+        for path in paths:
+            with _opened(path) as file:
+                yield from file.blocks(10 * RATE, dtype="float32")
+
+    return loudness_gain(blocks())
 
 
 def read_segment(
-    archives: Path, segment: Segment, fps: Fraction, pictures: tuple[str, ...]
+    archives: Path,
+    segments: Sequence[Segment],
+    segment: Segment,
+    fps: Fraction,
+    pictures: tuple[str, ...],
 ) -> Iterator[tuple[int, dict]]:
-    """A segment's examples with their keys; the features are those of its own sound alone."""
+    """The examples of one of the segments, with their keys; the features are those of its own sound
+    alone."""
     known = archive.read_examples(archives / segment.clip, segment.first, segment.frames, pictures)
-    rows = itertools.chain.from_iterable(_log_mel(archives, segment, fps))
+    rows = itertools.chain.from_iterable(_log_mel(archives, segments, segment, fps))
     for t, (example, row) in enumerate(zip(known, rows, strict=True)):
         yield segment.offset + t, {**example, "features": row}
 
 
-def _log_mel(archives: Path, segment: Segment, fps: Fraction) -> Iterator[np.ndarray]:
-    """Rows, in pieces, of a segment's own sound, which is brought to its loudness by itself."""
-    sound = functools.partial(
-        archive.read_sound, archives / segment.clip, segment.first, segment.frames, fps
-    )
-    return extract(sound, fps, segment.frames)
+def _log_mel(
+    archives: Path, segments: Iterable[Segment], segment: Segment, fps: Fraction
+) -> Iterator[np.ndarray]:
+    """Rows, in pieces, of a segment's own sound. Its loudness is that of its clip in its split."""
+
+    def sound(*parts: Segment) -> Iterator[np.ndarray]:
+        for s in parts:
+            yield from archive.read_sound(archives / s.clip, s.first, s.frames, fps)
+
+    voice = functools.partial(sound, *same_voice(segments, segment))
+    return extract(functools.partial(sound, segment), fps, segment.frames, voice)
 
 
 def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[Any, Any]:
@@ -176,7 +190,7 @@ def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[
     count, total, squares = 0, np.zeros(FILTERS), np.zeros(FILTERS)
     for s in segments:
         if s.split == "train":
-            for piece in _log_mel(archives, s, fps):
+            for piece in _log_mel(archives, segments, s, fps):
                 rows = piece.astype(np.float64)
                 count += len(rows)
                 total += rows.sum(0)

@@ -119,6 +119,12 @@ def place_segments(
     return segments
 
 
+def same_voice(segments: Iterable[Segment], segment: Segment) -> list[Segment]:
+    """The segments of the same clip and split: one loudness for all, since a short part may be a
+    pause."""
+    return [s for s in segments if (s.clip, s.split) == (segment.clip, segment.split)]
+
+
 def check_segments(segments: tuple[Segment, ...]) -> None:
     """Raises a ValueError unless they follow each other in their splits and overlap in no clip."""
     ends = dict.fromkeys(SPLITS, 0)

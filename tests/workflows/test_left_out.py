@@ -25,8 +25,9 @@ def picture(t):
     return shown
 
 
-def write(path, pictures, seconds, first=0):
-    """Pictures from frame `first` on, and from 0 on sound that is a tone of its own each second."""
+def write(path, pictures, seconds, first=0, quiet=()):
+    """Pictures from frame `first` on, and from 0 on sound that is a tone of its own each second,
+    a hundredth as loud in the `quiet` ones."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=FPS, options={"g": "25", "crf": "8"})
         video.width, video.height, video.pix_fmt = 96, 80, "yuv420p"
@@ -37,7 +38,8 @@ def write(path, pictures, seconds, first=0):
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         for second in range(seconds):
-            tone = np.sin(np.arange(RATE) * 2 * np.pi * (300 + 100 * second) / RATE) * 8000
+            level = 80 if second in quiet else 8000
+            tone = np.sin(np.arange(RATE) * 2 * np.pi * (300 + 100 * second) / RATE) * level
             sound = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], "s16", "mono")
             sound.sample_rate, sound.pts = RATE, RATE * second
             sound.time_base = Fraction(1, RATE)
@@ -112,6 +114,22 @@ def test_black_and_missing_people_are_left_out_and_the_rest_stays_in_step(prepar
         assert record["keypoints"][1, 0] * 80 + 8 == pytest.approx(20 + s.first / 10, abs=1e-3)
         grey = archive.decode(record["frame"])[36, 33].mean()
         assert grey == pytest.approx(40 + 20 * (s.first % 10), abs=8)
+
+
+def test_a_clip_in_parts_has_one_loudness(prepare, tmp_path):
+    """A part may be a pause, which is not to be as loud as speech."""
+    pictures = [picture(t) for t in range(12 * FPS)]
+    pictures[100:110] = [0 * shown for shown in pictures[100:110]]
+    write(tmp_path / "talks" / "talk.mkv", pictures, 12, quiet=range(5))
+    write_poses(tmp_path / "poses" / "talk", 12 * FPS * [True])
+    data = prepare()
+    quiet, loud = (s for s in data.segments if s.split == "train")
+    assert (quiet.part, loud.part) == (None, 1)
+    assert data.gain(quiet) == data.gain(loud)
+    rows = np.stack([record["features"] for record in data.records("train")])
+    # A hundredth of the amplitude is 9.2 less in natural logarithms of power; what higher tones have
+    # more of is 1.3. With a loudness of its own, the pause would be as loud.
+    assert rows[loud.offset + 30 :].max() - rows[:90].max() == pytest.approx(10.5, abs=0.2)
 
 
 def tone_of(samples):
