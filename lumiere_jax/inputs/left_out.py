@@ -5,6 +5,7 @@ Pictures are judged by thumbnails, so a clip of any length is judged in little m
 """
 
 import csv
+import itertools
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import median_filter
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.segments import Stretch
@@ -44,8 +46,8 @@ BLANK_SHARE, RISING, RISEN, AHEAD = 0.05, 0.05, 0.02, Fraction(1, 6)
 # A clip that begins or ends in the middle of a fade has lost half of its contrast there.
 HALF = 0.5
 # The least correlation of two pictures of one scene: people who move keep it over 0.85, other
-# scenes are under 0.4. They are compared over so many seconds.
-ALIKE, APART = 0.6, Fraction(1, 4)
+# scenes are under 0.4. A cut is a change of so many times the usual one of the seconds around it.
+ALIKE, SUDDEN, AROUND = 0.6, 4, Fraction(1, 2)
 # The share of all frames that may be left out, and clips that are told of one by one.
 MOST, TOLD = 0.5, 20
 FILE = "left_out.csv"
@@ -70,8 +72,8 @@ def judge(thumbnails: Thumbnails, fps: Fraction) -> Codes:
     blank = contrast < BLANK_SHARE * np.quantile(contrast, 0.9)
     codes[_frozen(thumbnails, fps)] = FROZEN
     codes[blank | _fading(contrast, blank, fps)] = BLANK
-    seen = np.flatnonzero(codes == KEPT)
-    codes[seen[_other_scenes(thumbnails, seen, fps)]] = SCENE
+    if len(seen := np.flatnonzero(codes == KEPT)):
+        codes[seen[_other_scenes(thumbnails, seen, fps)]] = SCENE
     return codes
 
 
@@ -124,28 +126,32 @@ def _other_scenes(
 ) -> Bool[np.ndarray, "seen"]:
     """Frames of shots that do not look like those which last the longest together.
 
-    A shot begins where a frame does not look like the one a quarter of a second before. Whoever
-    moves, or a camera that moves slowly, begins none. Shots that are too short to be known are
-    looked at by the frame.
+    A shot begins where a frame suddenly differs from the one before, or from the one before that:
+    encoders may mix two scenes in one frame. Whoever moves, or a camera that moves all the time,
+    begins none.
     """
-    looks, apart = _looks(thumbnails, seen), max(1, round(APART * fps))
-    before = looks[np.maximum(np.arange(len(looks)) - apart, 0)]
-    changed = (looks * before).sum(1) < ALIKE
-    cuts = [0, *(first for first, _ in runs(changed) if first), len(looks)]
-    shots = [np.arange(a, b)[~changed[a:b]] for a, b in zip(cuts, cuts[1:], strict=False)]
-    known = [i for i, shot in enumerate(shots) if len(shot) > apart]
-    if not known:
-        return np.zeros(len(looks), bool)
-    means = _unit(np.stack([looks[shots[i]].mean(0) for i in known]))
-    lengths = np.array([len(shots[i]) for i in known])
+    looks = _looks(thumbnails, seen)
+    sudden = _sudden(looks, 1, fps) | _sudden(looks, 2, fps)
+    cuts = [0, *(np.flatnonzero(sudden[1:]) + 1).tolist(), len(looks)]
+    shots = [slice(a, b) for a, b in itertools.pairwise(cuts)]
+    means = _unit(np.stack([looks[shot].mean(0) for shot in shots]))
     alike = means @ means.T >= ALIKE
-    (main,) = alike[[np.argmax(alike @ lengths)]]
-    scene = _unit((means[main] * lengths[main, None]).sum(0, keepdims=True))[0]
-    other = looks @ scene < ALIKE
-    for i, same in zip(known, main, strict=True):
-        shot = slice(cuts[i], cuts[i + 1])
-        other[shot] = changed[shot] & other[shot] if same else True
+    np.fill_diagonal(alike, True)
+    longest = np.argmax(alike @ np.diff(cuts))
+    other = np.zeros(len(looks), bool)
+    for shot, same in zip(shots, alike[longest], strict=True):
+        other[shot] = not same
     return other
+
+
+def _sudden(
+    looks: Float[np.ndarray, "seen 768"], apart: int, fps: Fraction
+) -> Bool[np.ndarray, "seen"]:
+    """Frames that differ from the one so many frames before by far more than others around them."""
+    before = looks[np.maximum(np.arange(len(looks)) - apart, 0)]
+    steps = 1 - (looks * before).sum(1)
+    usual = median_filter(steps, 2 * round(AROUND * fps) + 1, mode="nearest")
+    return (steps > 1 - ALIKE) & (steps > SUDDEN * usual)
 
 
 def _looks(thumbnails: Thumbnails, seen: np.ndarray) -> Float[np.ndarray, "seen 768"]:
@@ -234,7 +240,7 @@ def write(path: Path, clips: Mapping[str, Codes], fps: Fraction) -> None:
 def _parts(codes: Codes) -> Iterator[tuple[int, int, str]]:
     """First frame, the one after the last, and reason of every run that is left out."""
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    for first, stop in zip(edges, edges[1:], strict=False):
+    for first, stop in itertools.pairwise(edges):
         if codes[first]:
             yield first, stop, REASONS[codes[first]]
 

@@ -73,11 +73,24 @@ def test_a_picture_that_changes_slowly_does_not_stand_still():
     assert not judged(pictures)
 
 
-@pytest.mark.parametrize("first, stop", [(0, 30), (30, 33), (40, 80), (70, 100)])
+@pytest.mark.parametrize("first, stop", [(0, 30), (30, 31), (30, 33), (40, 80), (70, 100)])
 def test_cuts_to_another_scene_are_found_to_a_frame(first, stop):
     pictures = scene(0)
     pictures[first:stop] = scene(1)[first:stop]
     assert judged(pictures) == [(first, stop, SCENE)]
+
+
+def test_a_frame_in_which_two_scenes_are_mixed_hides_no_cut():
+    pictures = scene(0).astype(float)
+    pictures[40:80] = scene(1)[40:80]
+    pictures[40] = (pictures[39] + pictures[41]) / 2
+    ((first, stop, why),) = judged(pictures)
+    assert first in (40, 41) and (stop, why) == (80, SCENE)
+
+
+def test_a_camera_that_moves_cuts_nothing():
+    ground = np.random.default_rng(0).integers(0, 200, (32, 96, 3)).repeat(1, 1)
+    assert not judged(np.stack([np.roll(ground, t, 1)[:, :32] for t in range(100)]))
 
 
 def test_the_scene_that_lasts_longest_in_all_stays():

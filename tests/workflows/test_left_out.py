@@ -127,8 +127,8 @@ def test_a_clip_in_parts_has_one_loudness(prepare, tmp_path):
     assert (quiet.part, loud.part) == (None, 1)
     assert data.gain(quiet) == data.gain(loud)
     rows = np.stack([record["features"] for record in data.records("train")])
-    # A hundredth of the amplitude is 9.2 less in natural logarithms of power; what higher tones have
-    # more of is 1.3. With a loudness of its own, the pause would be as loud.
+    # A hundredth of the amplitude is 9.2 less in natural logarithms of power; what higher tones
+    # have more of is 1.3. With a loudness of its own, the pause would be as loud.
     assert rows[loud.offset + 30 :].max() - rows[:90].max() == pytest.approx(10.5, abs=0.2)
 
 
