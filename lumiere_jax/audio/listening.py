@@ -1,12 +1,23 @@
 """What is heard of a recording: nothing under speech, and which part of the band has sound."""
 
+import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
-from lumiere_jax.audio.features import BLOCK, FFT, RATE, SILENT, WINDOW, gated_level
+from lumiere_jax.audio.features import (
+    BLOCK,
+    FFT,
+    RATE,
+    SILENT,
+    WINDOW,
+    gain_to_loudness,
+    gated_level,
+)
 from lumiere_jax.shapes import Chunk
 
 # Hz. No voice goes lower; a constant, wind and steps do, and count as loudness.
@@ -18,6 +29,9 @@ ABSENT, NOTHING = -58, -80
 SPEECH, TELEPHONE, STEP = (300, 3400), 4000, 200
 # A telephone's sound may reach so far (Hz) into what it has not, where resampling leaves some.
 LEFT = 600
+# Of a voice that is heard while it speaks, the loudness is that of its last minute, and the band is
+# known after five seconds.
+MINUTE, KNOWN = 60 * RATE // BLOCK, 5 * RATE // BLOCK
 
 
 class HighPass:
@@ -72,33 +86,74 @@ class Hearing(NamedTuple):
 def listen(chunks: Iterable[Chunk]) -> Hearing:
     """Measures mono sound of 16 kHz in one pass; its memory does not grow with its length."""
     powers: list[float] = []
-    density = np.zeros(FFT // 2 + 1)
-    rest, window = np.zeros(0, np.float32), np.hanning(FFT)
+    rest, spectrum = np.zeros(0, np.float32), Spectrum()
     for chunk in chunks:
         rest = np.concatenate([rest, np.asarray(chunk, np.float32)])
         whole = len(rest) // BLOCK * BLOCK
-        blocks, rest = rest[:whole].reshape(-1, BLOCK), rest[whole:]
-        power = np.mean(blocks**2, axis=1)
-        powers.extend(power.tolist())
-        spectra = np.fft.rfft(blocks[power > SILENT, :FFT] * window)
-        density += np.sum(np.abs(spectra) ** 2, axis=0)
+        powers.extend(spectrum.hear(rest[:whole].reshape(-1, BLOCK)))
+        rest = rest[whole:]
     if len(rest):
         powers.append(float(np.mean(rest**2)))
     heard = sum(power > SILENT for power in powers) * BLOCK / RATE
-    return Hearing(gated_level(powers), _top(density), heard)
+    return Hearing(gated_level(powers), spectrum.top, heard)
 
 
-def _top(density: np.ndarray) -> float:
-    frequencies = np.arange(len(density)) * RATE / FFT
-    voice = density[(frequencies >= SPEECH[0]) & (frequencies < SPEECH[1])].mean()
-    if not voice > 0:
-        return RATE / 2
-    bands = np.arange(0, RATE // 2, STEP)
-    inside = [density[(frequencies >= low) & (frequencies < low + STEP)].mean() for low in bands]
-    levels = 10 * np.log10(np.maximum(np.array(inside) / voice, 1e-30))
-    if (levels[bands >= TELEPHONE + LEFT] < ABSENT).all():
-        return float(TELEPHONE)
-    return float(bands[levels >= NOTHING].max() + STEP)
+class Spectrum:
+    """How the power of a voice is spread over frequencies, from what has been heard so far."""
+
+    def __init__(self):
+        self.density = np.zeros(FFT // 2 + 1)
+        self.blocks = 0
+
+    def hear(self, blocks: np.ndarray) -> list[float]:
+        """Takes in blocks (blocks, samples) of `BLOCK` samples; the mean power of each."""
+        power = np.mean(blocks**2, axis=1)
+        loud = blocks[power > SILENT, :FFT]
+        self.blocks += len(loud)
+        self.density += np.sum(np.abs(np.fft.rfft(loud * np.hanning(FFT))) ** 2, axis=0)
+        return power.tolist()
+
+    @property
+    def top(self) -> float:
+        """The frequency in Hz under which there is sound."""
+        frequencies = np.arange(len(self.density)) * RATE / FFT
+        voice = self.density[(frequencies >= SPEECH[0]) & (frequencies < SPEECH[1])].mean()
+        if not voice > 0:
+            return RATE / 2
+        bands = np.arange(0, RATE // 2, STEP)
+        inside = [(frequencies >= low) & (frequencies < low + STEP) for low in bands]
+        means = np.array([self.density[band].mean() for band in inside])
+        levels = 10 * np.log10(np.maximum(means / voice, 1e-30))
+        if (levels[bands >= TELEPHONE + LEFT] < ABSENT).all():
+            return float(TELEPHONE)
+        return float(bands[levels >= NOTHING].max() + STEP)
+
+
+@dataclass
+class Level:
+    """The gain to -26 dBFS, and the frequency in Hz under which there is sound, from what has been
+    heard so far: the whole narration is never there."""
+
+    powers: deque[float] = field(default_factory=lambda: deque(maxlen=MINUTE))
+    rest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    gain: float = 1.0
+    spectrum: Spectrum = field(default_factory=Spectrum)
+    band: float = RATE / 2
+
+    def hear(self, samples: np.ndarray) -> float:
+        """The gain with these samples heard too; blocks and gates are those of `loudness`."""
+        self.rest = np.concatenate([self.rest, samples])
+        whole = len(self.rest) // BLOCK * BLOCK
+        if whole:
+            blocks = self.rest[:whole].reshape(-1, BLOCK)
+            self.powers.extend(self.spectrum.hear(blocks))
+            self.rest = self.rest[whole:]
+            if self.spectrum.blocks >= KNOWN:
+                before, self.band = self.band, self.spectrum.top
+                if (lacking := narrow(self.band)) and not narrow(before):
+                    print(f"the voice has {lacking}.", file=sys.stderr, flush=True)
+            self.gain = gain_to_loudness(gated_level(self.powers))
+        return self.gain
 
 
 def narrow(band: float) -> str | None:

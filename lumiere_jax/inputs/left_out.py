@@ -206,10 +206,14 @@ def told(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -
             for first, stop, reason in _parts(clips[name])
         )
         whole = "all " if lost[name] == len(clips[name]) else ""
-        lines.append(f"  {paths[name]}: {whole}{lost[name]} frames: {times}")
+        lines.append(f"  {paths[name]}: {whole}{_frames(lost[name])}: {times}")
     if len(some) > TOLD:
         lines.append(f"  and {len(some) - TOLD} more clips: see {FILE} in the dataset")
     return lines
+
+
+def _frames(number: int) -> str:
+    return f"{number} frame{'s' * (number != 1)}"
 
 
 def check(clips: Mapping[str, Codes], footage: str) -> None:

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,16 +19,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lumiere_jax.audio.features import (
-    BLOCK,
     FILTERS,
     RATE,
     WINDOW,
     frame_start,
-    gain_to_loudness,
-    gated_level,
     log_mel,
     normalise,
 )
+from lumiere_jax.audio.listening import Level
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.ear import Ear, Heard, high_passed, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
@@ -44,28 +41,6 @@ from lumiere_jax.workflows.workdir import read_run
 STDOUT = "-"
 # A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
 LATE = 0.1
-# The loudness of the voice is that of its last minute.
-MINUTE = 60 * RATE // BLOCK
-
-
-@dataclass
-class Level:
-    """The gain to -26 dBFS from what has been heard so far: the whole narration is never there."""
-
-    powers: deque[float] = field(default_factory=lambda: deque(maxlen=MINUTE))
-    rest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    gain: float = 1.0
-
-    def hear(self, samples: np.ndarray) -> float:
-        """The gain with these samples heard too; blocks and gates are those of `loudness`."""
-        self.rest = np.concatenate([self.rest, samples])
-        whole = len(self.rest) // BLOCK * BLOCK
-        if whole:
-            blocks = self.rest[:whole].reshape(-1, BLOCK)
-            self.powers.extend(np.mean(blocks**2, axis=1).tolist())
-            self.rest = self.rest[whole:]
-            self.gain = gain_to_loudness(gated_level(self.powers))
-        return self.gain
 
 
 @dataclass
@@ -201,7 +176,7 @@ def speak_live(
     run, level = model.run, Level()
     own, sound = itertools.tee(blocks) if isinstance(target, Path) else (blocks, iter(()))
     heard = (
-        (arrived, normalise(row, run.mean, run.std))
+        (arrived, normalise(row, run.mean, run.std, level.band))
         for arrived, row in rows_as_heard(high_passed(own), run.fps, level.hear)
     )
     heard_by = run.config.blstm

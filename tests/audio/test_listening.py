@@ -8,7 +8,7 @@ from scipy.signal import butter, resample_poly, sosfilt
 
 from lumiere_jax.audio import features
 from lumiere_jax.audio.features import RATE, extract, frames_within, normalise
-from lumiere_jax.audio.listening import HighPass, above_rumble, listen, narrow
+from lumiere_jax.audio.listening import HighPass, Level, above_rumble, listen, narrow
 
 FPS = Fraction(30)
 
@@ -133,3 +133,19 @@ def test_filters_of_a_missing_band_take_the_training_mean_and_the_others_their_o
     assert (likeness(wide[:, :29], mended[:, :29]) > 0.98).all()
     assert np.abs((wide - mended).mean(0))[~missing].max() < 0.15
     assert np.abs(normalise(small, mean, std)[:, missing].mean()) > 0.9
+
+
+def test_a_voice_that_speaks_now_has_the_same_band_seconds_later(capfd):
+    """And the same loudness; it is said once."""
+    sound = filtered(voice(12))
+    narrow_band = resample_poly(resample_poly(sound, 1, 2), 2, 1).astype(np.float32)
+    for samples, band in ((sound, RATE / 2), (narrow_band, 4000)):
+        level = Level()
+        bands = []
+        for block in np.array_split(samples, 120):
+            gain = level.hear(block)
+            bands.append(level.band)
+        whole = listen([samples])
+        assert gain == pytest.approx(features.gain_to_loudness(whole.level), rel=1e-5)
+        assert bands[-1] == whole.band == band and bands[0] == RATE / 2
+    assert capfd.readouterr().err == "the voice has no sound above 4.0 kHz.\n"
