@@ -1,7 +1,7 @@
-"""Frames that are not trained on: why, which stretches of a clip stay, and how that is told.
+"""Finds the frames that training leaves out, and reports them.
 
-Every frame of a clip has a code: 0 where it stays, otherwise the place of its reason in `REASONS`.
-Pictures are judged by thumbnails, so a clip of any length is judged in little memory.
+Every frame of a clip has a code: 0 where it stays, otherwise the index of its reason in `REASONS`.
+Pictures are judged by thumbnails of 3 KB.
 """
 
 import csv
@@ -28,7 +28,7 @@ REASONS = (
     "another scene",
     "no pose is found",
     "no face is found",
-    "under a second between others",
+    "too short: under a second",
 )
 KEPT, NO_PICTURE, NO_SOUND, FROZEN, BLANK, SCENE, NOBODY, NO_FACE, SHORT = range(len(REASONS))
 Codes = UInt8[np.ndarray, "frames"]
@@ -37,7 +37,7 @@ Thumbnails = UInt8[np.ndarray, "frames 32 32 3"]
 THUMBNAIL = 32
 # Seconds: a picture may stand still for less, and a stretch is to be at least as long.
 STILL, SHORTEST = Fraction(1, 2), 1
-# Levels: rounding and another key frame change a thumbnail by so much, and people by more.
+# Levels by which coding changes the thumbnail of a frozen picture. People change it by more.
 SAME_LEVELS = 2
 # The contrast of a blank picture beside the clip's. It rises in a fade by more than `RISING` within
 # `AHEAD` seconds, and people who move change it by less; a fade ends where it rises by less than
@@ -45,11 +45,16 @@ SAME_LEVELS = 2
 BLANK_SHARE, RISING, RISEN, AHEAD = 0.05, 0.05, 0.02, Fraction(1, 6)
 # A clip that begins or ends in the middle of a fade has lost half of its contrast there.
 HALF = 0.5
-# The least correlation of two pictures of one scene: people who move keep it over 0.85, other
-# scenes are under 0.4. A cut is a change of so many times the usual one of the seconds around it.
-ALIKE, SUDDEN, AROUND = 0.6, 4, Fraction(1, 2)
-# The share of all frames that may be left out, and clips that are told of one by one.
-MOST, TOLD = 0.5, 20
+# Correlations with the scene that lasts longest. People who move stay over 0.85, other scenes are
+# under 0.4: under `ALIKE` it is another scene, if it was over `STAYED` within `DISSOLVE` seconds
+# before or after; over `NEARLY` hardly anything else is mixed into it.
+ALIKE, STAYED, NEARLY, DISSOLVE = 0.6, 0.8, 0.9, 1
+# A cut is a change of so many times the usual one of the seconds around it.
+SUDDEN, AROUND = 4, Fraction(1, 2)
+# Rows of pictures that are compared at a time.
+BLOCK = 4096
+# The share of all frames that may be left out; clips, and stretches of each, that are listed.
+MOST, LISTED = 0.5, 20
 FILE = "left_out.csv"
 
 
@@ -69,7 +74,8 @@ def judge(thumbnails: Thumbnails, fps: Fraction) -> Codes:
     codes = np.zeros(len(thumbnails), np.uint8)
     contrast = np.array([picture.mean(2).std() for picture in thumbnails])
     contrast[contrast < 1] = 0  # what remains of one colour is rounding and noise
-    blank = contrast < BLANK_SHARE * np.quantile(contrast, 0.9)
+    usual = np.quantile(contrast[contrast > 0], 0.9) if contrast.any() else 0.0
+    blank = contrast < BLANK_SHARE * usual
     codes[_frozen(thumbnails, fps)] = FROZEN
     codes[blank | _fading(contrast, blank, fps)] = BLANK
     if len(seen := np.flatnonzero(codes == KEPT)):
@@ -124,32 +130,59 @@ def _risen(contrast: Float[np.ndarray, "frames"], first: int, fps: Fraction) -> 
 def _other_scenes(
     thumbnails: Thumbnails, seen: np.ndarray, fps: Fraction
 ) -> Bool[np.ndarray, "seen"]:
-    """Frames of shots that do not look like those which last the longest together.
+    """Frames that do not look like the scene which lasts longest, cut to or dissolved to.
 
-    A shot begins where a frame suddenly differs from the one before, or from the one before that:
-    encoders may mix two scenes in one frame. Whoever moves, or a camera that moves all the time,
-    begins none.
+    A scene that is left slowly, as by a camera that moves, is not left.
     """
     looks = _looks(thumbnails, seen)
+    likeness = looks @ _longest_scene(looks, fps)
+    other = np.zeros(len(looks), bool)
+    second = round(DISSOLVE * fps)
+    for first, stop in runs(likeness < ALIKE):
+        before, after = likeness[max(first - second, 0) : first], likeness[stop : stop + second]
+        if max(before.max(initial=0), after.max(initial=0)) >= STAYED:
+            other[first - _mixed(before[::-1]) : stop + _mixed(after)] = True
+    return other
+
+
+def _mixed(likeness: Float[np.ndarray, "frames"]) -> int:
+    """How many frames beside another scene are still mixed with it, from their likeness outwards.
+
+    Of two scenes that are unlike each other, a mixture is at `ALIKE` with 57% of the other one and
+    at `NEARLY` with 33%; the rest of a dissolve takes about as long again.
+    """
+    quarter = likeness[: len(likeness) // 4] < NEARLY
+    return 2 * int(np.cumprod(quarter).sum())
+
+
+def _longest_scene(
+    looks: Float[np.ndarray, "seen 768"], fps: Fraction
+) -> Float[np.ndarray, " 768"]:
+    """The mean look of the shots that look alike and last longest together. A shot begins where a
+    frame suddenly differs from the one before, or from the one before that: encoders may mix two
+    scenes in one frame."""
     sudden = _sudden(looks, 1, fps) | _sudden(looks, 2, fps)
     cuts = [0, *(np.flatnonzero(sudden[1:]) + 1).tolist(), len(looks)]
-    shots = [slice(a, b) for a, b in itertools.pairwise(cuts)]
-    means = _unit(np.stack([looks[shot].mean(0) for shot in shots]))
+    lengths = np.diff(cuts)
+    means = _unit(np.stack([looks[a:b].mean(0) for a, b in itertools.pairwise(cuts)]))
     alike = means @ means.T >= ALIKE
     np.fill_diagonal(alike, True)
-    longest = np.argmax(alike @ np.diff(cuts))
-    other = np.zeros(len(looks), bool)
-    for shot, same in zip(shots, alike[longest], strict=True):
-        other[shot] = not same
-    return other
+    main = alike[np.argmax(alike @ lengths)]
+    scene = _unit((main * lengths @ means)[None])[0]
+    # A shot that ends in a dissolve is a mean of two scenes, of which the longer is kept.
+    same = looks @ scene >= ALIKE
+    return _unit(looks[same].mean(0)[None])[0] if same.any() else scene
 
 
 def _sudden(
     looks: Float[np.ndarray, "seen 768"], apart: int, fps: Fraction
 ) -> Bool[np.ndarray, "seen"]:
     """Frames that differ from the one so many frames before by far more than others around them."""
-    before = looks[np.maximum(np.arange(len(looks)) - apart, 0)]
-    steps = 1 - (looks * before).sum(1)
+    before = np.maximum(np.arange(len(looks)) - apart, 0)
+    steps = np.ones(len(looks))
+    for first in range(0, len(looks), BLOCK):
+        rows = slice(first, first + BLOCK)
+        steps[rows] -= (looks[rows] * looks[before[rows]]).sum(1)
     usual = median_filter(steps, 2 * round(AROUND * fps) + 1, mode="nearest")
     return (steps > 1 - ALIKE) & (steps > SUDDEN * usual)
 
@@ -157,9 +190,12 @@ def _sudden(
 def _looks(thumbnails: Thumbnails, seen: np.ndarray) -> Float[np.ndarray, "seen 768"]:
     """Thumbnails at half their size, so that the product of two is their correlation."""
     half = THUMBNAIL // 2
-    small = [cv2.resize(thumbnails[t], (half, half), interpolation=cv2.INTER_AREA) for t in seen]
-    flat = np.reshape(small, (len(seen), half * half * 3)).astype(np.float32)
-    return _unit(flat - flat.mean(1, keepdims=True))
+    looks = np.empty((len(seen), half * half * 3), np.float32)
+    for row, t in zip(looks, seen, strict=True):
+        row[:] = cv2.resize(thumbnails[t], (half, half), interpolation=cv2.INTER_AREA).ravel()
+        row -= row.mean()
+        row /= max(float(np.linalg.norm(row)), 1e-6)
+    return looks
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -192,23 +228,25 @@ def stretches(codes: Codes) -> list[Stretch]:
     return list(runs(codes == KEPT))
 
 
-def told(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -> list[str]:
-    """Lines that say how many frames are left out, of which clips, at which times and why."""
+def report(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -> list[str]:
+    """Lines with the number of frames that are left out, and each clip's times and reasons."""
     lost = {name: int((codes > 0).sum()) for name, codes in clips.items()}
     total, frames = sum(lost.values()), sum(map(len, clips.values()))
     if not total:
         return []
     some = [name for name, number in lost.items() if number]
     lines = [f"left out of training: {total} of {frames} frames ({total / frames:.1%})"]
-    for name in some[:TOLD]:
-        times = ", ".join(
+    for name in some[:LISTED]:
+        parts = list(_parts(clips[name]))
+        times = [
             f"{clock(first, fps)} to {clock(stop, fps)} ({reason})"
-            for first, stop, reason in _parts(clips[name])
-        )
+            for first, stop, reason in parts[:LISTED]
+        ]
+        more = [f"and {len(parts) - LISTED} more"] if len(parts) > LISTED else []
         whole = "all " if lost[name] == len(clips[name]) else ""
-        lines.append(f"  {paths[name]}: {whole}{_frames(lost[name])}: {times}")
-    if len(some) > TOLD:
-        lines.append(f"  and {len(some) - TOLD} more clips: see {FILE} in the dataset")
+        lines.append(f"  {paths[name]}: {whole}{_frames(lost[name])}: {', '.join(times + more)}")
+    if len(some) > LISTED:
+        lines.append(f"  and {len(some) - LISTED} more clips: see {FILE} in the dataset")
     return lines
 
 
@@ -251,5 +289,5 @@ def _parts(codes: Codes) -> Iterator[tuple[int, int, str]]:
 
 def clock(frame: int, fps: Fraction) -> str:
     """A frame's time as minutes and seconds."""
-    tenths = int(frame / fps * 10)
-    return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
+    hundredths = int(frame / fps * 100)
+    return f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"

@@ -34,14 +34,18 @@ def check_place(out: Path, size: int, figure: str) -> None:
         raise UserError(f"--out={out} holds {what}: name another folder.")
 
 
-def check_lengths(segments: list[Segment], what: str, fps: Fraction) -> None:
-    """UserError unless each split has as many frames in a row as training wants."""
+def check_lengths(
+    segments: list[Segment], what: str, fps: Fraction, remedy: str | None = None
+) -> None:
+    """UserError unless each split has as many frames in a row as training wants. `remedy` is what
+    to give, by default a clip that is long enough."""
+    remedy = remedy or f"a clip of at least {math.ceil(SHORTEST / fps)} seconds"
     for split in SPLITS:
         frames = longest(segments, split)
         if frames < TRIPLET:
             raise UserError(
                 f"{what} is too short: its '{split}' split has {frames} frames in a row and needs "
-                f"{TRIPLET}; give a clip of at least {math.ceil(SHORTEST / fps)} seconds."
+                f"{TRIPLET}; give {remedy}."
             )
 
 

@@ -169,11 +169,11 @@ def prepare_footage(
         try:
             _make_archives(kept, footages, workers or len(cores()), options)
             codes = {n: np.fromfile(kept / WHOLE / n / LEFT_OUT, np.uint8) for n in frames}
-            for line in left_out.told(codes, named, rate):
+            for line in left_out.report(codes, named, rate):
                 tqdm.write(line)
             left_out.check(codes, footage)
             segments = cut(frames, kept={n: left_out.stretches(c) for n, c in codes.items()})
-            check_lengths(segments, footage, rate)
+            check_lengths(segments, f"{footage}, without what is left out,", rate, "more footage")
             finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
             left_out.write(folder / left_out.FILE, codes, rate)
             shutil.rmtree(kept)

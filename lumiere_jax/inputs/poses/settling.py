@@ -34,7 +34,7 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames
     The person is the one whose face's areas sum to the most over the whole clip, as with DensePose
     and OpenPose; a piece, which knows only itself, may have taken another.
     """
-    told, rows = _told(footage, posed)
+    told, rows = _read_faces(footage, posed)
     boxes = [_boxes(row) for row in rows]
     chosen = folders.follow(boxes)
     several = np.array([len(found) > 1 for found in boxes])
@@ -47,12 +47,13 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames
 
 
 def _others_alone(footage: Footage, posed: list[Path]) -> Bool[np.ndarray, "frames"]:
+    """Frames in which only other people's faces are found."""
     chosen, _ = choose(footage, posed)
-    return (chosen < 0) & (_told(footage, posed)[1][:, :-1] > 0).any(1)
+    return (chosen < 0) & (_read_faces(footage, posed)[1][:, :-1] > 0).any(1)
 
 
-def _told(footage: Footage, posed: list[Path]) -> tuple[list[np.ndarray], np.ndarray]:
-    """What was told of the faces of each piece, and of the clip's frames without the warm-ups."""
+def _read_faces(footage: Footage, posed: list[Path]) -> tuple[list[np.ndarray], np.ndarray]:
+    """The faces of each piece, and those of the clip's frames, without the warm-ups."""
     told = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
     cuts = zip(footage.pieces, told, strict=True)
     return told, np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
