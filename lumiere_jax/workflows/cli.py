@@ -1,5 +1,6 @@
 """Flags in, one sentence out: every mistake of a user exits with 2 and without a traceback."""
 
+import codecs
 import contextlib
 import difflib
 import functools
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, printable, shortened
+from lumiere_jax.errors import UserError, disk_is_full, escaped, is_disk_full, printable, shortened
 from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
@@ -49,9 +50,10 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background jobs
             signal.signal(number, functools.partial(_interrupt, interrupted))
     sys.unraisablehook = _unraisable
+    codecs.register_error("escaped", escaped)
     for stream in (sys.stdout, sys.stderr):  # a name may hold bytes that are no text
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="escaped")
     logging.use_absl_handler()
     # Orbax logs, with a traceback, what it raises as well.
     logging.set_verbosity(logging.FATAL)
