@@ -122,6 +122,24 @@ def test_right_fields_are_set(monkeypatch, capsys):
     assert config.vgg_layers == ("relu1_1,relu2_1",)  # split when it is checked
 
 
+@pytest.mark.parametrize("separate", [False, True])
+def test_the_config_may_have_any_name(monkeypatch, capsys, tmp_path, separate):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "cfg [1]"
+    folder.mkdir()
+    (folder / "my conf.py").write_text(CONFIG.read_text())
+
+    def typed(name):
+        return ["--config", name] if separate else [f"--config={name}"]
+
+    steps = "--config.vae.steps=7"
+    assert parsed(monkeypatch, capsys, *typed("~/cfg [1]/my conf.py:tiny"), steps).vae.steps == 7
+    wrong = parsed(monkeypatch, capsys, *typed("~/cfg [1]/no conf.py:tiny"))
+    assert f"--config={folder}/no conf.py:tiny: there is no such file" in wrong
+    wrong = parsed(monkeypatch, capsys, *typed("~nobodyhere/conf.py:tiny"))
+    assert "--config=~nobodyhere/conf.py:tiny: there is no user 'nobodyhere'" in wrong
+
+
 def test_an_unknown_preset_names_those_there_are(monkeypatch, capsys):
     err = parsed(monkeypatch, capsys, f"--config={CONFIG}:huge")
     assert "no preset 'huge': choose lecture, paper, small, demo, tiny" in err
