@@ -84,7 +84,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         sys.exit(0)
     try:
         keep_compiled()  # before a config, which is a program, imports JAX
-        argv = _with_config_expanded(argv)
+        argv = with_config_expanded(argv)
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
             raise UserError(
@@ -100,7 +100,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def _with_config_expanded(argv: Sequence[str]) -> list[str]:
+def with_config_expanded(argv: Sequence[str]) -> list[str]:
     """The arguments, of which the config is --config=NAME, with `~` as a shell would read it."""
     text = [argv[0]]
     for argument in argv[1:]:
