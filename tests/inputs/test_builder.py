@@ -15,6 +15,7 @@ def test_records_that_cannot_be_opened_leave_no_folder_open(tmp_path, monkeypatc
     folder.mkdir()
     monkeypatch.setattr(builder, "ArrayRecordDataSource", broken)
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(ValueError, match="no records"):
+    with pytest.raises(ValueError, match="no records") as raised:
         builder.records(folder, "train", ("frame",))
-    assert len(os.listdir("/proc/self/fd")) == before
+    # Whoever holds the error holds what was being done, too.
+    assert raised.tb and len(os.listdir("/proc/self/fd")) == before
