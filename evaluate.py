@@ -12,12 +12,8 @@ Faces, whose clips are spoken by their own first frames, can also be asked
   what a lip reader reads: --references=said.txt --hypotheses=read.txt, a transcript a line.
 """
 
-from typing import Any
-
 from absl import flags
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.paths import user_path
 from lumiere_jax.workflows import cli
 
 flags.DEFINE_string("workdir", None, "A workdir in which train.py has trained all stages.")
@@ -30,16 +26,11 @@ flags.DEFINE_string("hypotheses", None, "What a lip reader has read, line by lin
 
 
 def main() -> None:
-    given = cli.given()
-    if not all(given.get(name) for name in ("workdir", "data", "out")):
-        raise UserError("name --workdir, --data and --out (see --help).")
-    from lumiere_jax.outputs.report import text_table
-    from lumiere_jax.workflows.evaluate import evaluate
+    from lumiere_jax.workflows.asked import measured
 
-    own: dict[str, Any] = {
-        k: v if k == "split" else user_path(f"--{k}", v) for k, v in given.items()
-    }
-    metrics, out = evaluate(**own), own["out"]
+    metrics, out = measured(cli.given())
+    from lumiere_jax.outputs.report import text_table
+
     print(text_table(metrics))
     print(f"{out}/index.html: the report; the numbers are in {out}/metrics.json.")
 

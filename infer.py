@@ -35,7 +35,9 @@ PRESETS = "ultrafast superfast veryfast faster fast medium slow slower veryslow"
 flags.DEFINE_string("workdir", None, "A workdir with all of its stages trained.")
 flags.DEFINE_string("audio", None, "A narration or a quoted pattern; live: - or a device.")
 flags.DEFINE_string("out", None, "The video, an .mp4 file, or a folder for several.")
-flags.DEFINE_integer("sound_track", None, "Which of several, from 1 [that with speech].", 1)
+flags.DEFINE_integer(
+    "sound_track", None, "Number of the sound track, from 1 [the one with speech].", 1
+)
 flags.DEFINE_enum("preset", "medium", PRESETS, "x264's: faster is larger or less exact.")
 flags.DEFINE_string("image", None, "A picture of the face that speaks, PNG or JPEG.")
 flags.DEFINE_string("consent", None, "The record of who agreed to --image being used, TOML.")

@@ -31,7 +31,9 @@ flags.DEFINE_string("clips", None, "A table with each clip's speaker and split, 
 flags.DEFINE_string("crop", None, "A square X,Y,SIDE of the picture; default: the centre.")
 flags.DEFINE_integer("size", None, "Rows of pictures: 64 to 1024 [256; faces and drawn: 128].")
 flags.DEFINE_string("fps", None, "Frames a second of the dataset [30; faces: 25].")
-flags.DEFINE_integer("sound_track", None, "Which of several, from 1 [that with speech].", 1)
+flags.DEFINE_integer(
+    "sound_track", None, "Number of the sound track, from 1 [the one with speech].", 1
+)
 flags.DEFINE_integer("workers", 0, "Cores to use; 0: all.", lower_bound=0)
 flags.DEFINE_string(
     "beam_options", None, "Prepare through Apache Beam: its options, as runner=DirectRunner."

@@ -15,7 +15,6 @@ from absl import flags
 from ml_collections import config_flags
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.paths import user_path
 from lumiere_jax.workflows import cli
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "A config file and preset, FILE:PRESET.")
@@ -35,14 +34,9 @@ def main() -> None:
     from lumiere_jax.training import hosts
 
     hosts.start(MULTIHOST.value)
-    from lumiere_jax.workflows.train import train
+    from lumiere_jax.workflows.asked import trained
 
-    train(
-        config=CONFIG.value,
-        data=user_path("--data", DATA.value),
-        workdir=user_path("--workdir", WORKDIR.value),
-        stage=STAGE.value,
-    )
+    trained(config=CONFIG.value, data=DATA.value, workdir=WORKDIR.value, stage=STAGE.value)
     hosts.say(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")
 
 

@@ -207,11 +207,11 @@ class Twin:
         from lumiere_jax.audio.features import (
             frames_covering,
             gain_to_loudness,
-            loudness,
             normalise,
             stream_log_mel,
         )
-        from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+        from lumiere_jax.audio.listening import measure
+        from lumiere_jax.inputs.sound import heard, probe_audio, read_sound
         from lumiere_jax.outputs.video import write_video
         from lumiere_jax.systems.lumierenet.synthesis import stream_windows
         from lumiere_jax.workflows.ahead import made_ahead
@@ -224,9 +224,10 @@ class Twin:
         frames = frames_covering(sound.samples, fps, sound.rate)
 
         def pictures() -> Iterator[np.ndarray]:
-            gain = gain_to_loudness(loudness(to_mono(read_sound(path), sound.rate)))
-            rows = stream_log_mel(to_mono(read_sound(path), sound.rate), fps, frames, gain)
-            normal = (normalise(piece, nothing, nothing + 1) for piece in rows)
+            level, band, _ = measure(heard(sound))
+            band = min(band, sound.rate / 2)
+            rows = stream_log_mel(heard(sound), fps, frames, gain_to_loudness(level))
+            normal = (normalise(piece, nothing, nothing + 1, band) for piece in rows)
             windows = stream_windows(normal, 15)
             with torch.inference_mode(), self.autocast():
                 while piece := list(itertools.islice(windows, size)):
@@ -235,8 +236,8 @@ class Twin:
 
         def once() -> None:
             with contextlib.closing(made_ahead(pictures(), WAITING)) as made:
-                out, heard = folder / "video.mp4", read_sound(path)
-                write_video(out, made, fps, heard, sound.rate, sound.channels, {})
+                out, samples = folder / "video.mp4", read_sound(sound)
+                write_video(out, made, fps, samples, sound.rate, sound.channels, {})
 
         return once
 

@@ -32,6 +32,13 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if 0x80 <= code <= 0xFF else ascii(character)[1:-1]
 
 
+def escaped(error: UnicodeError) -> tuple[str, int]:
+    """Spells what an encoding lacks as `printable` does; for `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_escaped, error.object[error.start : error.end])), error.end
+
+
 def reason(error: OSError) -> str:
     """Why a place cannot be written, in words that say what to look for."""
     if isinstance(error, FileExistsError | NotADirectoryError):

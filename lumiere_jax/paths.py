@@ -1,4 +1,4 @@
-"""Paths from users: what a shell does to them, and what libraries make of their names."""
+"""Expands user paths and finds files by pattern."""
 
 import contextlib
 import glob

@@ -66,12 +66,17 @@ class HighPass:
 
 def above_rumble(chunks: Iterable[Chunk]) -> Iterator[np.ndarray]:
     """Mono sound of 16 kHz, as many samples, without what lies under speech."""
-    high_pass = HighPass()
-    for chunk in chunks:
-        if len(ready := high_pass(chunk)):
-            yield ready
+    return (samples for _, samples in high_passed((0.0, chunk) for chunk in chunks))
+
+
+def high_passed(blocks: Iterable[tuple[float, Chunk]]) -> Iterator[tuple[float, np.ndarray]]:
+    """As `above_rumble`, of blocks with their times; those of the first window come together."""
+    high_pass, time = HighPass(), 0.0
+    for time, samples in blocks:
+        if len(ready := high_pass(samples)):
+            yield time, ready
     if len(last := high_pass.rest()):
-        yield last
+        yield time, last
 
 
 class Hearing(NamedTuple):
@@ -83,8 +88,8 @@ class Hearing(NamedTuple):
     seconds: float
 
 
-def listen(chunks: Iterable[Chunk]) -> Hearing:
-    """Measures mono sound of 16 kHz in one pass; its memory does not grow with its length."""
+def measure(chunks: Iterable[Chunk]) -> Hearing:
+    """The level, band and audible seconds of mono sound of 16 kHz, in one pass."""
     powers: list[float] = []
     rest, spectrum = np.zeros(0, np.float32), Spectrum()
     for chunk in chunks:
@@ -150,12 +155,12 @@ class Level:
             self.rest = self.rest[whole:]
             if self.spectrum.blocks >= KNOWN:
                 before, self.band = self.band, self.spectrum.top
-                if (lacking := narrow(self.band)) and not narrow(before):
+                if (lacking := band_message(self.band)) and not band_message(before):
                     print(f"the voice has {lacking}.", file=sys.stderr, flush=True)
             self.gain = gain_to_loudness(gated_level(self.powers))
         return self.gain
 
 
-def narrow(band: float) -> str | None:
-    """What to say of a recording that ends below 7 kHz."""
+def band_message(band: float) -> str | None:
+    """The message that a recording has no sound above `band` Hz, or None from 7 kHz on."""
     return f"no sound above {band / 1000:.1f} kHz" if band < 7000 else None

@@ -107,11 +107,11 @@ def records(folder: Path, split: str, pictures: tuple[str, ...]) -> Records:
     TFDS would follow what the folder's `dataset_info.json` and `features.json` name. Their author
     may be anyone: the features are those above, the files those that are there.
     """
-    held = contextlib.ExitStack()
-    place = held.enter_context(plainly_named(folder)) / NAME / VERSION
-    files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
-    stored = ArrayRecordDataSource([str(file) for file in files])
-    weakref.finalize(stored, held.close)
+    with contextlib.ExitStack() as held:
+        place = held.enter_context(plainly_named(folder)) / NAME / VERSION
+        files = sorted(place.glob(f"{NAME}-{split}.array_record-?????-of-?????"))
+        stored = ArrayRecordDataSource([str(file) for file in files])
+        weakref.finalize(stored, held.pop_all().close)
     encoded = {name: tfds.decode.SkipDecoding() for name in pictures}
     parse = functools.partial(features(pictures).deserialize_example_np, decoders=encoded)
     return Records(stored, parse, f"{folder}, '{split}' split")

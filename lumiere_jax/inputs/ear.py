@@ -13,7 +13,6 @@ import av
 import av.error
 import numpy as np
 
-from lumiere_jax.audio.listening import HighPass
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import RATE
 
@@ -62,16 +61,6 @@ class Ear:
             self._blocks.put(None)
         except BaseException as error:
             self._blocks.put(error)
-
-
-def high_passed(blocks: Iterator[Heard]) -> Iterator[Heard]:
-    """The blocks without what lies under speech; those of the first window come together."""
-    high_pass, arrived = HighPass(), 0.0
-    for arrived, samples in blocks:
-        if len(ready := high_pass(samples)):
-            yield arrived, ready
-    if len(last := high_pass.rest()):
-        yield arrived, last
 
 
 def listen(audio: str) -> Ear:

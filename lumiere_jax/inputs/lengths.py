@@ -7,6 +7,7 @@ packet for one that was cut off, or refuses the file.
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -26,7 +27,7 @@ class Field(NamedTuple):
 class Header(NamedTuple):
     """What a header of sound says of lengths: that of its data, which begin at `start` and count
     `more` bytes with themselves; that of the whole file after `before` bytes; and in AIFF the
-    number of samples, of `frame` bytes."""
+    number of samples, of `frame` bytes. The chunks' own lengths are packed as `packing`."""
 
     data: Field
     start: int
@@ -35,10 +36,11 @@ class Header(NamedTuple):
     before: int = 0
     samples: Field | None = None
     frame: int = 0
+    packing: str = ""
 
 
 def read_header(file: BinaryIO) -> Header | None:
-    """The header of a WAV, W64, AIFF or AU file; None for others."""
+    """The header of a WAV, RF64, W64, AIFF or AU file; None for others."""
     file.seek(0)
     head = file.read(40).ljust(40, b"\0")
     if head[:4] == b".snd":
@@ -46,6 +48,11 @@ def read_header(file: BinaryIO) -> Header | None:
         return Header(Field(8, ">I", length), start, 0)
     if (head[:4], head[8:12]) == (b"RIFF", b"WAVE"):
         return _chunked(file, "<I", b"data", 12, 0)
+    if head[:4] in (b"RF64", b"BW64") and head[8:16] == b"WAVEds64":  # lengths of 64 bits in ds64
+        header = _chunked(file, "<I", b"data", 12, 0)
+        return header and header._replace(
+            data=_number(file, 28, "<Q"), whole=_number(file, 20, "<Q")
+        )
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _chunked(file, ">I", b"SSND", 12, 8)
     if (head[:4], head[24:28]) == (b"riff", b"wave"):
@@ -54,28 +61,38 @@ def read_header(file: BinaryIO) -> Header | None:
 
 
 def _chunked(file: BinaryIO, packing: str, name: bytes, place: int, more: int) -> Header | None:
-    """A header whose chunks, from `place` on, begin with a name and a length. Names of W64 have 16
-    bytes, its lengths count from the chunk's start, and chunks begin at multiples of 8."""
-    title, width, extra, even = (16, 8, 24, 8) if packing == "<Q" else (4, 4, 0, 2)
-
-    def number(at: int) -> Field:
-        return Field(at, packing, struct.unpack(packing, _read(file, at, width))[0])
-
+    """A header whose chunks begin at `place`, and whose data are in the one of this name."""
+    title, extra, before = (16, 24, 0) if packing == "<Q" else (4, 0, 8)
     samples, frame = None, 0
-    for _ in range(CHUNKS):
-        kind, length = _read(file, place, 4), number(place + title)
-        begin = place + title + width
+    for kind, length, _ in _chunks(file, packing, place):
+        begin = length.place + struct.calcsize(packing)
         if kind == b"COMM":
             channels, count, bits = struct.unpack(">HIH", _read(file, begin, 8))
             samples, frame = Field(begin + 2, ">I", count), channels * -(-bits // 8)
         if kind == name:
-            start, before = begin + more - extra, 0 if extra else 8
-            return Header(length, start, more, number(title), before, samples, frame)
+            whole = _number(file, title, packing)
+            return Header(
+                length, begin + more - extra, more, whole, before, samples, frame, packing
+            )
         if not any(kind):
             return None
-        size = length.value - extra
-        place = begin + max(size, 0) + -size % even
     return None
+
+
+def _chunks(file: BinaryIO, packing: str, place: int) -> Iterator[tuple[bytes, Field, int]]:
+    """The chunks from `place` on: the name, the length, and where the next one begins. Names of W64
+    have 16 bytes, its lengths count from the chunk's start, and chunks begin at multiples of 8."""
+    title, extra, even = (16, 24, 8) if packing == "<Q" else (4, 0, 2)
+    for _ in range(CHUNKS):
+        kind, length = _read(file, place, 4), _number(file, place + title, packing)
+        size = length.value - extra
+        place = length.place + struct.calcsize(packing) + max(size, 0) + -size % even
+        yield kind, length, place
+
+
+def _number(file: BinaryIO, place: int, packing: str) -> Field:
+    data = _read(file, place, struct.calcsize(packing))
+    return Field(place, packing, struct.unpack(packing, data)[0])
 
 
 def _read(file: BinaryIO, place: int, count: int) -> bytes:
@@ -88,11 +105,21 @@ def _there(file: BinaryIO, header: Header) -> int:
 
 
 def _unknown(file: BinaryIO, header: Header) -> bool:
-    length, size = header.data.value, file.seek(0, io.SEEK_END)
+    length = header.data.value
     if length <= header.more:  # which is true of a file without sound that knows its length
-        return header.whole is None or header.whole.value != size - header.before
+        return not (header.packing and _ends_in_chunks(file, header))
     limit = UNKNOWN[struct.calcsize(header.data.packing)]
     return length >= limit and length - header.more > _there(file, header)
+
+
+def _ends_in_chunks(file: BinaryIO, header: Header) -> bool:
+    """Whether all that follows a header is chunks, and therefore no sound."""
+    size, place = file.seek(0, io.SEEK_END), header.start
+    for kind, _, after in _chunks(file, header.packing, place):
+        if place >= size or not all(32 <= letter < 127 for letter in kind):
+            break
+        place = after
+    return size <= place <= size + 1  # the last one's padding may be left out
 
 
 def cut_off(path: Path) -> bool:

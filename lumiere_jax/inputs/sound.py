@@ -97,8 +97,8 @@ def probe_audio(path: str | Path, sound_track: int | None = None) -> Sound:
     )
 
 
-def taken(track: int, tracks: int) -> str:
-    """What to say of a file of several sound tracks."""
+def track_message(track: int, tracks: int) -> str:
+    """The message that names the sound track used and how to choose another."""
     return f"sound track {track} of {tracks} is used; --sound_track=N takes another."
 
 

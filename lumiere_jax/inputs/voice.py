@@ -3,12 +3,12 @@
 import numpy as np
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
+from lumiere_jax.audio.features import SILENT
+
 # Hz that a voice has most of its power in, and that it rises and falls with: its syllables.
 BAND, SYLLABLES = (300, 3400), (2, 8)
 # Blocks a second in which power is measured, and blocks in which its rise and fall is.
 BLOCKS, STRETCH = 100, 400
-# A stretch under -70 dBFS is silent, as in `lumiere_jax.audio.features.loudness`.
-SILENT = 10**-7.0
 # All that rises and falls by as much as this is like speech.
 LIKE = 0.4
 # Channels are turned over where their correlation with the strongest is below this.

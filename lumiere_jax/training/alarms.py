@@ -1,4 +1,4 @@
-"""XLA's alarm about slow compilation, which asks its developers' questions of everyone."""
+"""Silences XLA's alarm about slow compilation."""
 
 import functools
 import os
@@ -20,7 +20,8 @@ def silence_alarms() -> None:
     The alarm is one of them, and XLA has no flag against it. What goes wrong in compiling is raised
     as well.
     """
-    usual = int(os.environ.get("TF_CPP_MIN_LOG_LEVEL", ERROR))
+    text = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "")
+    usual = int(text) if text.isdecimal() else ERROR
 
     def heard(event: str, duration_secs: float, **_: Any) -> None:
         if event == LOWERED:

@@ -83,7 +83,7 @@ def _manager(place: Path, alone: bool) -> ocp.CheckpointManager:
 
 
 def _sweep(place: Path) -> None:
-    """A manager only takes their names from steps that are no longer kept."""
+    """Orbax only renames discarded steps; this deletes them."""
     if hosts.is_first():
         shutil.rmtree(place / DELETED, ignore_errors=True)
 
@@ -183,7 +183,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def has_ended(folder: Path, patience: int) -> bool:
-    """Whether a stage has ended before its last step, out of no less patience than this."""
+    """Whether the stage stopped early with at least this much patience."""
     return 0 < patience <= int(read_metadata(folder).get(ENDED, 0))
 
 

@@ -1,5 +1,6 @@
 """What flags ask for. Of infer.py: to look at a video, to speak live, or to write videos; of
-experiments.py: LumièreNet's own, or presets by several seeds."""
+experiments.py: LumièreNet's own, or presets by several seeds; of train.py and evaluate.py, the one
+thing that they do."""
 
 import sys
 from collections.abc import Mapping
@@ -49,6 +50,30 @@ def answer(given: Mapping[str, Any]) -> int:
     return 0
 
 
+def trained(*, config: Any, data: str, workdir: str, stage: str = "all") -> None:
+    """Trains as train.py's flags ask for; raises what `train` does."""
+    from lumiere_jax.workflows.train import train
+
+    paths = {"data": user_path("--data", data), "workdir": user_path("--workdir", workdir)}
+    train(config=config, stage=stage, **paths)
+
+
+def measured(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]:
+    """Measures what the flags, as far as they are `given`, ask for: metrics and report's folder.
+
+    Raises:
+      UserError: flags are missing, and see `evaluate`.
+    """
+    if not all(given.get(name) for name in ("workdir", "data", "out")):
+        raise UserError("name --workdir, --data and --out (see --help).")
+    from lumiere_jax.workflows.evaluate import evaluate
+
+    own: dict[str, Any] = {
+        k: v if k == "split" else user_path(f"--{k}", v) for k, v in given.items()
+    }
+    return evaluate(**own), own["out"]
+
+
 def compared(given: Mapping[str, Any], presets: Any) -> Path:
     """Runs the experiments that the flags, as far as they are `given`, ask for; their page.
     `presets` are LumièreNet's, configs/lumierenet.py.
@@ -66,7 +91,7 @@ def compared(given: Mapping[str, Any], presets: Any) -> Path:
             raise UserError(f"--{other[0]} is for LumièreNet's experiments: leave it out.")
         from lumiere_jax.workflows.repeats import repeat
 
-        repeat(presets=given["config"], **own, **more)
+        repeat(presets=[expanded("--config", name) for name in given["config"]], **own, **more)
         return page
     if more:
         raise UserError(f"--{next(iter(more))} goes with --config=FILE:PRESET: add that.")

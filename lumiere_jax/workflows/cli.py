@@ -1,5 +1,6 @@
 """Flags in, one sentence out: every mistake of a user exits with 2 and without a traceback."""
 
+import codecs
 import contextlib
 import difflib
 import functools
@@ -18,7 +19,8 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, printable, shortened
+from lumiere_jax.errors import UserError, disk_is_full, escaped, is_disk_full, printable, shortened
+from lumiere_jax.paths import expanded
 from lumiere_jax.workflows.allocation import keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
@@ -34,6 +36,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
 
 
+CONFIG = "--config="
 STARTS_ANEW = "nothing is half-written, and the same command starts anew."
 
 
@@ -49,9 +52,10 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background jobs
             signal.signal(number, functools.partial(_interrupt, interrupted))
     sys.unraisablehook = _unraisable
+    codecs.register_error("escaped", escaped)
     for stream in (sys.stdout, sys.stderr):  # a name may hold bytes that are no text
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="escaped")
     logging.use_absl_handler()
     # Orbax logs, with a traceback, what it raises as well.
     logging.set_verbosity(logging.FATAL)
@@ -80,6 +84,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         sys.exit(0)
     try:
         keep_compiled()  # before a config, which is a program, imports JAX
+        argv = with_config_expanded(argv)
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
             raise UserError(
@@ -93,6 +98,18 @@ def parse(argv: Sequence[str]) -> list[str]:
     except Exception as error:  # a config is a program: anything can go wrong in it
         _stop(_sentence(error, argv))
     return rest
+
+
+def with_config_expanded(argv: Sequence[str]) -> list[str]:
+    """The arguments, of which the config is --config=NAME, with `~` as a shell would read it."""
+    text = [argv[0]]
+    for argument in argv[1:]:
+        if text[-1] in ("--config", "-config"):
+            argument = f"{text.pop()}={argument}"
+        if match := re.fullmatch(r"--?config=(.*)", argument, re.DOTALL):
+            argument = CONFIG + expanded("--config", match[1])
+        text.append(argument)
+    return text
 
 
 def _guarded(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
@@ -175,8 +192,7 @@ def _sentence(error: Exception, argv: Sequence[str]) -> str:
             kind = _TYPES[int if "int" in text else float]
             return f"{wrong[1]}: '{wrong[2]}' is not {kind} (see --help)."
         return " ".join(text.split()).rstrip(".") + " (see --help)."
-    match = re.search(r"(?:^|\n)--?config(?:=|\n)(\S+)", "\n".join(argv))
-    name = match[1] if match else ""
+    name = next((a.removeprefix(CONFIG) for a in argv if a.startswith(CONFIG)), "")
     if "Failed loading config file" in text:
         return f"--config={name}: there is no such file; try --config=configs/lumierenet.py:small."
     try:

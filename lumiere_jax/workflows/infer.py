@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from lumiere_jax import systems
 from lumiere_jax.audio.features import frames_covering, gain_to_loudness
-from lumiere_jax.audio.listening import listen, narrow
+from lumiere_jax.audio.listening import band_message, measure
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.alignment import paster
 from lumiere_jax.inputs.consent import consent_id, read_consent
-from lumiere_jax.inputs.sound import Sound, heard, probe_audio, read_sound, taken
+from lumiere_jax.inputs.sound import Sound, heard, probe_audio, read_sound, track_message
 from lumiere_jax.inputs.stills import find_face, read_picture
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
@@ -130,7 +130,7 @@ def _probed(audio: Path, sound_track: int | None) -> Sound:
     """A narration, all of which has been decoded once."""
     sound = probe_audio(audio, sound_track)
     if sound.tracks > 1 and sound_track is None:
-        tqdm.write(f"{audio}: {taken(sound.track, sound.tracks)}")
+        tqdm.write(f"{audio}: {track_message(sound.track, sound.tracks)}")
     if sound.truncated:
         tqdm.write(f"{audio} is cut off: the {sound.seconds:.1f} s that are whole are spoken.")
     return sound
@@ -139,11 +139,11 @@ def _probed(audio: Path, sound_track: int | None) -> Sound:
 def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[Picture]:
     """The frames of a narration, as many as cover its last sample; of a still where the model is
     one of faces."""
-    level, band, _ = listen(heard(sound))
+    level, band, _ = measure(heard(sound))
     band = min(band, sound.rate / 2)
     if level == -float("inf"):
         tqdm.write(f"warning: {sound.path} is silent, so the speaker keeps still.")
-    elif lacking := narrow(band):
+    elif lacking := band_message(band):
         tqdm.write(f"{sound.path} has {lacking}; a recording of the whole band speaks better.")
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)

@@ -26,9 +26,9 @@ from lumiere_jax.audio.features import (
     log_mel,
     normalise,
 )
-from lumiere_jax.audio.listening import Level
+from lumiere_jax.audio.listening import Level, high_passed
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.ear import Ear, Heard, high_passed, listen
+from lumiere_jax.inputs.ear import Ear, Heard, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
 from lumiere_jax.outputs.video import check_writable, marked, write_video
 from lumiere_jax.shapes import Picture

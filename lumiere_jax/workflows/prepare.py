@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.audio.listening import listen, narrow
+from lumiere_jax.audio.listening import band_message, measure
 from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.inputs import lectures, left_out, media
 from lumiere_jax.inputs.archive import LEFT_OUT
@@ -25,7 +25,7 @@ from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
-from lumiere_jax.inputs.sound import taken
+from lumiere_jax.inputs.sound import track_message
 from lumiere_jax.paths import expanded, matching, user_path
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
@@ -243,12 +243,12 @@ def _probed(
         for treatment in clip.treatments:
             tqdm.write(f"{clip.path}: {treatment}.")
         if clip.sound_tracks > 1 and sound_track is None:
-            tqdm.write(f"{clip.path}: {taken(clip.sound_track, clip.sound_tracks)}")
-        _, band, seconds = listen(media.read_audio(clip))
+            tqdm.write(f"{clip.path}: {track_message(clip.sound_track, clip.sound_tracks)}")
+        _, band, seconds = measure(media.read_audio(clip))
         if seconds < SPOKEN:
             silent.append(str(clip.path))
-        elif lacking := narrow(min(band, clip.sample_rate / 2)):
-            tqdm.write(f"{clip.path} has {lacking}: record narrations alike.")
+        elif lacking := band_message(min(band, clip.sample_rate / 2)):
+            tqdm.write(f"{clip.path} has {lacking}: record narrations with the same band.")
         clips.append(clip)
     if silent:
         raise UserError(

@@ -8,7 +8,7 @@ from scipy.signal import butter, resample_poly, sosfilt
 
 from lumiere_jax.audio import features
 from lumiere_jax.audio.features import RATE, extract, frames_within, normalise
-from lumiere_jax.audio.listening import HighPass, Level, above_rumble, listen, narrow
+from lumiere_jax.audio.listening import HighPass, Level, above_rumble, band_message, measure
 
 FPS = Fraction(30)
 
@@ -87,16 +87,16 @@ def test_rumble_and_clipping_change_little():
     for changed in (sound + 0.1 * np.sin(2 * np.pi * 12 * time), np.clip(sound + 0.6, -1, 1)):
         plain, other = rows(filtered(sound)), rows(filtered(changed.astype(np.float32)))
         assert np.mean(likeness(plain, other)[2:]) > 0.95
-        assert listen([filtered(changed)]).level == pytest.approx(listen([sound]).level, abs=0.5)
+        assert measure([filtered(changed)]).level == pytest.approx(measure([sound]).level, abs=0.5)
 
 
 def test_level_is_that_of_the_loudness_and_silence_has_none():
     sound = voice()
-    hearing = listen(np.array_split(sound, 11))
+    hearing = measure(np.array_split(sound, 11))
     assert hearing.level == pytest.approx(features.loudness([sound]), abs=1e-9)
-    assert listen([sound]) == hearing and 5.5 < hearing.seconds <= 6
-    silent = listen([np.zeros(9000, np.float32)])
-    assert silent == (-np.inf, 8000, 0) and listen([]) == silent
+    assert measure([sound]) == hearing and 5.5 < hearing.seconds <= 6
+    silent = measure([np.zeros(9000, np.float32)])
+    assert silent == (-np.inf, 8000, 0) and measure([]) == silent
 
 
 def low_passed(sound, edge):
@@ -105,26 +105,26 @@ def low_passed(sound, edge):
 
 def test_where_a_band_ends():
     sound = voice()
-    assert listen([sound]).band == 8000 and narrow(8000.0) is None
+    assert measure([sound]).band == 8000 and band_message(8000.0) is None
     eight = resample_poly(resample_poly(sound, 1, 2, window=("kaiser", 12)), 2, 1)
     for telephone in (eight, low_passed(sound, 3400)):
-        assert listen([telephone.astype(np.float32)]).band == 4000
+        assert measure([telephone.astype(np.float32)]).band == 4000
         # The noise of a coding with 12 bits or so changes nothing.
         noise = 5e-6 * np.random.default_rng(0).normal(size=len(sound))
-        assert listen([(telephone + noise).astype(np.float32)]).band == 4000
-    assert narrow(4000.0) == "no sound above 4.0 kHz"
-    assert 5000 <= listen([low_passed(sound, 5500).astype(np.float32)]).band < 7000
+        assert measure([(telephone + noise).astype(np.float32)]).band == 4000
+    assert band_message(4000.0) == "no sound above 4.0 kHz"
+    assert 5000 <= measure([low_passed(sound, 5500).astype(np.float32)]).band < 7000
     # Speech that is dull, with 45 dB less above 4 kHz, is no telephone's.
     dull = low_passed(sound, 3400) + 10 ** (-45 / 20) * sound
-    assert listen([dull.astype(np.float32)]).band == 8000
+    assert measure([dull.astype(np.float32)]).band == 8000
 
 
 def test_filters_of_a_missing_band_take_the_training_mean_and_the_others_their_own():
     sound = voice()
     telephone = resample_poly(resample_poly(sound, 1, 2, window=("kaiser", 12)), 2, 1)
     telephone = telephone.astype(np.float32)
-    level, band, _ = listen([telephone])
-    assert level == pytest.approx(listen([sound]).level, abs=0.3)
+    level, band, _ = measure([telephone])
+    assert level == pytest.approx(measure([sound]).level, abs=0.3)
     wide, small = rows(filtered(sound)), rows(filtered(telephone))
     mean, std = wide.mean(0), wide.std(0)
     wide, mended = normalise(wide, mean, std), normalise(small, mean, std, band)
@@ -145,7 +145,7 @@ def test_a_voice_that_speaks_now_has_the_same_band_seconds_later(capfd):
         for block in np.array_split(samples, 120):
             gain = level.hear(block)
             bands.append(level.band)
-        whole = listen([samples])
+        whole = measure([samples])
         assert gain == pytest.approx(features.gain_to_loudness(whole.level), rel=1e-5)
         assert bands[-1] == whole.band == band and bands[0] == RATE / 2
     assert capfd.readouterr().err == "the voice has no sound above 4.0 kHz.\n"

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clocks import jumps
 from lumiere_jax.inputs.media import probe, probe_audio, read_audio, read_frames, read_sound
 
@@ -86,6 +87,18 @@ def test_a_clock_that_is_set_while_recording_is_followed(tmp_path):
     np.testing.assert_allclose(flashes, [0.8, 2.8, 4.8], atol=0.001)
     np.testing.assert_allclose(rumbles, [0.8, 2.8, 4.8], atol=0.04)
     assert probe(path).frames(FPS) == 150 and probe_audio(path).samples == 6 * RATE
+
+
+@pytest.mark.parametrize("begin, jumped", [(95_000, True), (96_000, False)])
+def test_a_clock_jumps_by_no_more_than_its_33_bits(tmp_path, begin, jumped):
+    """More is a mistake, which no pictures are made for."""
+    path = film(tmp_path / "far.nut", [0, begin])
+    assert len(jumps(path)) == (2 if jumped else 0)
+    if jumped:
+        assert probe(path).frames(FPS) == 100
+    else:
+        with pytest.raises(UserError, match="over a day"):
+            probe(path)
 
 
 def test_a_pause_of_both_tracks_stays_a_pause(tmp_path):

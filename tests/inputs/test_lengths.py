@@ -57,6 +57,31 @@ def test_every_sample_is_read(tmp_path, kind, value):
     np.testing.assert_allclose(read, SOUND, atol=0.01 if kind[1] == "PCM_U8" else 1e-4)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] != "AU"])
+def test_a_length_of_nothing_is_unknown_though_that_of_the_whole_file_is_right(tmp_path, kind):
+    data = written(kind)
+    packing, whole, _ = PLACES[kind[0]]
+    size = struct.calcsize(packing)
+    right = data[whole : whole + size]
+    data = unknown(data, kind[0], 0)
+    data[whole : whole + size] = right
+    (tmp_path / "voice").write_bytes(data)
+    told = probe_audio(tmp_path / "voice")
+    assert (told.samples, told.truncated) == (10_001, False)
+    assert sum(map(len, read_sound(tmp_path / "voice"))) == 10_001
+
+
+@pytest.mark.parametrize("value", [None, 0, 2**63 - 1, 2**64 - 1])
+def test_an_rf64_whose_long_lengths_are_unknown_is_read(tmp_path, value):
+    data = written(("RF64", "PCM_16"))
+    if value is not None:
+        data[20:36] = struct.pack("<QQ", value, value)
+    (tmp_path / "voice").write_bytes(data)
+    told = probe_audio(tmp_path / "voice")
+    assert (told.samples, told.truncated) == (10_001, False)
+    assert sum(map(len, read_sound(tmp_path / "voice"))) == 10_001
+
+
 @pytest.mark.parametrize("count", [0, 0xFFFF_FFFF])
 def test_an_aiff_that_does_not_know_its_samples_is_read(tmp_path, count):
     data = unknown(written(("AIFF", "PCM_16")), "AIFF", 0xFFFF_FFFF)

@@ -37,9 +37,10 @@ def test_a_slow_compilation_says_nothing(how):
     assert ("slow_operation_alarm" in done.stderr) == (how == "loud")
 
 
-def test_only_while_something_is_compiled_errors_are_not_logged(monkeypatch):
+@pytest.mark.parametrize("told, usual", [("1", 1), ("", alarms.ERROR), ("all", alarms.ERROR)])
+def test_only_while_something_is_compiled_errors_are_not_logged(monkeypatch, told, usual):
     levels, listeners = [], []
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", told)
     monkeypatch.setattr(alarms.utils, "absl_set_min_log_level", levels.append)
     monkeypatch.setattr(
         alarms.monitoring, "register_event_duration_secs_listener", listeners.append
@@ -49,7 +50,7 @@ def test_only_while_something_is_compiled_errors_are_not_logged(monkeypatch):
     heard(alarms.LOWERED, 0.1)
     heard("/jax/core/compile/jaxpr_trace_duration", 0.1)
     heard(alarms.COMPILED, 0.1, fun_name="f")
-    assert levels == [alarms.FATAL, 1]
+    assert levels == [alarms.FATAL, usual]
 
 
 def test_jax_still_tells_of_what_alarms_listen_to():

@@ -71,7 +71,7 @@ def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
     path.write_text(textwrap.dedent(program))
     done = run(path)
     assert done.returncode == 0 and done.stderr == ""
-    assert "caf" in done.stdout and done.stdout.endswith("9.py is done\n")
+    assert done.stdout.endswith("/caf\\xe9.py is done\n")
 
 
 def parsed(monkeypatch, capsys, *arguments):
@@ -120,6 +120,24 @@ def test_right_fields_are_set(monkeypatch, capsys):
     assert config.vae.steps == 7 and config.vgg == "random"
     assert config.seqpix2pix.conditional_discriminator is True
     assert config.vgg_layers == ("relu1_1,relu2_1",)  # split when it is checked
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_the_config_may_have_any_name(monkeypatch, capsys, tmp_path, separate):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "cfg [1]"
+    folder.mkdir()
+    (folder / "my conf.py").write_text(CONFIG.read_text())
+
+    def typed(name):
+        return ["--config", name] if separate else [f"--config={name}"]
+
+    steps = "--config.vae.steps=7"
+    assert parsed(monkeypatch, capsys, *typed("~/cfg [1]/my conf.py:tiny"), steps).vae.steps == 7
+    wrong = parsed(monkeypatch, capsys, *typed("~/cfg [1]/no conf.py:tiny"))
+    assert f"--config={folder}/no conf.py:tiny: there is no such file" in wrong
+    wrong = parsed(monkeypatch, capsys, *typed("~nobodyhere/conf.py:tiny"))
+    assert "--config=~nobodyhere/conf.py:tiny: there is no user 'nobodyhere'" in wrong
 
 
 def test_an_unknown_preset_names_those_there_are(monkeypatch, capsys):

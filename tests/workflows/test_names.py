@@ -2,19 +2,34 @@
 
 import json
 import os
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from absl import flags
+from ml_collections import config_flags
 from names import NAMES
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.report import METRICS, PAGE
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import asked, compiled, evaluate, experiments, infer, live, prepare
+from lumiere_jax.workflows import (
+    asked,
+    cli,
+    compiled,
+    evaluate,
+    experiments,
+    infer,
+    live,
+    prepare,
+    repeats,
+    verify,
+)
 from lumiere_jax.workflows.train import train
 
 RATE, SECONDS = 10, 8
@@ -51,8 +66,12 @@ def called(monkeypatch):
         (infer, "infer"),
         (live, "live"),
         (experiments, "experiment"),
+        (repeats, "repeat"),
+        (evaluate, "evaluate"),
     ):
         monkeypatch.setattr(module, name, note)
+    monkeypatch.setattr("lumiere_jax.workflows.train.train", note)
+    monkeypatch.setattr(verify, "verify", lambda path: note(verify=path))
     return given
 
 
@@ -72,11 +91,29 @@ def asks(presets):
             {"which": "ablation"},
             ("data", "out", "plain"),
         ),
+        "repeats": (
+            lambda given: asked.compared(given, presets),
+            {"config": ["FILE:PRESET"]},
+            ("data", "out"),
+        ),
+        "train": (lambda given: asked.trained(config=None, **given), {}, ("data", "workdir")),
+        "evaluate": (
+            asked.measured,
+            {"split": "val"},
+            ("workdir", "data", "out", "embedding", "references", "hypotheses"),
+        ),
+        "verify": (asked.answer, {}, ("verify",)),
     }
 
 
+COMMANDS = [
+    *("prepare", "synthetic", "infer", "live", "experiments"),
+    *("repeats", "train", "evaluate", "verify"),
+]
+
+
 @pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
-@pytest.mark.parametrize("command", ["prepare", "synthetic", "infer", "live", "experiments"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_flag_names_the_place_that_a_shell_would_take(
     home, called, presets, command, typed, there
 ):
@@ -88,7 +125,7 @@ def test_a_flag_names_the_place_that_a_shell_would_take(
 
 
 @pytest.mark.parametrize("typed", ["~nobodyhere/x", "l" * 256, "/".join(["l" * 99] * 31)])
-@pytest.mark.parametrize("command", ["prepare", "synthetic", "infer", "live", "experiments"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_name_that_cannot_be_is_refused_and_nothing_made(home, called, presets, command, typed):
     ask, plain, flags = asks(presets)[command]
     for flag in flags:
@@ -97,6 +134,27 @@ def test_a_name_that_cannot_be_is_refused_and_nothing_made(home, called, presets
             ask({**plain, **others, flag: typed})
     assert not called
     assert sorted(path.name for path in home.iterdir()) == ["a", "aXb"]
+
+
+@pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
+def test_a_config_is_read_whatever_its_folder_is_called(
+    home, called, presets, monkeypatch, typed, there
+):
+    (home / there).mkdir(parents=True, exist_ok=True)
+    (home / there / "c.py").write_text(
+        "def get_config(name): return CONFIG[name]\nCONFIG = {'x': {'y': 7}}"
+    )
+    argv = ["train.py", f"--config={typed}/c.py:x"]
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)
+    fresh = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "", flag_values=fresh, sys_argv=argv)
+    fresh(cli.with_config_expanded(argv))
+    assert fresh.config == {"y": 7}
+    with pytest.raises(Called):
+        asked.compared({"config": [f"{typed}/c.py:x"], "data": "a", "out": "b"}, presets)
+    (preset,) = called["presets"]
+    path, _, name = preset.rpartition(":")
+    assert runpy.run_path(path)["get_config"](name) == {"y": 7}
 
 
 def test_a_dataset_for_whose_partial_folder_the_name_is_too_long(home, drawn):
