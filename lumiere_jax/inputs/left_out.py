@@ -25,7 +25,7 @@ REASONS = (
     "there is no sound",
     "the picture stands still",
     "the picture is blank or fades",
-    "another scene",
+    "another scene is seen",
     "no pose is found",
     "no face is found",
     "too short: under a second",
@@ -55,6 +55,8 @@ SUDDEN, AROUND = 4, Fraction(1, 2)
 BLOCK = 4096
 # The share of all frames that may be left out; clips, and stretches of each, that are listed.
 MOST, LISTED = 0.5, 20
+# Stretches that an error names.
+WORST = 5
 FILE = "left_out.csv"
 
 
@@ -254,18 +256,23 @@ def _frames(number: int) -> str:
     return f"{number} frame{'s' * (number != 1)}"
 
 
-def check(clips: Mapping[str, Codes], footage: str) -> None:
+def check(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -> None:
     """Raises a UserError where more than half of all frames are left out."""
     codes = np.concatenate([*clips.values()])
-    lost = int((codes > 0).sum())
-    if lost > MOST * len(codes):
-        counts = np.bincount(codes, minlength=len(REASONS))
-        counts[KEPT] = 0
-        raise UserError(
-            f"{footage}: {lost} of {len(codes)} frames cannot be trained on (of {counts.max()} "
-            f"the reason is: {REASONS[counts.argmax()]}): give other footage, another --crop, or "
-            "cut these times out."
-        )
+    if (codes > 0).sum() <= MOST * len(codes):
+        return
+    counts = np.bincount(codes, minlength=len(REASONS))
+    counts[[KEPT, SHORT]] = 0  # a short stretch has others beside it
+    most = int(counts.argmax()) or SHORT
+    name = max(clips, key=lambda name: (clips[name] == most).sum())
+    worst = sorted(runs(clips[name] == most), key=lambda run: run[0] - run[1])[:WORST]
+    times = ", ".join(f"{clock(a, fps)} to {clock(b, fps)}" for a, b in sorted(worst))
+    among = f", {len(clips)} clips" if len(clips) > 1 else ""
+    raise UserError(
+        f"{paths[name]}: {REASONS[most]} in {(clips[name] == most).sum()} of {len(clips[name])} "
+        f"frames (at {times}); of all footage{among}, {(codes > 0).mean():.0%} cannot be trained "
+        "on: give other footage, choose another --crop, or cut these times out."
+    )
 
 
 def write(path: Path, clips: Mapping[str, Codes], fps: Fraction) -> None:
@@ -288,6 +295,7 @@ def _parts(codes: Codes) -> Iterator[tuple[int, int, str]]:
 
 
 def clock(frame: int, fps: Fraction) -> str:
-    """A frame's time as minutes and seconds."""
+    """A frame's time as minutes and seconds, with hundredths where there are such."""
     hundredths = int(frame / fps * 100)
-    return f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
+    time = f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
+    return time.removesuffix("0")

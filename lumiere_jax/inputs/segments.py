@@ -147,8 +147,6 @@ def check_segments(segments: tuple[Segment, ...]) -> None:
         for (_, stop), (first, _) in itertools.pairwise(sorted(parts)):
             if first < stop:
                 raise ValueError(f"segments of the clip {clip!r} overlap")
-    if len({s.sound for s in segments}) < len(segments):
-        raise ValueError("two segments have the same sound")
 
 
 def longest(segments: Iterable[Segment], split: str) -> int:

@@ -171,10 +171,14 @@ def prepare_footage(
             codes = {n: np.fromfile(kept / WHOLE / n / LEFT_OUT, np.uint8) for n in frames}
             for line in left_out.report(codes, named, rate):
                 tqdm.write(line)
-            left_out.check(codes, footage)
-            segments = cut(frames, kept={n: left_out.stretches(c) for n, c in codes.items()})
-            check_lengths(segments, f"{footage}, without what is left out,", rate, "more footage")
-            finish(folder, kept / WHOLE, segments, size, rate, scheme, record, None, options)
+            try:
+                left_out.check(codes, named, rate)
+                stay = cut(frames, kept={n: left_out.stretches(c) for n, c in codes.items()})
+                check_lengths(stay, f"{footage}, without what is left out,", rate, "more footage")
+            except UserError:
+                shutil.rmtree(kept)  # other footage, or another crop, will be other clips
+                raise
+            finish(folder, kept / WHOLE, stay, size, rate, scheme, record, None, options)
             left_out.write(folder / left_out.FILE, codes, rate)
             shutil.rmtree(kept)
         finally:
@@ -229,7 +233,7 @@ def _named(footage: str) -> dict[str, Path]:
 
 
 def _probed(
-    named: dict[str, Path], crop: media.Crop | None, sound_track: int | None
+    named: dict[str, Path], crop: media.Crop | None, sound_track: int | None = None
 ) -> list[media.Clip]:
     clips, silent = [], []
     for name, path in tqdm(
@@ -245,7 +249,7 @@ def _probed(
         if clip.sound_tracks > 1 and sound_track is None:
             tqdm.write(f"{clip.path}: {track_message(clip.sound_track, clip.sound_tracks)}")
         _, band, seconds = measure(media.read_audio(clip))
-        if seconds < SPOKEN:
+        if seconds < min(SPOKEN, clip.seconds / 2):
             silent.append(str(clip.path))
         elif lacking := band_message(min(band, clip.sample_rate / 2)):
             tqdm.write(f"{clip.path} has {lacking}: record narrations with the same band.")

@@ -81,7 +81,7 @@ def test_hdr_comes_back_as_sdr(film, tmp_path, capsys, name, codec, coding, trc,
     np.testing.assert_allclose(found, SDR[: len(found)], atol=8)
     _probed({"a": tmp_path / name}, None)
     said = f"{tmp_path / name}: {kind} (HDR) footage: tone-mapped to SDR.\n"
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out.count(said) == 1
 
 
 @pytest.mark.parametrize(("trc", "forward"), [(PQ, pq), (HLG, hlg)])

@@ -97,8 +97,8 @@ def test_black_and_missing_people_are_left_out_and_the_rest_stays_in_step(prepar
     told = capfd.readouterr().out
     assert "left out of training: 30 of 300 frames (10.0%)" in told
     assert (
-        "talk.mkv: 30 frames: 00:04.00 to 00:04.40 (the picture is blank or fades), "
-        "00:08.00 to 00:08.80 (no pose is found)" in told
+        "talk.mkv: 30 frames: 00:04.0 to 00:04.4 (the picture is blank or fades), "
+        "00:08.0 to 00:08.8 (no pose is found)" in told
     )
     rows = list(csv.DictReader((data.folder / "left_out.csv").open()))
     assert [(row["clip"], row["from"], row["to"], row["frames"]) for row in rows] == [
@@ -152,10 +152,12 @@ def test_one_bad_clip_does_not_end_the_job_and_more_than_half_does(prepare, tmp_
     data = prepare()
     assert {s.clip for s in data.segments} == {"a", "b"}
     told = capfd.readouterr().out
-    assert "bad.mkv: all 75 frames: 00:00.00 to 00:00.80 (too short: under a second)" in told
+    assert "bad.mkv: all 75 frames: 00:00.0 to 00:00.8 (too short: under a second)" in told
     for name in ("a", "b"):
         (tmp_path / "talks" / f"{name}.mkv").unlink()
     (tmp_path / "data").rename(tmp_path / "before")
-    with pytest.raises(UserError, match="75 of 75 frames cannot be trained on .*no pose is found"):
+    with pytest.raises(
+        UserError, match="bad.mkv: no pose is found in 55 of 75 frames .*100% cannot be trained on"
+    ):
         prepare()
     assert not (tmp_path / "data").exists()
