@@ -21,7 +21,7 @@ def picture(t):
     """A wall, and somebody whose brightness counts."""
     wall = np.random.default_rng(0).integers(40, 160, (10, 12, 3), np.uint8)
     shown = wall.repeat(8, 0).repeat(8, 1)
-    shown[30:60, 40:60] = 40 + 20 * (t % 10)
+    shown[30:60, 40:60] = 50 + 12 * (t % 10)
     return shown
 
 
@@ -113,7 +113,7 @@ def test_black_and_missing_people_are_left_out_and_the_rest_stays_in_step(prepar
         record = data.records(s.split)[s.offset]
         assert record["keypoints"][1, 0] * 80 + 8 == pytest.approx(20 + s.first / 10, abs=1e-3)
         grey = archive.decode(record["frame"])[36, 33].mean()
-        assert grey == pytest.approx(40 + 20 * (s.first % 10), abs=8)
+        assert grey == pytest.approx(50 + 12 * (s.first % 10), abs=5)
 
 
 def test_a_clip_in_parts_has_one_loudness(prepare, tmp_path):
