@@ -67,7 +67,7 @@ def jumps(path: str | Path) -> dict[int, tuple[tuple[int, Fraction], ...]]:
 @functools.lru_cache(maxsize=256)
 def _jumps(path: Path, version: tuple[int, int] | None) -> dict[int, tuple]:
     with open_media(path) as container:
-        parts, lines = _parts(container)
+        parts, lines = _parts(path, container)
         pictures = {stream.index for stream in container.streams.video}
     offsets = _offsets(parts, pictures)
     return {
@@ -77,14 +77,15 @@ def _jumps(path: Path, version: tuple[int, int] | None) -> dict[int, tuple]:
     }
 
 
-def _parts(container: InputContainer) -> tuple[list[_Part], dict[int, _Line]]:
+def _parts(path: Path, container: InputContainer) -> tuple[list[_Part], dict[int, _Line]]:
     """The parts of a file, and the way of each of its tracks through them."""
     streams = [*tracks(container, "video"), *tracks(container, "audio")]
     seconds = {s.index: float(s.time_base) for s in streams if s.time_base}
     parts: list[_Part] = []
     lines: dict[int, _Line] = {}
     counts: Counter[int] = Counter()
-    for packet in demuxed(container, streams):
+    # What is not whole is told where the track is read.
+    for packet in demuxed(path, container, streams, lambda: None):
         index = packet.stream.index
         unit = seconds.get(index)
         count, counts[index] = counts[index], counts[index] + 1

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -54,6 +54,10 @@ class Track:
     damaged: bool = False
     delay: int | None = None
     moves: tuple[tuple[int, Fraction], ...] = ()
+
+    def damage(self) -> None:
+        """Notes that something is not whole."""
+        self.damaged = True
 
     def time(self, stamp: int | None) -> Fraction | None:
         """Seconds of a time stamp on the file's own clock."""
@@ -174,37 +178,44 @@ def best(container: InputContainer, kind: str) -> Any:
     return usual if usual in usable else usable[0]
 
 
-def demuxed(container: InputContainer, streams: Iterable[Any]) -> Iterator[av.Packet]:
-    """The packets of streams, up to the end or to where FFmpeg raises an error."""
+def demuxed(
+    path: Path, container: InputContainer, streams: Iterable[Any], broken: Callable[[], None]
+) -> Iterator[av.Packet]:
+    """The packets of streams, up to the end or to where the container breaks off, which calls
+    `broken`.
+
+    Raises:
+        UserError: the disk cannot be read.
+    """
     try:
         yield from (packet for packet in container.demux(*streams) if packet.size)
     except IndexError:
         pass  # At the end PyAV looks for streams that have appeared since the file was opened.
+    except av.error.FFmpegError:
+        broken()
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which is a place that the file has not
+            raise UserError(
+                f"{path}: cannot be read any more ({error.strerror}); check its disk."
+            ) from error
+        broken()
 
 
 def packets(track: Track) -> Iterator[av.Packet]:
     """The whole packets of a track, up to its end or to where the container breaks off."""
     moves, moved = collections.deque(track.moves), 0
-    try:
-        for count, packet in enumerate(demuxed(track.container, [track.stream])):
-            if packet.has_sidedata("encryption_info"):
-                raise UserError(
-                    f"{track.path}: the file is protected (encrypted); use an unprotected copy."
-                )
-            while moves and moves[0][0] <= count:
-                moved = moves.popleft()[1]
-            if packet.is_corrupt and track.container.format.name not in COUNTED:
-                track.damaged = True
-            else:
-                yield _moved(packet, moved)
-    except av.error.FFmpegError:
-        track.damaged = True
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # which is a place that the file has not
+    read = demuxed(track.path, track.container, [track.stream], track.damage)
+    for count, packet in enumerate(read):
+        if packet.has_sidedata("encryption_info"):
             raise UserError(
-                f"{track.path}: cannot be read any more ({error.strerror}); check its disk."
-            ) from error
-        track.damaged = True
+                f"{track.path}: the file is protected (encrypted); use an unprotected copy."
+            )
+        while moves and moves[0][0] <= count:
+            moved = moves.popleft()[1]
+        if packet.is_corrupt and track.container.format.name not in COUNTED:
+            track.damage()
+        else:
+            yield _moved(packet, moved)
 
 
 def _moved(packet: av.Packet, seconds: Fraction | int) -> av.Packet:
@@ -240,5 +251,5 @@ def decode(track: Track, packet: av.Packet | None) -> list:
     try:
         return track.stream.codec_context.decode(packet)
     except (av.error.FFmpegError, ValueError):
-        track.damaged = True
+        track.damage()
         return []

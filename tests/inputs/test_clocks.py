@@ -126,3 +126,23 @@ def test_a_gap_of_two_seconds_in_a_narration_is_spoken(tmp_path, suffix):
 def test_files_whose_stamps_do_not_jump_are_left_as_they_are(tmp_path):
     for name in ("a.ts", "a.mpg", "a.mkv", "a.nut", "a.mp4"):
         assert jumps(film(tmp_path / name, [3])) == {}
+
+
+def test_a_container_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
+    """Its second block promises more than a block may hold."""
+    whole, cut = tmp_path / "whole.wv", tmp_path / "cut.wv"
+    sound = (np.sin(np.arange(3 * 48_000) / 9) * 9000).astype(np.int16)
+    with av.open(str(whole), "w") as container:
+        stream = container.add_stream("wavpack", rate=48_000, layout="mono")
+        for start in range(0, len(sound), 4800):
+            frame = av.AudioFrame.from_ndarray(sound[None, start : start + 4800], "s16p", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(whole.read_bytes())
+    second = data.index(b"wvpk", 4)
+    data[second + 4 : second + 8] = b"\xff\xff\xff\x7f"
+    cut.write_bytes(data)
+    assert not probe_audio(whole).truncated
+    part = probe_audio(cut)
+    assert part.truncated and 0 < part.samples < probe_audio(whole).samples
