@@ -74,6 +74,8 @@ def runs(flags: Bool[np.ndarray, "frames"]) -> Iterator[Stretch]:
 def judge(thumbnails: Thumbnails, fps: Fraction) -> Codes:
     """Codes of frames whose picture stands still, is blank, fades or shows another scene."""
     codes = np.zeros(len(thumbnails), np.uint8)
+    if not len(codes):
+        return codes
     contrast = np.array([picture.mean(2).std() for picture in thumbnails])
     contrast[contrast < 1] = 0  # what remains of one colour is rounding and noise
     usual = np.quantile(contrast[contrast > 0], 0.9) if contrast.any() else 0.0

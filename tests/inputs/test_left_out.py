@@ -36,6 +36,7 @@ def judged(pictures):
 
 def test_all_of_an_ordinary_clip_stays():
     assert not judged(scene(0))
+    assert not judged(scene(0)[:1]) and not judged(scene(0)[:0])
 
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (200, 30, 30)])
