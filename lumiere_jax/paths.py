@@ -35,19 +35,21 @@ def expanded(name: str, text: str) -> str:
 
 
 def user_path(name: str, text: str | Path) -> Path:
-    """The absolute path that a flag's text names, without `..`.
+    """The path that a flag's text names: as it is written, so that messages say it so too, or from
+    the root where it has a `..`.
 
     Raises:
       UserError: see `expanded`; or it is longer than disks allow.
     """
-    path = absolute(expanded(name, str(text)))
+    written = Path(expanded(name, str(text)))
+    path = absolute(written)
     longest = max(len(os.fsencode(part)) for part in path.parts)
     if longest > LONGEST_NAME or len(os.fsencode(path)) > LONGEST:
         raise UserError(
             f"{name}={shortened(str(text))} is too long: names have up to {LONGEST_NAME} bytes, "
             f"and whole paths up to {LONGEST:,}."
         )
-    return path
+    return path if ".." in written.parts else written
 
 
 def absolute(path: str | Path) -> Path:

@@ -132,7 +132,11 @@ def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
             if not _is(place, before):
                 wrong = _gone(folder, "another is in its place")
         except UserError:
-            raise
+            if _is(place, before):
+                raise
+            wrong = _gone(
+                folder, "another is in its place" if place.exists() else "nothing is there"
+            )
         except Exception as error:
             wrong = _happened(folder, place, before, error)
             if wrong is None:
