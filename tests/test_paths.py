@@ -19,7 +19,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
 def test_what_is_typed_is_the_place_that_a_shell_would_take(home, typed, there):
-    assert user_path("--out", typed) == home / there
+    assert user_path("--out", typed).absolute() == home / there
 
 
 def test_up_leads_out_of_where_a_link_leads(home):
@@ -34,9 +34,9 @@ def test_up_leads_out_of_where_a_link_leads(home):
 def test_nobodys_home_is_no_folder_unless_one_has_the_name(home):
     with pytest.raises(UserError, match="--out=~nobodyhere/x: there is no user 'nobodyhere'"):
         user_path("--out", "~nobodyhere/x")
-    assert user_path("--out", "./~nobodyhere") == home / "~nobodyhere"
+    assert user_path("--out", "./~nobodyhere").absolute() == home / "~nobodyhere"
     (home / "~nobodyhere").mkdir()
-    assert user_path("--out", "~nobodyhere") == home / "~nobodyhere"
+    assert user_path("--out", "~nobodyhere").absolute() == home / "~nobodyhere"
     assert expanded("--audio", "~/*.wav") == f"{home}/*.wav"
 
 
