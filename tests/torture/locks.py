@@ -1,6 +1,7 @@
 """Two runs on one workdir, and the lock of a run that was killed."""
 
 import functools
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def preparations(folder: Path, footage: list[str], tally: Tally, times: int) -> 
         flags = [*footage, f"--out={folder}/made-{number}"]
         first = start(folder, "prepare.py", *flags)
         wait_until(lambda n=number: there(folder, f".made-{n}.clips/parts/*/posed-*"), first)
+        first.process.send_signal(signal.SIGSTOP)  # or it may be done before the second looks
         second = start(folder, "prepare.py", *flags)
         tally.tried(REFUSED, wrong_with(second, says=IN_USE))
         kill(taken_over(first, functools.partial(start, folder, "prepare.py", *flags), tally))
