@@ -19,6 +19,7 @@ def measure(size: int) -> None:
     sys.path.insert(0, str(ROOT))
     import jax
     import numpy as np
+    from ours import step_seconds
 
     from configs.lumierenet import small
     from lumiere_jax.systems.lumierenet import stages

@@ -175,7 +175,7 @@ def test_scripts_draw_train_speak_and_measure(drawn, workdir, speech, tmp_path):
     """The four commands on a drawn lecturer, and the README's picture of what they leave."""
     python, out = sys.executable, tmp_path / "lecture.mp4"
     data = tmp_path / "data"
-    run(python, "prepare.py", "--synthetic", "--minutes=0.05", "--size=64", f"--out={data}")
+    run(python, "prepare.py", "--synthetic", "--minutes=0.1", "--size=64", f"--out={data}")
     preset = "--config=configs/lumierenet.py:tiny"
     assert "trained" in run(python, "train.py", preset, f"--data={drawn}", f"--workdir={workdir}")
     run(python, "infer.py", f"--workdir={workdir}", f"--audio={speech}", f"--out={out}")

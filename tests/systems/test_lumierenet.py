@@ -190,8 +190,11 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     every = stages(config, size)
     stage, batch = every[name], batches_of(devices, size)[name]
     frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
-    # Not key 0: it puts one of P's numbers on a ReLU's kink, where rounding decides.
-    state = jax.jit(stage.init)(jax.random.key(1))
+    # Smooth: on a kink, rounding decides about a gradient, and each processor rounds as it likes.
+    monkeypatch.setattr(nn, "relu", nn.gelu)
+    monkeypatch.setattr(nn, "leaky_relu", lambda x, slope: nn.gelu(x))
+    monkeypatch.setattr(jnp, "abs", lambda x: jnp.sqrt(x**2 + 1e-3))
+    state = jax.jit(stage.init)(jax.random.key(0))
     meshes = [parallel.data_mesh(count) for count in (devices, 1)]
     expected, single = (
         parallel.compile_step(stage, mesh)(
