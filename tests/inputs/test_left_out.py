@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import left_out
+from lumiere_jax.inputs import judging, left_out
 from lumiere_jax.inputs.left_out import BLANK, FROZEN, KEPT, NO_PICTURE, NO_SOUND, SCENE, SHORT
 
 FPS = Fraction(25)
@@ -31,7 +31,7 @@ def runs_of(codes):
 
 
 def judged(pictures):
-    return runs_of(left_out.judge(np.rint(pictures).astype(np.uint8), FPS))
+    return runs_of(judging.judge(np.rint(pictures).astype(np.uint8), FPS))
 
 
 def test_all_of_an_ordinary_clip_stays():
@@ -110,7 +110,7 @@ def test_black_for_nearly_all_of_a_clip_is_blank():
 def test_an_hour_takes_little_memory_beside_its_thumbnails():
     pictures = np.tile(scene(0), (20, 1, 1, 1))
     tracemalloc.start()
-    left_out.judge(pictures, FPS)
+    judging.judge(pictures, FPS)
     assert tracemalloc.get_traced_memory()[1] < 4 * pictures.nbytes
     tracemalloc.stop()
 

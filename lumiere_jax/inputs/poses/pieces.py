@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lumiere_jax.inputs import archive, left_out, media
+from lumiere_jax.inputs import archive, judging, media
 from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, made_whole, mediapipe, spend, timed
 from lumiere_jax.shapes import Picture
 
@@ -62,7 +62,7 @@ def pose(
         def keep(frame: Picture) -> None:
             begin = time.thread_time()
             add((archive.encode_jpeg(frame),), np.zeros(0))
-            thumbnails.write(left_out.thumbnail(frame).tobytes())
+            thumbnails.write(judging.thumbnail(frame).tobytes())
             spend(busy, "write", time.thread_time() - begin)
 
         if footage.figure == "mediapipe":

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from tqdm import tqdm
 
-from lumiere_jax.inputs import left_out, media
+from lumiere_jax.inputs import judging, left_out, media
 from lumiere_jax.inputs.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
 from lumiere_jax.inputs.archive import LEFT_OUT
 from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
@@ -85,12 +85,12 @@ def _left_out(
 ) -> left_out.Codes:
     """Why each frame is left out. What was never filmed comes before what the picture shows, and
     that before whom it shows."""
-    clip, side = footage.clip, left_out.THUMBNAIL
+    clip, side = footage.clip, judging.THUMBNAIL
     kept = [np.fromfile(piece / THUMBNAILS, np.uint8) for piece in posed]
     thumbnails = np.concatenate(kept).reshape(-1, side, side, 3)
     codes = left_out.unplayed(len(found), footage.fps, clip.picture_from, clip.unheard)
     played = np.flatnonzero(codes == left_out.KEPT)
-    codes[played] = left_out.judge(thumbnails[played], footage.fps)
+    codes[played] = judging.judge(thumbnails[played], footage.fps)
     nobody = left_out.NO_FACE if footage.align else left_out.NOBODY
     codes[(codes == left_out.KEPT) & gaps.lost(found, footage.fps)] = nobody
     codes = left_out.without_short(codes, footage.fps)
