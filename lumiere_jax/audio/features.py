@@ -156,11 +156,11 @@ def normalise(
     reach above `band` (Hz), where the recording has no sound, take the training set's mean.
     """
     scores = np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)
-    return np.where(_tops() <= band, scores, np.float32(0))
+    return np.where(filter_tops() <= band, scores, np.float32(0))
 
 
 @functools.cache
-def _tops() -> np.ndarray:
+def filter_tops() -> np.ndarray:
     """The frequencies (Hz) that the filters reach up to."""
     edges = librosa.mel_frequencies(FILTERS + 2, fmin=0, fmax=RATE / 2, htk=True)
     return np.floor(edges[2:])

@@ -22,10 +22,9 @@ from lumiere_jax.shapes import Chunk
 
 # Hz. No voice goes lower; a constant, wind and steps do, and count as loudness.
 LOWEST = 40
-# Mean power densities in dB, to that between 300 and 3400 Hz. Speech has -42 or more up to 5 kHz;
-# a telephone's has less than ABSENT there, after it was resampled and coded anew too. What has
-# less than NOTHING anywhere was cut off there.
-ABSENT, NOTHING = -58, -80
+# The mean power density in dB, to that between 300 and 3400 Hz, under which a band has noise alone.
+# Speech has -42 or more in each band that was recorded, also where old radio made it dull.
+NOISE = -50
 SPEECH, TELEPHONE, STEP = (300, 3400), 4000, 200
 # A telephone's sound may reach so far (Hz) into what it has not, where resampling leaves some.
 LEFT = 600
@@ -129,9 +128,8 @@ class Spectrum:
         inside = [(frequencies >= low) & (frequencies < low + STEP) for low in bands]
         means = np.array([self.density[band].mean() for band in inside])
         levels = 10 * np.log10(np.maximum(means / voice, 1e-30))
-        if (levels[bands >= TELEPHONE + LEFT] < ABSENT).all():
-            return float(TELEPHONE)
-        return float(bands[levels >= NOTHING].max() + STEP)
+        top = float(bands[levels >= NOISE].max() + STEP)
+        return float(TELEPHONE) if TELEPHONE < top <= TELEPHONE + LEFT else top
 
 
 @dataclass

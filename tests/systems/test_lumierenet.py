@@ -13,6 +13,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.lumierenet import Config, check_config, seqpix2pix, stages, synthesise
+from lumiere_jax.systems.lumierenet.blstm import narrowed
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
@@ -160,6 +161,36 @@ def test_reconstructed_figures_are_what_the_vae_makes_of_them():
         check_config(tiny(reconstructed=1.5))
 
 
+def test_a_share_of_windows_is_heard_in_narrow_bands():
+    """Each without what lies above a telephone's band or more; nothing else is changed."""
+    a = np.random.default_rng(0).normal(size=(400, 15, 40)).astype(np.float32)
+    key = jax.random.key(0)
+    heard = np.asarray(narrowed(a, 0.25, key))
+    lost = (heard == 0).all(1)
+    np.testing.assert_array_equal(heard, np.where(lost[:, None], 0, a))
+    counts = lost.sum(1)
+    np.testing.assert_array_equal(lost, np.arange(40) >= 40 - counts[:, None])
+    assert 0.18 < (counts > 0).mean() < 0.32
+    assert counts[counts > 0].min() == 3 and 11 <= counts.max() <= 14
+    np.testing.assert_array_equal(narrowed(a, 0.0, key), a)
+    assert np.asarray(narrowed(a, 1.0, key) == 0).any((1, 2)).all()
+
+
+def test_narrow_bands_are_drawn_anew_at_each_step():
+    config = tiny()
+    config.blstm.narrow, config.blstm.learning_rate = 0.5, 1e-12
+    stage = stages(config, 32)["blstm"]
+    step, state = jax.jit(stage.step), stage.init(jax.random.key(0))
+    losses = []
+    for _ in range(3):
+        state, terms = step(state, {}, batches_of(64, 32)["blstm"])
+        losses.append(float(terms["loss"]))
+    assert len(set(losses)) == 3
+    with pytest.raises(UserError, match="blstm.narrow=1.5: a share is at most 1"):
+        config.blstm.narrow = 1.5
+        check_config(config)
+
+
 def batches_of(count, size):
     """A batch of each stage."""
     random = np.random.default_rng(0)
@@ -187,6 +218,7 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     size, devices, axis = 32, 8, "data"
     config = tiny(batch=devices, pixel=1.0, hands=4.0, reconstructed=0.5)
     config.vae.batch = config.blstm.batch = devices
+    config.blstm.narrow = 0.5
     every = stages(config, size)
     stage, batch = every[name], batches_of(devices, size)[name]
     frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
@@ -203,7 +235,8 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
         for mesh in meshes
     )
 
-    update, bernoulli, normal = TrainState.update, jax.random.bernoulli, jax.random.normal
+    update, random = TrainState.update, jax.random
+    bernoulli, normal, uniform = random.bernoulli, random.normal, random.uniform
 
     def averaged(self, optimiser, gradients, *rest):
         return update(self, optimiser, lax.pmean(gradients, axis), *rest)
@@ -216,6 +249,9 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     drawn = {
         "bernoulli": lambda key, p, shape: own_slice(functools.partial(bernoulli, key, p), shape),
         "normal": lambda key, shape, dtype: own_slice(functools.partial(normal, key), shape),
+        "uniform": lambda key, shape, **ends: own_slice(
+            lambda shape: uniform(key, shape, **ends), shape
+        ),
     }
     for draw, sliced in drawn.items():
         monkeypatch.setattr(jax.random, draw, sliced)

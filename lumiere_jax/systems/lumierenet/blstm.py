@@ -8,16 +8,31 @@ import jax.numpy as jnp
 import optax
 
 from lumiere_jax import losses
-from lumiere_jax.audio.features import FILTERS
-from lumiere_jax.codes.recurrent import BLSTM
+from lumiere_jax.audio.features import FILTERS, filter_tops
+from lumiere_jax.codes.recurrent import BLSTM, Windows
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+
+# Hz between which narrow bands end: a telephone's, and where old recordings have noise alone.
+ENDS = 3000.0, 7000.0
 
 
 def blstm_network(config: Config) -> BLSTM:
     """a → z, as the config has it."""
     return BLSTM(config.blstm.cells, config.vae.code, config.blstm.dtype)
+
+
+def narrowed(a: Windows, share: float, key: jax.Array) -> Windows:
+    """Windows (b, width, filters), a share of which is heard in a narrow band.
+
+    Filters that reach above a frequency drawn from `ENDS` have the training set's mean, which is 0,
+    as `normalise` gives it to recordings of a narrow band.
+    """
+    narrow = jax.random.bernoulli(key, share, (len(a), 1, 1))
+    key = jax.random.fold_in(key, 1)
+    end = jax.random.uniform(key, (len(a), 1, 1), minval=ENDS[0], maxval=ENDS[1])
+    return jnp.where(narrow & (filter_tops()[None, None] > end), 0.0, a)
 
 
 def blstm_stage(config: Config) -> Stage:
@@ -37,8 +52,14 @@ def blstm_stage(config: Config) -> Stage:
 
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
         network = state.networks["blstm"]
-        gradient = lambda part, _: jax.value_and_grad(loss)(network.params, part)  # noqa: E731
-        value, gradients = accumulate(gradient, c.accumulate, batch, state.key)
+
+        def gradient(part: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+            if c.narrow:
+                part = {**part, "features": narrowed(part["features"], c.narrow, key)}
+            return jax.value_and_grad(loss)(network.params, part)
+
+        key = jax.random.fold_in(state.key, state.step)
+        value, gradients = accumulate(gradient, c.accumulate, batch, key)
         network = network.update(optimiser, gradients)
         watched = {
             "learning_rate": jnp.float32(c.learning_rate),

@@ -58,6 +58,8 @@ class BLSTMConfig:
     # Steps in one call to the device.
     dispatch: int = 1
     learning_rate: float = 1e-6  # 4.4
+    # The share of windows that are heard in a narrow band.
+    narrow: float = 0.0
     dtype: str = "float32"
 
 
@@ -119,8 +121,9 @@ def check_config(config: Config) -> None:
         check_parts(name, getattr(config, name))
     check_decays("vae", config.vae, "average")
     check_decays("seqpix2pix", config.seqpix2pix, "beta1", "beta2")
-    if (value := config.seqpix2pix.reconstructed) > 1:
-        raise UserError(f"--config.seqpix2pix.reconstructed={value}: a share is at most 1.")
+    for name, share in (("seqpix2pix", "reconstructed"), ("blstm", "narrow")):
+        if (value := getattr(getattr(config, name), share)) > 1:
+            raise UserError(f"--config.{name}.{share}={value}: a share is at most 1.")
     for layer in config.vgg_layers:
         if layer not in vgg.LAYERS:
             raise UserError(
