@@ -38,6 +38,12 @@ def test_paper_is_the_papers_numbers(presets):
     assert config.vgg_layers == ("pool1", "pool2", "pool3")
     # What the paper does not have is off.
     assert (v.pixel, s.pixel, v.average, s.motion, s.adversarial) == (0, 0, 0, 0, 1)
+    assert (b.narrow, s.reconstructed) == (0, 0)
+
+
+@pytest.mark.parametrize("preset", ["lecture", "small", "demo"])
+def test_what_is_trained_in_earnest_hears_narrow_bands_too(presets, preset):
+    assert presets.get_config(preset).blstm.narrow == 0.5
 
 
 @pytest.mark.parametrize("preset", ["small", "demo"])

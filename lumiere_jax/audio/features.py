@@ -153,7 +153,7 @@ def normalise(
     """Per-filter z-scores with the training set's statistics, clipped to ±4.
 
     Without the clip, digital silence would sit far outside of what was trained on. Filters that
-    reach above `band` (Hz), where the recording has no sound, take the training set's mean.
+    reach above `band` (Hz), where the voice is not heard, take the training set's mean.
     """
     scores = np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)
     return np.where(filter_tops() <= band, scores, np.float32(0))

@@ -26,8 +26,10 @@ LOWEST = 40
 # Speech has -42 or more in each band that was recorded, also where old radio made it dull.
 NOISE = -50
 SPEECH, TELEPHONE, STEP = (300, 3400), 4000, 200
-# A telephone's sound may reach so far (Hz) into what it has not, where resampling leaves some.
-LEFT = 600
+# What is left of a telephone's band ends between these (Hz), by how it was filtered and resampled.
+TELEPHONES = 3400, 4600
+# Hz between which narrow bands end: less is no telephone's, and from WHOLE on nothing is missed.
+NARROWEST, WHOLE = 3000, 7000
 # Of a voice that is heard while it speaks, the loudness is that of its last minute, and the band is
 # known after five seconds.
 MINUTE, KNOWN = 60 * RATE // BLOCK, 5 * RATE // BLOCK
@@ -79,8 +81,9 @@ def high_passed(blocks: Iterable[tuple[float, Chunk]]) -> Iterator[tuple[float, 
 
 
 class Hearing(NamedTuple):
-    """A voice's level in dBFS as `loudness` has it; the frequency in Hz under which there is sound,
-    8000 in all but recordings of a narrow band; and the seconds that are no silence."""
+    """A voice's level in dBFS as `loudness` has it; the frequency in Hz up to which it is heard
+    over the noise, 8000 in all but recordings of a narrow band; and the seconds that are no
+    silence."""
 
     level: float
     band: float
@@ -119,7 +122,7 @@ class Spectrum:
 
     @property
     def top(self) -> float:
-        """The frequency in Hz under which there is sound."""
+        """The frequency in Hz up to which the voice is heard over the noise."""
         frequencies = np.arange(len(self.density)) * RATE / FFT
         voice = self.density[(frequencies >= SPEECH[0]) & (frequencies < SPEECH[1])].mean()
         if not voice > 0:
@@ -129,19 +132,24 @@ class Spectrum:
         means = np.array([self.density[band].mean() for band in inside])
         levels = 10 * np.log10(np.maximum(means / voice, 1e-30))
         top = float(bands[levels >= NOISE].max() + STEP)
-        return float(TELEPHONE) if TELEPHONE < top <= TELEPHONE + LEFT else top
+        if top >= WHOLE:
+            return RATE / 2
+        if TELEPHONES[0] < top <= TELEPHONES[1]:
+            return float(TELEPHONE)
+        return max(top, float(NARROWEST))
 
 
 @dataclass
 class Level:
-    """The gain to -26 dBFS, and the frequency in Hz under which there is sound, from what has been
-    heard so far: the whole narration is never there."""
+    """The gain to -26 dBFS, and the frequency in Hz up to which the voice is heard, from what has
+    been heard so far: the whole narration is never there."""
 
     powers: deque[float] = field(default_factory=lambda: deque(maxlen=MINUTE))
     rest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     gain: float = 1.0
     spectrum: Spectrum = field(default_factory=Spectrum)
     band: float = RATE / 2
+    known: bool = False
 
     def hear(self, samples: np.ndarray) -> float:
         """The gain with these samples heard too; blocks and gates are those of `loudness`."""
@@ -152,13 +160,20 @@ class Level:
             self.powers.extend(self.spectrum.hear(blocks))
             self.rest = self.rest[whole:]
             if self.spectrum.blocks >= KNOWN:
-                before, self.band = self.band, self.spectrum.top
-                if (lacking := band_message(self.band)) and not band_message(before):
-                    print(f"the voice has {lacking}.", file=sys.stderr, flush=True)
+                self._hear_band(self.spectrum.top)
             self.gain = gain_to_loudness(gated_level(self.powers))
         return self.gain
 
+    def _hear_band(self, top: float) -> None:
+        """Takes the first band that is known; a later one only where it is wider."""
+        if self.known:
+            self.band = max(self.band, top)
+            return
+        self.known, self.band = True, top
+        if lacking := band_message(top):
+            print(f"the voice has {lacking}.", file=sys.stderr, flush=True)
+
 
 def band_message(band: float) -> str | None:
-    """The message that a recording has no sound above `band` Hz, or None from 7 kHz on."""
-    return f"no sound above {band / 1000:.1f} kHz" if band < 7000 else None
+    """What a recording of a narrow band has: hardly any sound above `band` Hz. None for others."""
+    return f"hardly any sound above {band / 1000:.1f} kHz" if band < WHOLE else None

@@ -28,8 +28,8 @@ class Run(Description):
 
 class Narration(NamedTuple):
     """What is to be spoken: mono sound of 16 kHz in pieces of any length, the gain that brings it
-    to the loudness that is heard, the number of frames that cover it, and the frequency in Hz under
-    which it has sound."""
+    to the loudness that is heard, the number of frames that cover it, and the frequency in Hz up to
+    which a voice is heard in it."""
 
     pieces: Iterable[Chunk]
     gain: float

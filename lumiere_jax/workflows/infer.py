@@ -144,7 +144,7 @@ def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[
     if level == -float("inf"):
         tqdm.write(f"warning: {sound.path} is silent, so the speaker keeps still.")
     elif lacking := band_message(band):
-        tqdm.write(f"{sound.path} has {lacking}; a recording of the whole band speaks better.")
+        tqdm.write(f"{sound.path} has {lacking}: features there are the training set's mean.")
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)
     narration = Narration(heard(sound), gain, frames, band)

@@ -69,7 +69,7 @@ def test_fields_become_one_picture_a_frame_in_time(
             np.testing.assert_array_equal(picture, wanted)
     _probed({"a": path}, None)
     said = f"{path}: interlaced footage: deinterlaced, one picture a frame.\n"
-    tone = f"{path} has no sound above 4.0 kHz: record narrations with the same band.\n"
+    tone = f"{path} has hardly any sound above 3.0 kHz: record narrations with the same band.\n"
     assert capsys.readouterr().out == said + tone
 
 

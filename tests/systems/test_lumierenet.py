@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from lumiere_jax.audio.features import normalise
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
@@ -161,9 +162,9 @@ def test_reconstructed_figures_are_what_the_vae_makes_of_them():
         check_config(tiny(reconstructed=1.5))
 
 
-def test_a_share_of_windows_is_heard_in_narrow_bands():
-    """Each without what lies above a telephone's band or more; nothing else is changed."""
-    a = np.random.default_rng(0).normal(size=(400, 15, 40)).astype(np.float32)
+def test_a_share_of_windows_is_heard_in_narrow_bands(monkeypatch):
+    """Each without what lies above 3 to 7 kHz, as `normalise` leaves it out; all else is kept."""
+    a = np.random.default_rng(0).uniform(-3, 3, (400, 15, 40)).astype(np.float32)
     key = jax.random.key(0)
     heard = np.asarray(narrowed(a, 0.25, key))
     lost = (heard == 0).all(1)
@@ -174,18 +175,30 @@ def test_a_share_of_windows_is_heard_in_narrow_bands():
     assert counts[counts > 0].min() == 3 and 11 <= counts.max() <= 14
     np.testing.assert_array_equal(narrowed(a, 0.0, key), a)
     assert np.asarray(narrowed(a, 1.0, key) == 0).any((1, 2)).all()
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape, **ends: jnp.full(shape, 4100.0))
+    wanted = normalise(a.reshape(-1, 40), np.zeros(40), np.ones(40), band=4100.0)
+    np.testing.assert_allclose(narrowed(a, 1.0, key), wanted.reshape(a.shape), atol=1e-6)
 
 
-def test_narrow_bands_are_drawn_anew_at_each_step():
-    config = tiny()
-    config.blstm.narrow, config.blstm.learning_rate = 0.5, 1e-12
-    stage = stages(config, 32)["blstm"]
-    step, state = jax.jit(stage.step), stage.init(jax.random.key(0))
-    losses = []
-    for _ in range(3):
-        state, terms = step(state, {}, batches_of(64, 32)["blstm"])
-        losses.append(float(terms["loss"]))
-    assert len(set(losses)) == 3
+def test_narrow_bands_are_drawn_anew_at_each_step_and_in_each_part_and_not_in_evaluation():
+    config, batch = tiny(), batches_of(64, 32)["blstm"]
+    config.blstm.learning_rate, config.blstm.batch = 1e-12, 64
+
+    def losses(narrow, parts):
+        config.blstm.narrow, config.blstm.accumulate = narrow, parts
+        stage = stages(config, 32)["blstm"]
+        step, state = jax.jit(stage.step), stage.init(jax.random.key(0))
+        held_out, found = stage.evaluate(state, {}, batch)["loss"], []
+        for _ in range(3):
+            state, terms = step(state, {}, batch)
+            found.append(float(terms["loss"]))
+        return float(held_out), found
+
+    whole, same = losses(0.0, 1)
+    np.testing.assert_allclose(same, whole, rtol=1e-5)
+    for parts in (1, 2):
+        held_out, found = losses(0.5, parts)
+        assert held_out == pytest.approx(whole, rel=1e-6) and len({*found, whole}) == 4
     with pytest.raises(UserError, match="blstm.narrow=1.5: a share is at most 1"):
         config.blstm.narrow = 1.5
         check_config(config)

@@ -9,13 +9,11 @@ import optax
 
 from lumiere_jax import losses
 from lumiere_jax.audio.features import FILTERS, filter_tops
+from lumiere_jax.audio.listening import NARROWEST, WHOLE
 from lumiere_jax.codes.recurrent import BLSTM, Windows
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
-
-# Hz between which narrow bands end: a telephone's, and where old recordings have noise alone.
-ENDS = 3000.0, 7000.0
 
 
 def blstm_network(config: Config) -> BLSTM:
@@ -26,12 +24,12 @@ def blstm_network(config: Config) -> BLSTM:
 def narrowed(a: Windows, share: float, key: jax.Array) -> Windows:
     """Windows (b, width, filters), a share of which is heard in a narrow band.
 
-    Filters that reach above a frequency drawn from `ENDS` have the training set's mean, which is 0,
-    as `normalise` gives it to recordings of a narrow band.
+    Each of these ends at a frequency of its own, and filters that reach above it have the training
+    set's mean, which is 0, as `normalise` gives it to recordings of a narrow band.
     """
-    narrow = jax.random.bernoulli(key, share, (len(a), 1, 1))
-    key = jax.random.fold_in(key, 1)
-    end = jax.random.uniform(key, (len(a), 1, 1), minval=ENDS[0], maxval=ENDS[1])
+    which, where = jax.random.split(key)
+    narrow = jax.random.bernoulli(which, share, (len(a), 1, 1))
+    end = jax.random.uniform(where, (len(a), 1, 1), minval=NARROWEST, maxval=WHOLE)
     return jnp.where(narrow & (filter_tops()[None, None] > end), 0.0, a)
 
 
