@@ -64,7 +64,7 @@ TORCH = $(if $(shell command -v nvidia-smi),,--extra-index-url=$(WHEELS)) torch=
 torch: env  ## PyTorch, which the benchmarks and their tests are compared with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries=1 $(TORCH)
 
-torture: env  ## kills, full disks, hostile input, soaks and marks, counted: about an hour
+torture: env  ## kills, full disks, hostile input, soaks and marks, counted: about 35 minutes
 	$(BIN)/python tests/torture/run.py
 
 test: env  ## the tests, on all cores
