@@ -21,7 +21,7 @@ def paper() -> Config:
 
 def lecture() -> Config:
     """The paper's stages, and what was seen to help on held-out footage; `make ablation` takes
-    each of it away again, but for `narrow`."""
+    each of it away again, but for `narrow`, which is for other recordings."""
     config = Config()
     v, s = config.vae, config.seqpix2pix
     # Figures are drawings: pixels, weighted where people look, in place of VGG-19's features.

@@ -57,7 +57,8 @@ def test_every_field_that_lecture_sets_has_a_row_of_the_ablation():
     rows = [trial.config for trial in ablation_trials(full)]
     for stage in trials.STAGES:
         for name, value in vars(getattr(full, stage)).items():
-            if value != getattr(getattr(paper, stage), name):
+            # What narrow bands give shows on other recordings than those of the ablation.
+            if value != getattr(getattr(paper, stage), name) and name != "narrow":
                 assert any(getattr(getattr(row, stage), name) != value for row in rows), name
 
 
