@@ -21,14 +21,13 @@ def paper() -> Config:
 
 def lecture() -> Config:
     """The paper's stages, and what was seen to help on held-out footage; `make ablation` takes
-    each of it away again, but for `narrow`, which is for other recordings."""
+    each of it away again."""
     config = Config()
     v, s = config.vae, config.seqpix2pix
     # Figures are drawings: pixels, weighted where people look, in place of VGG-19's features.
     v.perceptual, v.pixel, v.mouth, v.eyes, v.hands, v.face = 0.0, 1.0, 30.0, 8.0, 8.0, 4.0
     v.kl, v.average, v.warm_up = 2e-5, 0.99, 100
-    # The drawn lecturer's mouth follows a stranger's recording of 1961 with a correlation of 0.96,
-    # and without this with 0.87.
+    # Telephones and old recordings of other people are understood better for it.
     config.blstm.narrow = 0.5
     s.pixel, s.mouth, s.eyes, s.hands, s.face = 50.0, 4.0, 4.0, 4.0, 2.0
     s.adversarial = 0.01

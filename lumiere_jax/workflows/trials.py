@@ -21,6 +21,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vae-no-parts": ("VAE without the weights of parts", "vae", _EVEN),
     "vae-no-average": ("VAE without the average", "vae", {"average": 0.0}),
     "vae-no-warm-up": ("VAE without the warm-up", "vae", {"warm_up": 0}),
+    "no-narrow": ("without narrow bands", "blstm", {"narrow": 0.0}),
     "no-reconstructions": ("without reconstructions", "seqpix2pix", {"reconstructed": 0.0}),
     "no-parts": ("without the weights of parts", "seqpix2pix", _EVEN),
     "no-structural": ("without the structural term", "seqpix2pix", {"lambda0": 0.0}),
@@ -49,8 +50,9 @@ class Trial:
 
     @property
     def draws(self) -> bool:
-        """Whether it makes frames of its own, which are measured as by evaluate.py."""
-        return "seqpix2pix" in self.trains
+        """Whether its frames are measured, as by evaluate.py: not of a curve's point or a VAE."""
+        points = self.figure_4a and self.trains == ("blstm",)
+        return not points and not self.codes_alone
 
     @property
     def codes_alone(self) -> bool:
