@@ -149,29 +149,23 @@ class Level:
     gain: float = 1.0
     spectrum: Spectrum = field(default_factory=Spectrum)
     band: float = RATE / 2
-    known: bool = False
 
     def hear(self, samples: np.ndarray) -> float:
         """The gain with these samples heard too; blocks and gates are those of `loudness`."""
         self.rest = np.concatenate([self.rest, samples])
         whole = len(self.rest) // BLOCK * BLOCK
         if whole:
-            blocks = self.rest[:whole].reshape(-1, BLOCK)
+            blocks, known = self.rest[:whole].reshape(-1, BLOCK), self.spectrum.blocks >= KNOWN
             self.powers.extend(self.spectrum.hear(blocks))
             self.rest = self.rest[whole:]
-            if self.spectrum.blocks >= KNOWN:
-                self._hear_band(self.spectrum.top)
+            if known:  # a band that changes at every word would be heard
+                self.band = max(self.band, self.spectrum.top)
+            elif self.spectrum.blocks >= KNOWN:
+                self.band = self.spectrum.top
+                if lacking := band_message(self.band):
+                    print(f"the voice has {lacking}.", file=sys.stderr, flush=True)
             self.gain = gain_to_loudness(gated_level(self.powers))
         return self.gain
-
-    def _hear_band(self, top: float) -> None:
-        """Takes the first band that is known; a later one only where it is wider."""
-        if self.known:
-            self.band = max(self.band, top)
-            return
-        self.known, self.band = True, top
-        if lacking := band_message(top):
-            print(f"the voice has {lacking}.", file=sys.stderr, flush=True)
 
 
 def band_message(band: float) -> str | None:
