@@ -129,18 +129,16 @@ def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
         before = os.fstat(held)
         try:
             yield
-            if not _is(place, before):
-                wrong = _gone(folder, "another is in its place")
         except UserError:
             if _is(place, before):
                 raise
-            wrong = _gone(
-                folder, "another is in its place" if place.exists() else "nothing is there"
-            )
         except Exception as error:
             wrong = _happened(folder, place, before, error)
             if wrong is None:
                 raise
+        if wrong is None and not _is(place, before):
+            there = "another is in its place" if os.path.exists(place) else "nothing is there"
+            wrong = _gone(folder, there)
     finally:
         os.close(held)
     # Out here, where writes that were begun are let go of, and not at the program's end.
