@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pooch
-
 from lumiere_jax.errors import UserError, printable, shortened
 
 CACHE = "LUMIERE_JAX_CACHE"
@@ -63,8 +61,11 @@ def absolute(path: str | Path) -> Path:
 
 def cache_folder() -> Path:
     """Where what is fetched or compiled is kept: the system's folder, or the variable's."""
-    named = os.environ.get(CACHE)
-    return user_path(CACHE, named) if named else Path(pooch.os_cache("lumiere_jax"))
+    if named := os.environ.get(CACHE):
+        return user_path(CACHE, named)
+    import pooch  # which is there where something is fetched
+
+    return Path(pooch.os_cache("lumiere_jax"))
 
 
 def matching(pattern: str) -> list[Path]:

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pooch
 from jax.typing import DTypeLike
 
 from lumiere_jax.convolutions import Pictures, conv3x3
@@ -57,6 +56,8 @@ def load_vgg19(spec: str | Path) -> Params:
 
 def _download() -> Path:
     """The folder is the system's for caches, or that of the environment variable."""
+    import pooch  # which is there where something is fetched
+
     cache = pooch.create(
         path=cache_folder(),
         base_url=_SERVER,

@@ -8,12 +8,13 @@ after an hour. Windows are start-aligned, so a frame hears 44 ms from its own st
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import librosa
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.signal import get_window
 
 from lumiere_jax.shapes import AnyArray, Chunk, Features, Waveform
 
@@ -48,15 +49,15 @@ def frames_within(samples: int, fps: Fraction, rate: int = RATE) -> int:
 
 
 @functools.cache
-def _mel_filters() -> np.ndarray:
-    return librosa.filters.mel(
-        sr=RATE, n_fft=FFT, n_mels=FILTERS, fmin=0, fmax=RATE / 2, htk=True, norm=None
-    ).T.astype(np.float32)
+def _filters() -> dict[str, np.ndarray]:
+    """The tables of `make_filters.py`."""
+    with np.load(Path(__file__).with_name("filters.npz")) as file:
+        return dict(file)
 
 
 @functools.cache
 def _hann() -> np.ndarray:
-    return librosa.filters.get_window("hann", WINDOW, fftbins=True).astype(np.float32)
+    return np.asarray(get_window("hann", WINDOW, fftbins=True), np.float32)
 
 
 @jax.jit
@@ -69,7 +70,7 @@ def log_mel(waveform: Waveform, starts: Int[AnyArray, " time"]) -> Float[jax.Arr
     emphasised = waveform[1:] - PRE_EMPHASIS * waveform[:-1]
     frames = emphasised[starts[:, None] + jnp.arange(WINDOW)[None, :]]
     power = jnp.abs(jnp.fft.rfft(frames * _hann()[None, :], FFT)) ** 2 / FFT
-    return jnp.log(jnp.maximum(power @ _mel_filters(), FLOOR))
+    return jnp.log(jnp.maximum(power @ _filters()["weights"], FLOOR))
 
 
 def stream_log_mel(
@@ -159,8 +160,6 @@ def normalise(
     return np.where(filter_tops() <= band, scores, np.float32(0))
 
 
-@functools.cache
 def filter_tops() -> np.ndarray:
     """The frequencies (Hz) that the filters reach up to."""
-    edges = librosa.mel_frequencies(FILTERS + 2, fmin=0, fmax=RATE / 2, htk=True)
-    return np.floor(edges[2:])
+    return _filters()["tops"]

@@ -34,6 +34,9 @@ NARROWEST, WHOLE = 3000, 7000
 # known after five seconds.
 MINUTE, KNOWN = 60 * RATE // BLOCK, 5 * RATE // BLOCK
 
+Heard = tuple[float, np.ndarray]
+"""When a block of sound had come, by `time.monotonic`, and its samples: mono, 16 kHz, [-1, 1]."""
+
 
 class HighPass:
     """Removes what lies under speech from mono sound of 16 kHz that comes in pieces.

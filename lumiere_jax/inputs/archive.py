@@ -16,7 +16,7 @@ import numpy as np
 
 from lumiere_jax.audio.features import RATE, frame_start
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.pictures import decode_picture
+from lumiere_jax.inputs.encoded import decode_picture
 from lumiere_jax.shapes import Picture
 
 JPEG_QUALITY = 95

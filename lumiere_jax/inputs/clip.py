@@ -12,12 +12,12 @@ from lumiere_jax.inputs.clocks import open_steady
 from lumiere_jax.inputs.colours import wide_colours
 from lumiere_jax.inputs.containers import (
     ENTERED,
-    LARGEST,
     SMALLEST,
     Track,
     decode,
     packets,
 )
+from lumiere_jax.inputs.encoded import LARGEST
 from lumiere_jax.inputs.pictures import Crop, coded, pixel_aspect
 from lumiere_jax.inputs.sound import GAP, LONGEST, SHORTFALL, sound_extent
 

@@ -18,6 +18,7 @@ from av.container import InputContainer
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import boxes, lengths
+from lumiere_jax.inputs.encoded import LARGEST
 
 # What footage and narrations come in, by FFmpeg's names. It reads 300 formats more: playlists,
 # which name other files, texts as pictures, and rarities that nobody has looked after for long.
@@ -25,7 +26,7 @@ FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,dv,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,"
     "mpeg,mpegts,mxf,nut,ogg,tak,tta,w64,wav,wv"
 )
-SMALLEST, LARGEST = 64, 8192
+SMALLEST = 64
 # Formats whose header says how long the file should be; elsewhere lengths are estimates.
 DECLARING = {"aiff", "avi", "flac", "matroska", "mov", "w64", "wav"}
 # Formats that hold an index of their key frames and honest time stamps, so that reading can begin

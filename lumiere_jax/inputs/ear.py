@@ -13,6 +13,7 @@ import av
 import av.error
 import numpy as np
 
+from lumiere_jax.audio.listening import Heard
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import RATE
 
@@ -22,9 +23,6 @@ DEVICES = ("alsa", "avfoundation", "dshow", "openal", "oss", "pulse", "sndio")
 READ_BYTES = 1 << 16
 # Blocks that may wait; who is further behind has lost touch anyway.
 WAITING = 1024
-
-Heard = tuple[float, np.ndarray]
-"""When a block of sound had come, by `time.monotonic`, and its samples: mono, 16 kHz, [-1, 1]."""
 
 
 @dataclass

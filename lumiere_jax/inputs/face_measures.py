@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumiere_jax.inputs.poses.mediapipe import SIDE, read_landmarks
 from lumiere_jax.parts import PARTS
 from lumiere_jax.shapes import Keypoints, Picture
 
@@ -31,6 +30,9 @@ def open_finder() -> Iterator[Find]:
     Raises:
       UserError: MediaPipe's program cannot start.
     """
+    # The estimator reads footage, and what is measured of a drawn face needs neither.
+    from lumiere_jax.inputs.poses.mediapipe import SIDE, read_landmarks
+
     pictures: queue.SimpleQueue = queue.SimpleQueue()
 
     def arriving() -> Iterator[Picture]:

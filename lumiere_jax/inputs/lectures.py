@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
 from lumiere_jax.audio.features import (
@@ -133,8 +132,10 @@ class Dataset(Description):
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def _opened(path: Path) -> Iterator[Any]:
     """A segment's sound; UserError where it is damaged, also while it is read."""
+    import soundfile  # which what is drawn into memory does without
+
     place: Any = os.fsencode(path)  # a name may be no UTF-8
     try:
         with soundfile.SoundFile(place) as file:

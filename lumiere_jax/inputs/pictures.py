@@ -1,10 +1,6 @@
-"""One picture: decoded within bounds, its colours, its way up, its square."""
+"""One picture of footage: its colours, its way up, its square."""
 
-import contextlib
-import io
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,14 +10,10 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Shaped
-from PIL import Image
 
 from lumiere_jax.inputs.colours import to_sdr, wide_colours
-from lumiere_jax.inputs.containers import LARGEST, Track
+from lumiere_jax.inputs.containers import Track
 from lumiere_jax.shapes import Picture
-
-# Python's filters of warnings are those of all threads.
-_FILTERS = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -31,58 +23,6 @@ class Crop:
     x: int
     y: int
     side: int
-
-
-def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """PNG or JPEG bytes as OpenCV reads them: BGR, or whatever `way` it is told.
-
-    Raises:
-        ValueError: they are neither, damaged, or a picture over 8192 pixels on a side.
-    """
-    check_header(data)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), way)
-    except cv2.error as error:
-        raise ValueError("it is damaged") from error
-    if picture is None:
-        raise ValueError("it is damaged")
-    return picture
-
-
-def check_header(data: bytes) -> None:
-    """ValueError for what is neither PNG nor JPEG, for large pictures and for a PNG that is cut."""
-    try:
-        with (
-            quiet_pillow(),
-            Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header,
-        ):
-            cols, rows = header.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError("it is neither PNG nor JPEG") from error
-    if max(cols, rows) > LARGEST:
-        raise ValueError(f"it is {cols}x{rows}, over {LARGEST} pixels on a side")
-    if data.startswith(b"\x89PNG") and not _chunks_fit(data):
-        raise ValueError("it is damaged")
-
-
-@contextlib.contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Keeps Pillow's warnings from the terminal: what is wrong is said in a sentence of our own."""
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _chunks_fit(data: bytes) -> bool:
-    """Whether a PNG's chunks up to its last are in it: OpenCV makes room for whatever length they
-    name. What lies behind the last is no part of the picture."""
-    place = 8
-    while place < len(data):
-        last = data[place + 4 : place + 8] == b"IEND"
-        place += 12 + int.from_bytes(data[place : place + 4])
-        if last:
-            return place <= len(data)
-    return False
 
 
 def squares(

@@ -47,15 +47,24 @@ def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
 
 def figures(dataset: Dataset, split: str) -> Resident:
     """What `figure_batches` draws from."""
-    tables = _decoded(dataset, split, ("figure",))
-    order = np.arange(dataset.frames(split), dtype=np.int32)
+    return of_figures(_decoded(dataset, split, ("figure",)))
+
+
+def of_figures(tables: dict[str, np.ndarray]) -> Resident:
+    """Batches of figures (frames, rows, 3 · cols) and keypoints, by these names."""
+    order = np.arange(len(tables["keypoints"]), dtype=np.int32)
     return Resident(tables, {name: order for name in tables})
 
 
 def triplets(dataset: Dataset, split: str) -> Resident:
     """What `triplet_batches` draws from."""
-    tables = _decoded(dataset, split, ("frame", "figure"))
-    ends = np.arange(dataset.frames(split), dtype=np.int32)
+    return of_triplets(_decoded(dataset, split, ("frame", "figure")))
+
+
+def of_triplets(tables: dict[str, np.ndarray]) -> Resident:
+    """Batches of triplets of frames and figures (frames, rows, 3 · cols) and keypoints, by the
+    names `frame`, `figure` and `keypoints`."""
+    ends = np.arange(len(tables["keypoints"]), dtype=np.int32)
     times = np.maximum(ends[:, None] + np.arange(-pipeline.MEMORY, 1, dtype=np.int32)[None], 0)
     names = {"frame": "frames", "figure": "figures", "keypoints": "keypoints"}
     tables = {names[own]: table for own, table in tables.items()}

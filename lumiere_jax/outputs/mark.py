@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from lumiere_jax.outputs.label import draw_label
+from lumiere_jax.shapes import Picture
+
 ENOUGH = 5.0
 """The strength from which a video counts as marked, see `strength`."""
 
@@ -34,6 +37,11 @@ SCALES = range(-40, 70)
 
 Luminance = Float[np.ndarray, "_ _"]
 Pixels = UInt8[np.ndarray, "_ _ 3"]
+
+
+def marked(pictures: Iterable[Pixels]) -> Iterator[Picture]:
+    """A video's synthetic pictures with both marks: in the pixels, and the label over it."""
+    return map(draw_label, mark(pictures))
 
 
 def mark(pictures: Iterable[Pixels]) -> Iterator[Pixels]:

@@ -13,9 +13,9 @@ import jinja2
 import numpy as np
 
 from lumiere_jax.inputs.archive import encode_png
+from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
-from lumiere_jax.outputs.video import marked
 from lumiere_jax.systems.measuring import Evaluation, Table
 
 METRICS, PAGE = "metrics.json", "index.html"

@@ -19,8 +19,7 @@ from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
 from lumiere_jax.files import put_in_place
 from lumiere_jax.inputs.containers import open_media
 from lumiere_jax.outputs.credentials import Credentials, sign
-from lumiere_jax.outputs.label import draw_label
-from lumiere_jax.outputs.mark import Pixels, mark
+from lumiere_jax.outputs.mark import marked
 from lumiere_jax.shapes import Picture
 
 Samples = Float[np.ndarray, "samples channels"]
@@ -80,11 +79,6 @@ def check_writable(path: str | Path) -> Path:
             f"{path}: cannot be written ({reason(error)}); choose a folder that you may write to."
         ) from error
     return path
-
-
-def marked(pictures: Iterable[Pixels]) -> Iterator[Picture]:
-    """A video's synthetic pictures with both marks: in the pixels, and the label over it."""
-    return map(draw_label, mark(pictures))
 
 
 def write_video(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tensorboardX import SummaryWriter, summary
 from tqdm import tqdm
 
 from lumiere_jax.files import write_whole
@@ -43,17 +42,15 @@ class Log:
         self._log, self._warnings = folder / "log.jsonl", folder / "warnings.jsonl"
         self.lines = _kept(self._log, step)
         self._said = {line.get("kind") for line in _kept(self._warnings, step)}
-        # Files are named for the second they were begun in, and a later one takes their place.
-        self._events = SummaryWriter(
-            str(folder / "events"), purge_step=step + 1, flush_secs=10, filename_suffix=f".{step}"
-        )
+        self._events = _open_events(folder / "events", step)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """A line of the log and a point of every curve."""
         self.lines.append({"step": step, **values})
         _append(self._log, self.lines[-1])
         for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+            if self._events:
+                self._events.add_scalar(name, value, step)
 
     def warn(self, step: int, kind: str, sentence: str) -> None:
         """Says a sentence on the screen and in the events, once in a run for each kind."""
@@ -62,14 +59,20 @@ class Log:
         self._said.add(kind)
         tqdm.write(f"warning: {sentence}")
         _append(self._warnings, {"step": step, "kind": kind, "sentence": sentence})
-        self._events.add_text(f"warnings/{kind}", sentence, step)
+        if self._events:
+            self._events.add_text(f"warnings/{kind}", sentence, step)
 
     def picture(self, step: int, sheet: np.ndarray) -> None:
         """An RGB sheet."""
-        self._events.add_image("pictures", sheet, step, dataformats="HWC")
+        if self._events:
+            self._events.add_image("pictures", sheet, step, dataformats="HWC")
 
     def clip(self, step: int, clip: Clip) -> None:
         """A moving picture and its sound, which TensorBoard can only show side by side."""
+        if not self._events:
+            return
+        from tensorboardX import summary
+
         every = max(1, round(clip.fps / GIF_FPS))
         # Its own writer of videos wants moviepy, which wants a program.
         still: Any = summary.image("clip", clip.pictures[0], dataformats="HWC")
@@ -82,7 +85,21 @@ class Log:
 
     def close(self) -> None:
         """Writes what is left."""
-        self._events.close()
+        if self._events:
+            self._events.close()
+
+
+def _open_events(folder: Path, step: int) -> Any:
+    """What writes TensorBoard's events, after `step`; None where tensorboardX is not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError:
+        tqdm.write("tensorboardX is not installed: the log is in log.jsonl alone.")
+        return None
+    # Files are named for the second they were begun in, and a later one takes their place.
+    return SummaryWriter(
+        str(folder), purge_step=step + 1, flush_secs=10, filename_suffix=f".{step}"
+    )
 
 
 def encode_gif(pictures: np.ndarray, seconds: float) -> bytes:

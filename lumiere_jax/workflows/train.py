@@ -1,6 +1,5 @@
 """A dataset to a workdir of trained stages, each from its last checkpoint on."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +10,12 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import pipeline, resident
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.inputs.segments import TRIPLET, longest
+from lumiere_jax.systems.kept import on_kept
 from lumiere_jax.systems.system import Kept, System, Trained
 from lumiere_jax.training import checkpoint, hosts, loop
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.training.parallel import stage_mesh
-from lumiere_jax.training.stage import Batch, Metrics, Stage, State
+from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.space import ask_for, training_bytes, while_there, written_into
@@ -155,14 +155,11 @@ def _kept(
         f"{stage.name}: {frames:,} frames kept in device memory ({resident.shown(data.size)})"
     )
 
-    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-        return stage.step(state, frozen, resident.gather(frozen["data"], batch["index"]))
-
     def batches(first: int) -> Iterator[Any]:
         rest = first, stage.steps, hosts.own_part()
         return pipeline.index_batches(chosen, stage.batch, seed, *rest)
 
-    return dataclasses.replace(stage, step=step), batches, {"data": data}
+    return on_kept(stage), batches, {"data": data}
 
 
 def _trained(workdir: Path, every: dict[str, Stage], system: System) -> Trained:

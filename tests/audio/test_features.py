@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lumiere_jax.audio import features
+from lumiere_jax.audio import features, make_filters
 
 FPS = Fraction(30)
 
@@ -77,3 +77,11 @@ def test_silence_stays_inside_the_range():
     assert np.all(rows == np.float32(np.log(1e-8)))
     normal = features.normalise(rows, np.full(40, -5.0), np.ones(40))
     assert np.all(normal == -4)
+
+
+def test_the_tables_of_filters_are_librosas():
+    made = make_filters.make_filters()
+    with np.load(make_filters.FILE) as file:
+        assert file.keys() == made.keys()
+        for name, table in made.items():
+            np.testing.assert_array_equal(file[name], table)

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.plots import COLOURS, line_plot
 from lumiere_jax.outputs.report import Report, Sample, text_table, write_report
-from lumiere_jax.outputs.video import marked
 from lumiere_jax.systems.lumierenet.measures import EVALUATION
 
 

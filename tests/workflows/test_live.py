@@ -11,10 +11,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from spoken import cut, voice
 
 from lumiere_jax.audio.features import (
-    WINDOW,
-    frame_start,
     frames_covering,
     loudness_gain,
     normalise,
@@ -22,7 +21,7 @@ from lumiere_jax.audio.features import (
 )
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import probe_audio
-from lumiere_jax.outputs import video
+from lumiere_jax.outputs import mark
 from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
 from lumiere_jax.outputs.video import read_record
@@ -33,50 +32,6 @@ from lumiere_jax.workflows.infer import load_model
 ROOT = Path(__file__).parents[2]
 FPS = Fraction(30)
 SIZE = 64
-
-
-def voice(samples, seed=0):
-    """Noise that swells and fades, at most 1."""
-    noise = np.random.default_rng(seed).standard_normal(samples) / 8
-    return np.clip(noise * np.sin(np.arange(samples) / 3000), -1, 1).astype(np.float32)
-
-
-def cut(samples, seed=0):
-    """Blocks of any length, each a second later than the last on a clock of its own."""
-    lengths = np.random.default_rng(seed).integers(1, 1500, 1 + len(samples) // 100)
-    blocks = np.split(samples, np.unique(np.minimum(np.cumsum(lengths), len(samples))))
-    return [(float(i), block) for i, block in enumerate(blocks) if len(block)]
-
-
-@pytest.mark.parametrize("fps", [FPS, Fraction(25), Fraction(30000, 1001), Fraction(5)])
-@pytest.mark.parametrize("samples", [1, 533, 534, 704, 8_000, 16_001])
-def test_rows_are_those_of_the_whole_narration_with_the_moment_their_window_was_heard(fps, samples):
-    sound = voice(samples)
-    blocks = cut(sound)
-    rows = list(live.rows_as_heard(iter(blocks), fps, lambda _: 0.5, clock=lambda: 1e6))
-    whole = np.concatenate(
-        list(stream_log_mel([sound], fps, frames_covering(samples, fps), gain=0.5))
-    )
-    np.testing.assert_allclose(np.concatenate([row for _, row in rows]), whole, atol=2e-4)
-    # The block, which is the time, that holds the last sample of each window.
-    ends = np.cumsum([len(block) for _, block in blocks])
-    for t, (arrived, _) in enumerate(rows):
-        last = frame_start(t, fps) + WINDOW - 1
-        holding = next((i for i, end in enumerate(ends) if last < end), None)
-        assert arrived == (1e6 if holding is None else blocks[holding][0])
-
-
-def test_no_frame_waits_for_sound_that_it_does_not_hear():
-    taken = []
-
-    def blocks():
-        for i in range(100):
-            taken.append(i)
-            yield float(i), np.zeros(100, np.float32)
-
-    for t, _ in enumerate(live.rows_as_heard(blocks(), FPS, lambda _: 1.0)):
-        if t < 15:
-            assert 100 * len(taken) < frame_start(t, FPS) + WINDOW + 100
 
 
 def test_the_gain_comes_from_the_past_alone_and_ends_where_the_whole_has_it():
@@ -92,57 +47,6 @@ def test_the_gain_comes_from_the_past_alone_and_ends_where_the_whole_has_it():
     np.testing.assert_allclose(gains[0][-1], loudness_gain([sound]), rtol=1e-5)
     silent = live.Level()
     assert silent.hear(np.zeros(16_000, np.float32)) == 1.0
-
-
-class Clock:
-    """A clock that moves only when it is told to."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.mark.parametrize("delay", [0, 2])
-@pytest.mark.parametrize(
-    "seconds, expected",
-    [
-        # Frames of 33 ms of sound: computed in 20, the picture is there 20 ms and a write later.
-        (0.020, 0.025),
-        # In 60 ms every frame that would be more than 0.1 s late is the last one again.
-        (0.060, 0.165),
-    ],
-)
-def test_latency_is_from_the_windows_last_sample_to_the_end_of_writing(delay, seconds, expected):
-    clock, timing = Clock(), live.Timing()
-
-    def rows():
-        for t in range(90):
-            arrived = t / 30
-            clock.now = max(clock.now, arrived)
-            yield arrived, np.full((1, 40), t, np.float32)
-
-    def paint(windows):
-        clock.now += seconds
-        heard = windows[0, -1, 0]
-        return None, np.full((1, 2, 2, 3), heard, np.uint8)
-
-    shown = []
-    for picture in live.pictures(rows(), paint, 15, delay, timing, clock):
-        shown.append(int(picture[0, 0, 0]))
-        clock.now += 0.005
-    assert timing.frames == len(shown) == 90
-    own = [min(t + delay, 89) for t in range(90)]
-    if seconds < 1 / 30:
-        assert not timing.repeated and shown == own
-        np.testing.assert_allclose(timing.latencies[: 90 - delay], expected)
-    else:
-        # Picture and sound stay together: what is shown is never more than some frames old.
-        assert 0 < timing.repeated < 60
-        assert max(timing.latencies) <= expected + 1e-6
-        assert all(0 <= now - then <= 5 for now, then in zip(own, shown, strict=True))
-        assert f"{timing.repeated} repeated" in str(timing)
 
 
 def feed(file, sound, block=160):
@@ -163,7 +67,7 @@ def test_two_seconds_through_a_pipe_are_the_frames_of_the_same_features(
     """With the gain pinned, and standard input fed in real time."""
     monkeypatch.setattr(live.Level, "hear", lambda *_: 2.0)
     # Where the mark lies depends on the first picture's last bit.
-    monkeypatch.setattr(video, "mark", iter)
+    monkeypatch.setattr(mark, "mark", iter)
     reading, writing = os.pipe()
     sound = voice(32_000)
     announced = threading.Event()

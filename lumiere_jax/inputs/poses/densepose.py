@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.pictures import decode_picture
+from lumiere_jax.inputs.encoded import decode_picture
 from lumiere_jax.inputs.poses import folders, torch_dump
 from lumiere_jax.shapes import Picture
 

@@ -1,0 +1,113 @@
+"""Who is drawn, saying what: a lecturer with gestures, or the faces of several people.
+
+A script is all that a clip is drawn from, so clips can be drawn side by side, into a dataset or
+into memory.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from lumiere_jax.audio.features import RATE, frames_within
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs import synthetic
+from lumiere_jax.inputs.alignment import align, alignments, moved
+from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
+
+FPS, FACES_FPS = Fraction(30), Fraction(25)
+# The share of the first narration that is trained on, in percent.
+HEARD = 95
+# Cols of the picture that a face is cut out of, over the face's own: there it is as large.
+CLOSE = 3
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is drawn as one clip: who, what they say, with which gestures, in which splits (name,
+    first frame, frames)."""
+
+    clip: str
+    seed: int
+    waveform: np.ndarray
+    take: int
+    parts: tuple[tuple[str, int, int], ...]
+
+
+def lecture_scripts(
+    first: np.ndarray, second: np.ndarray, seed: int, minutes: float | None = None
+) -> list[Script]:
+    """One lecturer, who trains on the first narration, with new gestures each time until the
+    `minutes` are full, and is tested on the second; both are (samples,), mono at 16 kHz."""
+    takes = max(1, math.ceil((minutes or 0) * 60 * RATE / len(first)))
+    scripts = []
+    for take in range(takes):
+        waveform = first
+        if minutes is not None and take == takes - 1:
+            waveform = first[: int(minutes * 60 * RATE) - take * len(first)]
+        count = frames_within(len(waveform), FPS)
+        cut = count * HEARD // 100
+        parts = (("train", 0, cut), ("val", cut, count - cut))
+        scripts.append(Script(f"first-{take}", seed, waveform, take, parts))
+    test = (("test", 0, frames_within(len(second), FPS)),)
+    return [*scripts, Script("second", seed, second, 0, test)]
+
+
+def face_scripts(
+    first: np.ndarray, second: np.ndarray, seed: int, speakers: int, minutes: float | None = None
+) -> list[Script]:
+    """Faces that train say the first narration, each beginning elsewhere in it.
+
+    Raises:
+      UserError: there are too few or too many speakers, or too few for the minutes.
+    """
+    if not 3 <= speakers <= 1000:
+        raise UserError(f"--speakers={speakers}: use 3 (to train, to validate, to test) to 1000.")
+    heard, rest = np.split(first, [len(first) * HEARD // 100])
+    training = speakers - 2
+    longest = len(heard) / RATE / 60
+    each = longest if minutes is None else minutes / training
+    if each > longest:
+        raise UserError(
+            f"--minutes={minutes}: {training} faces that train say at most "
+            f"{training * longest:.1f} minutes: give fewer, or more --speakers."
+        )
+
+    def script(place: int, split: str, waveform: np.ndarray) -> Script:
+        number = seed + place
+        parts = ((split, 0, frames_within(len(waveform), FACES_FPS)),)
+        return Script(f"face-{number}", number, waveform, 0, parts)
+
+    samples = int(each * 60 * RATE)
+    trained = [
+        script(place, "train", np.roll(heard, -place * len(heard) // training)[:samples])
+        for place in range(training)
+    ]
+    return [*trained, script(training, "val", rest), script(training + 1, "test", second)]
+
+
+def drawn_lecture(script: Script, size: int, explicit: bool = True) -> Iterator[Example]:
+    """The frames of a lecturer's clip, square pictures of `size`, as many as the sound fills."""
+    count = frames_within(len(script.waveform), FPS)
+    drawn = synthetic.draw_lecture(
+        script.waveform, FPS, size, script.seed, script.take, explicit=explicit
+    )
+    for d in itertools.islice(drawn, count):
+        yield Example(d.frame, d.figure, d.keypoints, d.aperture)
+
+
+def drawn_faces(script: Script, size: int) -> Iterator[Example]:
+    """The frames of a face's clip, cut out of larger pictures, whose units apertures stay in."""
+    shape = picture_shape(size, ALIGNED_FACE)
+    side = CLOSE * shape[1]
+    count = frames_within(len(script.waveform), FACES_FPS)
+    drawn = synthetic.draw_lecture(script.waveform, FACES_FPS, side, script.seed)
+    for d in itertools.islice(drawn, count):
+        # Points that are known do not tremble: each frame is aligned by its own.
+        (transform,) = alignments(d.keypoints[None], (side, side), shape)
+        points = moved(d.keypoints, transform, (side, side), shape)
+        yield Example(align(d.frame, transform, shape), None, points, d.aperture)

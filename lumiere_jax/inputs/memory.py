@@ -1,0 +1,25 @@
+"""Batches of data that is in memory, without TensorFlow: a pure function of seed and step."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def index_batches(
+    items: np.ndarray, batch: int, seed: int, first: int = 0
+) -> Iterator[dict[str, np.ndarray]]:
+    """The `index` (batch,) int32 of each step's items, from step `first` on, without an end.
+
+    Example i of a run is item `i mod n` of epoch `i div n`, whose order is a permutation of its
+    own. It is another one than `pipeline.index_batches` has.
+    """
+
+    @functools.lru_cache(2)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, epoch)).permutation(items).astype(np.int32)
+
+    for step in itertools.count(first):
+        places = (divmod(i, len(items)) for i in range(step * batch, (step + 1) * batch))
+        yield {"index": np.array([order(epoch)[i] for epoch, i in places], np.int32)}

@@ -1,0 +1,100 @@
+"""Frames of a voice that is still speaking: one at a time, each as soon as its sound is there.
+
+Frame t hears up to the end of its window, 44 ms from its own start, and nothing later. Its latency
+is the time from the arrival of that window's last sample to the end of the picture's writing.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from lumiere_jax.audio.features import WINDOW, frame_start, log_mel
+from lumiere_jax.audio.listening import Heard
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.lumierenet.synthesis import Painter, stream_windows
+
+# A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
+LATE = 0.1
+
+
+@dataclass
+class Timing:
+    """Latencies of computed frames in seconds, and how many frames are another's again."""
+
+    latencies: list[float] = field(default_factory=list)
+    repeated: int = 0
+
+    @property
+    def frames(self) -> int:
+        return len(self.latencies) + self.repeated
+
+    def __str__(self) -> str:
+        median, late = np.percentile(1000 * np.array(self.latencies or [0.0]), [50, 95])
+        again = f", {self.repeated} repeated because computing fell behind" if self.repeated else ""
+        return (
+            f"{self.frames} frames{again}; from sound to picture: median {median:.0f} ms, "
+            f"95th percentile {late:.0f} ms."
+        )
+
+
+def rows_as_heard(
+    blocks: Iterator[Heard],
+    fps: Fraction,
+    gain: Callable[[np.ndarray], float],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Each frame's log-mel row (1, 40), and when the last sample of its window had come.
+
+    As in `stream_log_mel`, as many rows as cover the last sample, and silence past it.
+    `gain` is asked with each block, before any row that hears it.
+    """
+    held, before = np.zeros(1, np.float32), 0  # begins a sample before frame `before`'s first
+    arrived, factor, more = clock(), 1.0, True
+    for t in itertools.count():
+        skip = frame_start(t, fps) - before
+        while more and len(held) < skip + 1 + WINDOW:
+            block = next(blocks, None)
+            more = block is not None
+            if block is None:
+                arrived = clock()
+            else:
+                arrived, samples = block
+                factor = gain(samples)
+                held = np.concatenate([held, samples])
+        held, before = held[skip:], before + skip
+        if len(held) < 2:
+            return
+        window = np.pad(held[: WINDOW + 1], (0, max(0, WINDOW + 1 - len(held))))
+        yield arrived, np.asarray(log_mel(window * np.float32(factor), np.zeros(1, np.int32)))
+
+
+def pictures(
+    rows: Iterable[tuple[float, np.ndarray]],
+    paint: Painter,
+    width: int,
+    delay: int,
+    timing: Timing,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Picture]:
+    """A picture for each normalised row; asked for the next, the last one counts as written."""
+    arrived, shown = 0.0, None
+
+    def singles() -> Iterator[np.ndarray]:
+        nonlocal arrived
+        for moment, row in rows:
+            arrived = moment
+            yield row
+
+    for window in stream_windows(singles(), width, delay):
+        if shown is not None and clock() - arrived > LATE:
+            timing.repeated += 1
+            yield shown
+            continue
+        _, frames = paint(window[None])
+        shown = np.asarray(frames)[0]
+        yield shown
+        timing.latencies.append(clock() - arrived)
