@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
+from scipy.io import wavfile
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -70,8 +70,17 @@ def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
     return sound + pictures + whole + faces
 
 
+def speech(name: str) -> np.ndarray:
+    """The beginning of the drawn lecturer's narration "first" (40 s) or "second" (12 s), mono at
+    16 kHz, where no decoder of FLAC is."""
+    _, samples = wavfile.read(ROOT / f"benchmarks/speech/{name}.wav")
+    return samples.astype(np.float32) / 2**15
+
+
 def narration(folder: Path, seconds: float = SECONDS) -> Path:
     """A sound file of so many seconds, which repeats itself."""
+    import soundfile
+
     samples, rate = soundfile.read(NARRATION, dtype="int16")
     path = folder / "narration.wav"
     soundfile.write(path, np.resize(samples, round(seconds * rate)), rate)

@@ -2,8 +2,10 @@
 
   python benchmarks/ours.py CASE
   python benchmarks/ours.py CASES FOLDER
+  python benchmarks/ours.py many
 
-CASE is JSON, and CASES a list of them, of which FOLDER gets what the twin is compared with.
+CASE is JSON, and CASES a list of them, of which FOLDER gets what the twin is compared with. `many`
+are asked for on standard input (see rounds.py).
 """
 
 import contextlib
@@ -21,10 +23,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import no_torch  # noqa: F401
 import numpy as np
 from cases import FPS, SECONDS, STREAMED, TOTAL, Case, arrays, narration, small
-from rounds import serve
+from rounds import Built, serve, serve_many
 
 from configs import temporal_gan as faces
 from configs.lumierenet import paper
@@ -42,7 +43,6 @@ from lumiere_jax.systems.temporal_gan.networks import generator as animator
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
-from lumiere_jax.workflows import infer
 from lumiere_jax.workflows.allocation import keep_freed_memory
 
 # What a step says of itself, and PyTorch's has no part in.
@@ -113,18 +113,10 @@ def forward(case: Case) -> Callable[[int], None]:
 
 def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     """What infer.py does, with networks that nobody has trained."""
-    config, (_, variables, _) = config_of(case), forward_of(case)
-    nothing = np.zeros(40, np.float32)
-    run = Run(
-        size=case.size,
-        fps=Fraction(FPS),
-        figure="drawn",
-        mean=nothing,
-        std=nothing + 1,
-        consent={},
-        drawn_seed=0,
-        config=config,
-    )
+    from lumiere_jax.workflows import infer  # which wants PyAV
+
+    _, variables, _ = forward_of(case)
+    run = run_of(case)
     model = infer.Model(run, variables, {})
     infer.load_model, infer.read_run = lambda _: model, lambda _: run
     synthesis.chunk_frames = lambda _: case.batch
@@ -137,6 +129,54 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
                 infer.infer(workdir=folder, audio=sound, out=folder / "video.mp4")
 
     return once
+
+
+def run_of(case: Case) -> Run:
+    """What a workdir says of a model of this case."""
+    nothing = np.zeros(40, np.float32)
+    return Run(
+        size=case.size,
+        fps=Fraction(FPS),
+        figure="drawn",
+        mean=nothing,
+        std=nothing + 1,
+        consent={},
+        drawn_seed=0,
+        config=config_of(case),
+    )
+
+
+def built(case: Case) -> Built:
+    """A case compiled ahead of time, with the seconds that took and the bytes that it needs."""
+    began = time.perf_counter()
+    if case.kind == "streaming":
+        run = stream(case)
+        run(1)
+        return Built(run, STREAMED, {"compile_s": time.perf_counter() - began}, lambda: 0.0)
+    state: Any = None
+    if case.kind == "train":
+        step, state, *rest = training(case)
+        compiled = step.lower(state, *rest).compile()
+    else:
+        function, *rest = forward_of(case)
+        compiled = function.lower(*rest).compile()
+        rest = jax.device_put(rest)
+
+    def run(steps: int) -> None:
+        nonlocal state
+        made: Any = None
+        for _ in range(steps):
+            made = compiled(*rest) if state is None else compiled(state, *rest)
+            if state is not None:
+                state, made = made
+        jax.block_until_ready((state, made))
+
+    run(1)
+    needs = compiled.memory_analysis()
+    parts = needs.argument_size_in_bytes, needs.temp_size_in_bytes, needs.output_size_in_bytes
+    bytes_needed = sum(parts) - needs.alias_size_in_bytes
+    facts = {"compile_s": time.perf_counter() - began}
+    return Built(run, 1, facts, lambda: bytes_needed)
 
 
 def stream(case: Case) -> Callable[[int], None]:
@@ -208,12 +248,9 @@ def write_expected(case: Case, path: Path) -> None:
     if case.kind == "train":
         normal, jax.random.normal = jax.random.normal, lambda *_: jnp.asarray(noise)
         step, state, frozen, batch = training(case)
-        networks = {
-            name: dataclasses.replace(n, params=_lively(n.params), statistics=_lively(n.statistics))
-            for name, n in state.networks.items()
-        }
-        state = dataclasses.replace(state, networks=networks)
-        flat = _flat({name: n.variables for name, n in networks.items()} | {"vgg": frozen["vgg"]})
+        state = lively_state(state)
+        networks = {name: n.variables for name, n in state.networks.items()}
+        flat = _flat(networks | {"vgg": frozen["vgg"]})
         state, metrics = step(state, frozen, batch)
         jax.random.normal = normal
         if metrics[SKIPPED]:
@@ -221,14 +258,23 @@ def write_expected(case: Case, path: Path) -> None:
         expected = {f"expected/{k}": v for k, v in metrics.items() if k not in NO_MEASURES}
     else:
         function, variables, x = (frames_of if case.kind == "streaming" else forward_of)(case)
-        variables = _lively(variables)
+        variables = lively(variables)
         alone = {"seqpix2pix": "G"}.get(case.name, case.name)
         flat = _flat(variables if case.name == "synthesis" else {alone: variables})
         expected = {"expected/output": function(variables, x)}
     np.savez(path, **flat, **{k: np.asarray(v) for k, v in expected.items()})
 
 
-def _lively(tree: Any) -> Any:
+def lively_state(state: State) -> State:
+    """A first state with such numbers."""
+    networks = {
+        name: dataclasses.replace(n, params=lively(n.params), statistics=lively(n.statistics))
+        for name, n in state.networks.items()
+    }
+    return dataclasses.replace(state, networks=networks)
+
+
+def lively(tree: Any) -> Any:
     """Numbers of the size that training gives: fresh networks answer everything alike."""
     random = np.random.default_rng(1)
 
@@ -250,7 +296,9 @@ def _flat(tree: Any) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     keep_freed_memory()
-    if sys.argv[2:]:
+    if sys.argv[1:] == ["many"]:
+        serve_many(lambda values: built(Case(**values)), together=8)
+    elif sys.argv[2:]:
         for number, values in enumerate(json.loads(sys.argv[1])):
             write_expected(Case(**values), Path(sys.argv[2]) / f"{number}.npz")
     else:

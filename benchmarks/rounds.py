@@ -6,6 +6,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 # Two networks in one process would share its threads: each side is a process of its own, and
 # stands still while the other runs.
@@ -22,14 +25,61 @@ def serve(run: Callable[[int], None], parts: int = 1) -> None:
     began = time.perf_counter()
     run(1)
     steps = max(1, round(ROUND_SECONDS / (time.perf_counter() - began)))
-    _say(steps=steps)
+    say(steps=steps)
     for _ in sys.stdin:
         wall, own = time.perf_counter(), sum(os.times()[:4])
         run(steps)
         wall, own = time.perf_counter() - wall, sum(os.times()[:4]) - own
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _say(ms=1000 * wall / (steps * parts), wall_s=wall, own_s=own, peak_bytes=peak)
+        say(ms=1000 * wall / (steps * parts), wall_s=wall, own_s=own, peak_bytes=peak)
 
 
-def _say(**values: float) -> None:
-    print(json.dumps(values), flush=True)
+@dataclass
+class Built:
+    """A case that is ready to be timed: `run(steps)` returns when its steps are done; a time is
+    that of one of a step's `parts`. `peak` says how many bytes it takes while it runs."""
+
+    run: Callable[[int], None]
+    parts: int
+    facts: dict[str, float]
+    peak: Callable[[], float]
+
+
+def serve_many(build: Callable[[dict[str, Any]], Built], together: int) -> None:
+    """Builds cases and runs rounds of them as standard input asks, a line of JSON each.
+
+    {"build": [CASE, ...]} forgets the cases before, builds these, so many at a time, and gives the
+    `facts` of each, or its error. {"round": 2, "seconds": 0.3} times case 2 for about as long.
+    """
+    built: list[Built | None] = []
+
+    def tried(case: dict[str, Any]) -> tuple[Built | None, dict[str, Any]]:
+        try:
+            one = build(case)
+            return one, one.facts
+        except Exception as error:  # one case that does not work leaves the others
+            return None, {"error": f"{type(error).__name__}: {error}"[:300]}
+
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "build" in asked:
+            built.clear()
+            with ThreadPoolExecutor(together) as pool:
+                found = list(pool.map(tried, asked["build"]))
+            built = [one for one, _ in found]
+            print(json.dumps([facts for _, facts in found]), flush=True)
+            continue
+        one = built[asked["round"]]
+        assert one is not None
+        began = time.perf_counter()
+        one.run(1)
+        steps = max(1, round(asked["seconds"] / (time.perf_counter() - began)))
+        began = time.perf_counter()
+        one.run(steps)
+        seconds = time.perf_counter() - began
+        say(ms=1000 * seconds / (steps * one.parts), peak_bytes=one.peak())
+
+
+def say(**values: Any) -> None:
+    """A line of JSON for who started this process, wherever `sys.stdout` leads now."""
+    print(json.dumps(values), file=sys.__stdout__, flush=True)

@@ -4,9 +4,10 @@ are wanted; on a GPU TensorFloat-32, as in JAX, and cuDNN's search for the faste
 
   python benchmarks/twin.py CASE eager|compiled
   python benchmarks/twin.py CASES eager|compiled FOLDER
+  python benchmarks/twin.py many eager|compiled
 
 With FOLDER it compares itself with what ours.py wrote there and prints each case's largest
-deviation.
+deviation. `many` are asked for on standard input (see rounds.py).
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from operator import itemgetter
@@ -26,10 +28,11 @@ import numpy as np
 import torch
 import torch._dynamo as dynamo
 from cases import FPS, SECONDS, STREAMED, Case, arrays, narration, small
-from rounds import serve
+from rounds import Built, serve, serve_many
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
 from torch_animator import Animator, animator_arrays
 from torch_networks import BLSTM, DCGAN, VAE, VGG, UNet, imagenet
 
@@ -293,6 +296,38 @@ def build(twin: Twin) -> Callable[[int], None]:
     return run
 
 
+def built(case: Case, compiled: bool) -> Built:
+    """A case, with the floating-point operations of a step where they can be counted, and for
+    compiled ones the seconds that compiling takes."""
+    memory = torch.cuda.memory_allocated if DEVICE == "cuda" else lambda: 0
+    before = memory()
+    run = build(Twin(case, compiled))
+    facts: dict[str, float] = {}
+    began = time.perf_counter()
+    if compiled:
+        run(1)
+        facts["compile_s"] = time.perf_counter() - began
+    else:
+        with FlopCounterMode(display=False) as counter:
+            run(1)
+        # Of recurrent layers it counts nothing.
+        if case.name not in ("blstm", "animator"):
+            facts["gflop"] = counter.get_total_flops() / 1e9
+    run(1)
+    own = memory() - before
+
+    def peak() -> float:
+        if DEVICE != "cuda":
+            return 0.0
+        others = memory() - own
+        torch.cuda.reset_peak_memory_stats()
+        run(1)
+        return torch.cuda.max_memory_allocated() - others
+
+    parts = {"streaming": STREAMED}.get(case.kind, 1)
+    return Built(run, parts, facts, peak)
+
+
 def deviation(case: Case, compiled: bool, path: Path) -> float:
     """The largest relative one between what a step gives here and what it gave in JAX."""
     case = small(case)
@@ -382,7 +417,9 @@ if __name__ == "__main__":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     compiled = sys.argv[2] == "compiled"
-    if sys.argv[3:]:
+    if sys.argv[1] == "many":  # one at a time: what each takes of the memory is counted
+        serve_many(lambda values: built(Case(**values), compiled), together=1)
+    elif sys.argv[3:]:
         for number, values in enumerate(json.loads(sys.argv[1])):
             print(deviation(Case(**values), compiled, Path(sys.argv[3]) / f"{number}.npz"))
     else:

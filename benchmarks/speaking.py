@@ -1,0 +1,122 @@
+"""Frames a second from sound to pictures, the first frame, and live latency; a part of
+accelerator.py.
+
+The networks have the paper's widths, and nobody has trained them. Sound goes through everything
+that infer.py does between its decoder and its encoder: loudness, features, networks, and pictures
+on the host, with the marks of synthetic video and without. Where PyAV is installed, infer.py's own
+way from a sound file to an MP4 is measured too.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import jax
+import numpy as np
+from cases import FPS, SECONDS, Case, speech
+from ours import config_of, forward_of, run_of, synthesise
+from rounds import say
+
+from lumiere_jax.audio.features import (
+    FILTERS,
+    RATE,
+    WINDOW,
+    frames_covering,
+    gain_to_loudness,
+    log_mel,
+    normalise,
+)
+from lumiere_jax.audio.listening import Heard, Level, high_passed, measure
+from lumiere_jax.outputs.mark import marked
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.batches import chunk_frames
+from lumiere_jax.systems.lumierenet import SYSTEM, painter
+from lumiere_jax.systems.lumierenet.live import Timing, pictures, rows_as_heard
+from lumiere_jax.systems.system import Narration
+
+BLOCK = RATE // 100
+
+
+def spoken(case: Case, variables: Any, samples: np.ndarray) -> Iterator[Picture]:
+    """A narration's frames, as `workflows.infer.speak` makes them of a file's sound."""
+    level, band, _ = measure([samples])
+    frames = frames_covering(len(samples), Fraction(FPS))
+    narration = Narration([samples], gain_to_loudness(level), frames, band)
+    return SYSTEM.speak(run_of(case), variables, narration, None)
+
+
+def through(frames: Iterator[Picture]) -> tuple[float, float]:
+    """Seconds to the first frame, and frames a second in all."""
+    began = time.perf_counter()
+    next(frames)
+    first, count = time.perf_counter() - began, 1
+    for _ in frames:
+        count += 1
+    return first, count / (time.perf_counter() - began)
+
+
+def narrated(case: Case, samples: np.ndarray) -> None:
+    """Rows of a narration: as it is made, with the marks, and to an MP4."""
+    _, variables, _ = forward_of(case)
+    row = {"size": case.size, "dtype": case.dtype, "chunk": case.batch}
+    compiled_s, _ = through(spoken(case, variables, samples))
+    first, rate = through(spoken(case, variables, samples))
+    say(**row, what="frames", fps=rate, first_ms=1000 * first, first_compiled_s=compiled_s)
+    first, rate = through(marked(spoken(case, variables, samples)))
+    say(**row, what="marked frames", fps=rate, first_ms=1000 * first)
+    if importlib.util.find_spec("av") is not None and importlib.util.find_spec("soundfile"):
+        once = synthesise(case, SECONDS)
+        once(1)
+        began = time.perf_counter()
+        once(1)
+        say(**row, what="MP4", fps=SECONDS * FPS / (time.perf_counter() - began))
+
+
+def live(case: Case, samples: np.ndarray) -> None:
+    """A row of a voice that comes as it is spoken, in blocks of 10 ms."""
+    config, (_, variables, _) = config_of(case), forward_of(case)
+    paint, level, timing = painter(config, case.size, variables), Level(), Timing()
+    log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
+    np.asarray(paint(np.zeros((1, config.blstm.window, FILTERS), np.float32))[1])
+
+    def arriving() -> Iterator[Heard]:
+        began = time.monotonic()
+        for start in range(0, len(samples), BLOCK):
+            due = began + (start + BLOCK) / RATE
+            time.sleep(max(0.0, due - time.monotonic()))
+            yield time.monotonic(), samples[start : start + BLOCK]
+
+    run = run_of(case)
+    rows = (
+        (arrived, normalise(row, run.mean, run.std, level.band))
+        for arrived, row in rows_as_heard(high_passed(arriving()), run.fps, level.hear)
+    )
+    for _ in pictures(rows, paint, config.blstm.window, config.blstm.delay, timing):
+        pass
+    median, late = np.percentile(1000 * np.array(timing.latencies), [50, 95])
+    row = {"size": case.size, "dtype": case.dtype, "what": "live", "repeated": timing.repeated}
+    say(**row, median_ms=float(median), late_ms=float(late))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="small networks and little sound")
+    parser.add_argument("--out", help="accelerator.py's results; not read")
+    short, sound = parser.parse_args().short, speech("second")
+    chunk = chunk_frames(jax.devices()[0].platform)
+    one = Case(name="synthesis", kind="synthesis", dtype="bfloat16", size=256, batch=chunk)
+    cases = [
+        dataclasses.replace(one, size=size, dtype=dtype)
+        for size in (256, 512)
+        for dtype in ("bfloat16", "float32")
+    ]
+    if short:
+        cases = [dataclasses.replace(one, size=64, dtype="float32", width=4, cells=8)]
+        sound = sound[: 2 * RATE]
+    for case in cases:
+        narrated(case, sound)
+        live(case, sound[: 3 * RATE])
