@@ -68,15 +68,15 @@ def short() -> tuple[list[Case], list[Case]]:
 
 
 class Side:
-    """A process that builds cases and runs rounds of them."""
+    """A process of one of the scripts here that builds cases and runs rounds of them."""
 
-    def __init__(self, *arguments: str):
+    def __init__(self, script: str, *arguments: str, **environment: str):
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, str(HERE / script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, **environment},
         )
 
     def ask(self, **what: Any) -> None:
@@ -140,12 +140,12 @@ def main() -> None:
             opened.callback(one.close)
             return one
 
-        sides = {"ours": side(str(HERE / "ours.py"), "many")}
+        sides = {"ours": side("ours.py", "many")}
         compiled: dict[str, Side] = {}
         if importlib.util.find_spec("torch") is not None:
-            sides["eager"] = side(str(HERE / "twin.py"), "many", "eager")
+            sides["eager"] = side("twin.py", "many", "eager")
             # Inductor takes its time: it builds beside all that comes before its cases are timed.
-            compiled = {"compiled": side(str(HERE / "twin.py"), "many", "compiled")}
+            compiled = {"compiled": side("twin.py", "many", "compiled")}
             compiled["compiled"].ask(build=[asdict(case) for case in inductor])
         groups = [cases[i : i + TOGETHER] for i in range(0, len(cases), TOGETHER)]
         for group in groups:

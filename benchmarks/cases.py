@@ -11,7 +11,7 @@ from scipy.io import wavfile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-NARRATION = ROOT / "lumiere_jax/inputs/narrations/second.flac"
+SPEECH = ROOT / "benchmarks/speech"
 SECONDS, FPS = 3, 30
 # Frames of a face, one after the other.
 STREAMED = 25
@@ -73,17 +73,15 @@ def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
 def speech(name: str) -> np.ndarray:
     """The beginning of the drawn lecturer's narration "first" (40 s) or "second" (12 s), mono at
     16 kHz, where no decoder of FLAC is."""
-    _, samples = wavfile.read(ROOT / f"benchmarks/speech/{name}.wav")
+    _, samples = wavfile.read(SPEECH / f"{name}.wav")
     return samples.astype(np.float32) / 2**15
 
 
 def narration(folder: Path, seconds: float = SECONDS) -> Path:
     """A sound file of so many seconds, which repeats itself."""
-    import soundfile
-
-    samples, rate = soundfile.read(NARRATION, dtype="int16")
+    rate, samples = wavfile.read(SPEECH / "second.wav")
     path = folder / "narration.wav"
-    soundfile.write(path, np.resize(samples, round(seconds * rate)), rate)
+    wavfile.write(path, rate, np.resize(samples, round(seconds * rate)))
     return path
 
 

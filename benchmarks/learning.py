@@ -60,6 +60,7 @@ from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.summaries import summarise
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Batch, Stage
+from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.workflows.workers import cores, side_by_side
 
 SEED = 0
@@ -306,6 +307,8 @@ if __name__ == "__main__":
     parser.add_argument("--short", action="store_true", help="small, for seconds")
     parser.add_argument("--out", type=Path, default=Path("runs/learning.json"))
     flags = parser.parse_args()
+    keep_freed_memory()
+    claim_accelerator()
     jax.devices()  # ours, before the environment is the drawing processes'
     with contextlib.redirect_stdout(sys.stderr):  # what the loop says is no row
         for part in (lecturer, talker):

@@ -37,6 +37,7 @@ from lumiere_jax.systems.batches import chunk_frames
 from lumiere_jax.systems.lumierenet import SYSTEM, painter
 from lumiere_jax.systems.lumierenet.live import Timing, pictures, rows_as_heard
 from lumiere_jax.systems.system import Narration
+from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 
 BLOCK = RATE // 100
 
@@ -68,7 +69,7 @@ def narrated(case: Case, samples: np.ndarray) -> None:
     say(**row, what="frames", fps=rate, first_ms=1000 * first, first_compiled_s=compiled_s)
     first, rate = through(marked(spoken(case, variables, samples)))
     say(**row, what="marked frames", fps=rate, first_ms=1000 * first)
-    if importlib.util.find_spec("av") is not None and importlib.util.find_spec("soundfile"):
+    if importlib.util.find_spec("av") is not None:
         once = synthesise(case, SECONDS)
         once(1)
         began = time.perf_counter()
@@ -107,6 +108,8 @@ if __name__ == "__main__":
     parser.add_argument("--short", action="store_true", help="small networks and little sound")
     parser.add_argument("--out", help="accelerator.py's results; not read")
     short, sound = parser.parse_args().short, speech("second")
+    keep_freed_memory()
+    claim_accelerator()
     chunk = chunk_frames(jax.devices()[0].platform)
     one = Case(name="synthesis", kind="synthesis", dtype="bfloat16", size=256, batch=chunk)
     cases = [

@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from lumiere_jax.errors import UserError, disk_is_full, escaped, is_disk_full, printable, shortened
 from lumiere_jax.paths import expanded
-from lumiere_jax.workflows.allocation import keep_freed_memory
+from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
 # A run that a signal stops exits as a shell would say it: with 128 and the signal's number.
@@ -62,6 +62,7 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
 
     def start(_: list[str]) -> None:
         keep_freed_memory()
+        claim_accelerator()
         _guarded(main, interrupted)
 
     try:

@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+from lumiere_jax.workflows import allocation
 
 FAULTS = """
 import resource, sys, threading
@@ -27,3 +30,13 @@ def test_large_arrays_get_the_memory_that_others_left_in_every_thread():
     )
     pages = 40_000_000 // 4096
     assert given_back - kept > 30 * pages  # of 39 that need no new memory
+
+
+def test_jax_takes_nearly_all_of_an_accelerator_unless_it_was_told(monkeypatch):
+    name = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+    monkeypatch.delenv(name, raising=False)
+    allocation.claim_accelerator()
+    assert os.environ[name] == allocation.SHARE and 0.75 < float(allocation.SHARE) < 1
+    monkeypatch.setenv(name, "0.4")
+    allocation.claim_accelerator()
+    assert os.environ[name] == "0.4"
