@@ -50,6 +50,7 @@ from lumiere_jax.inputs.drawn.scripts import (
     face_scripts,
 )
 from lumiere_jax.inputs.memory import index_batches
+from lumiere_jax.outputs.mark import marked
 from lumiere_jax.systems import lumierenet, temporal_gan
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.kept import on_kept
@@ -207,8 +208,8 @@ def lecturer(scale: Scale, out: Path) -> None:
     made = {"seqpix2pix": in_batches(rendered, 8, test.figure), "video": said}
     mean_frame = np.round(flat("frame").mean(0)).astype(np.uint8)
     judged("lumierenet", made, test, ("mean_frame", mean_frame), aligned=False)
-    picture = [test.figure, said_figures, made["seqpix2pix"], said, test.frame]
-    write_sheet(out, "lumierenet", picture)
+    synthetic = [np.stack(list(marked(frames))) for frames in made.values()]
+    write_sheet(out, "lumierenet", [test.figure, said_figures, *synthetic, test.frame])
 
 
 def lecture_clips(scale: Scale) -> list[Script]:
@@ -272,7 +273,7 @@ def talker(scale: Scale, out: Path) -> None:
     said = np.stack(list(temporal_gan.animate(config, variables, still, heard[-1])))
     judged("temporal_gan", {"video": said}, known, ("still", still), aligned=True)
     stills = np.broadcast_to(still, said.shape)
-    write_sheet(out, "temporal_gan", [stills, said, known.frame])
+    write_sheet(out, "temporal_gan", [stills, np.stack(list(marked(said))), known.frame])
 
 
 def judged(

@@ -61,6 +61,7 @@ SHORT: dict[str, str | None] = {
     "benchmarks/start.py": "test_the_other_benchmarks_print_their_tables",
     "benchmarks/memory.py": "test_the_other_benchmarks_print_their_tables",
     "benchmarks/steps.py": "test_the_other_benchmarks_print_their_tables",
+    "benchmarks/accelerator.py": "test_the_accelerators_benchmark_runs_on_a_cpu",
     "docs/make_picture.py demo": "test_scripts_draw_train_speak_and_measure",
     "docs/make_picture.py faces": "workflows/test_faces.py::test_the_readmes_picture_is_made",
     "docs/make_picture.py experiments": "workflows/test_experiments.py::test_the_readmes_picture",
@@ -219,6 +220,36 @@ def test_the_other_benchmarks_print_their_tables():
     told = bench("memory", "--size=64", "0.05")
     assert "| a step of seqpix2pix |" in told and "| 0.05 min of speech |" in told
     assert "second start, 64 px: " in bench("start", "64")
+
+
+BLOCKED = "tensorflow tensorflow_datasets array_record ml_collections librosa av soundfile"
+BLOCKED = f"{BLOCKED} tensorboardX".split()
+
+
+@pytest.mark.slow
+def test_the_accelerators_benchmark_runs_on_a_cpu(tmp_path):
+    """Where none of the packages can be imported that a machine with an accelerator may lack."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({BLOCKED!r}))\n"
+    )
+    blocked, out = {"PYTHONPATH": str(tmp_path)}, tmp_path / "results.json"
+    for name in BLOCKED:
+        run(sys.executable, "-c", f"import {name}", code=1, **blocked)
+    run(sys.executable, "benchmarks/accelerator.py", "--short", f"--out={out}", **blocked)
+    results = json.loads(out.read_text())
+    assert results["short"] and results["date"] and "jax" in results["versions"]
+    parts = results["parts"]
+    assert list(parts) == ["right", "card", "beside", "learning", "speaking"]
+    assert all(part["ended"] == "done" for part in parts.values())
+    assert len(parts["right"]["rows"]) == 7 and all(r["right"] for r in parts["right"]["rows"])
+    timed = {(r["name"], r["pass"]): r for r in parts["beside"]["rows"]}
+    assert ("seqpix2pix", "train") in timed and ("animator", "streaming") in timed
+    assert all(r["ours_ms"] > 0 for r in timed.values())
+    stages = [r["stage"] for r in parts["learning"]["rows"] if "stage" in r]
+    assert stages == ["vae", "blstm", "seqpix2pix", "animator"]
+    assert (tmp_path / "results_lumierenet.png").is_file()
+    assert {r["what"] for r in parts["speaking"]["rows"]} == {"frames", "marked frames", "live"}
+    assert "| marked frames, float32 | 64 px |" in run(sys.executable, "benchmarks/table.py", out)
 
 
 @pytest.mark.slow
