@@ -23,6 +23,8 @@ from rounds import say
 
 HERE = Path(__file__).resolve().parent
 ROUNDS, ROUND_SECONDS, TOGETHER = 3, 0.3, 5
+# Of the cases that are furthest behind PyTorch, what their time goes into.
+TRACED = 3
 DTYPES = ("bfloat16", "float32")
 # One accelerator has room for all sides.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -126,6 +128,17 @@ def rows(cases: list[Case], sides: dict[str, Side], rounds: int) -> Iterator[dic
         yield row
 
 
+def traced(cases: list[Case], ours: Side) -> Iterator[dict[str, Any]]:
+    """What our side's time goes into in a step of each case."""
+    ours.ask(build=[asdict(case) for case in cases])
+    for i, (case, facts) in enumerate(zip(cases, ours.answer(), strict=True)):
+        row: dict[str, Any] = {"batch": case.batch, "dtype": case.dtype}
+        if "error" not in facts:
+            ours.ask(trace=i)
+            row["operations"] = ours.answer()
+        yield row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
@@ -147,16 +160,21 @@ def main() -> None:
             # Inductor takes its time: it builds beside all that comes before its cases are timed.
             compiled = {"compiled": side("twin.py", "many", "compiled")}
             compiled["compiled"].ask(build=[asdict(case) for case in inductor])
+        behind: list[tuple[float, Case]] = []
         groups = [cases[i : i + TOGETHER] for i in range(0, len(cases), TOGETHER)]
         for group in groups:
             for own in sides.values():
                 own.ask(build=[asdict(case) for case in group])
-            for row in rows(group, sides, rounds):
+            for case, row in zip(group, rows(group, sides, rounds), strict=True):
                 say(**row)
+                behind.append((row.get("ratio_eager", 0.0), case))
         if compiled:
             sides["ours"].ask(build=[asdict(case) for case in inductor])
             for row in rows(inductor, {"ours": sides["ours"], **compiled}, rounds):
                 say(**row)
+        slowest = [case for _, case in sorted(behind, key=lambda one: one[0])[:TRACED]]
+        for case, found in zip(slowest, traced(slowest, sides["ours"]), strict=True):
+            say(slowest=f"{case.name} {case.kind}", size=case.size, **found)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from cases import FPS, SECONDS, STREAMED, TOTAL, Case, arrays, narration, small
 from rounds import Built, serve, serve_many
+from traces import longest_operations
 
 from configs import temporal_gan as faces
 from configs.lumierenet import paper
@@ -297,7 +298,7 @@ def _flat(tree: Any) -> dict[str, np.ndarray]:
 if __name__ == "__main__":
     keep_freed_memory()
     if sys.argv[1:] == ["many"]:
-        serve_many(lambda values: built(Case(**values)), together=8)
+        serve_many(lambda values: built(Case(**values)), together=8, trace=longest_operations)
     elif sys.argv[2:]:
         for number, values in enumerate(json.loads(sys.argv[1])):
             write_expected(Case(**values), Path(sys.argv[2]) / f"{number}.npz")

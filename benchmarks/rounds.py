@@ -1,5 +1,6 @@
 """What both sides of a comparison share: a process that runs rounds when it is told to."""
 
+import functools
 import json
 import os
 import resource
@@ -45,11 +46,16 @@ class Built:
     peak: Callable[[], float]
 
 
-def serve_many(build: Callable[[dict[str, Any]], Built], together: int) -> None:
+def serve_many(
+    build: Callable[[dict[str, Any]], Built],
+    together: int,
+    trace: Callable[[Callable[[], None]], Any] | None = None,
+) -> None:
     """Builds cases and runs rounds of them as standard input asks, a line of JSON each.
 
     {"build": [CASE, ...]} forgets the cases before, builds these, so many at a time, and gives the
-    `facts` of each, or its error. {"round": 2, "seconds": 0.3} times case 2 for about as long.
+    `facts` of each, or its error. {"round": 2, "seconds": 0.3} times case 2 for about as long, and
+    {"trace": 2} gives what `trace` makes of a step of it.
     """
     built: list[Built | None] = []
 
@@ -69,8 +75,12 @@ def serve_many(build: Callable[[dict[str, Any]], Built], together: int) -> None:
             built = [one for one, _ in found]
             print(json.dumps([facts for _, facts in found]), flush=True)
             continue
-        one = built[asked["round"]]
+        one = built[asked.get("round", asked.get("trace"))]
         assert one is not None
+        if "trace" in asked:
+            assert trace is not None
+            print(json.dumps(trace(functools.partial(one.run, 1))), flush=True)
+            continue
         began = time.perf_counter()
         one.run(1)
         steps = max(1, round(asked["seconds"] / (time.perf_counter() - began)))

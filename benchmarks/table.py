@@ -69,6 +69,7 @@ def accelerator_tables(results: dict[str, Any]) -> Iterator[str]:
         yield from _card(rates)
     for dtype in ("bfloat16", "float32"):
         yield from _beside(parts.get("beside", []), dtype, rates)
+    yield from _slowest(parts.get("beside", []))
     yield from _learning(parts.get("learning", []))
     yield from _speaking(parts.get("speaking", []))
 
@@ -112,7 +113,7 @@ def _beside(
     """A line for each case; PyTorch's times over ours, and what of the device's rate is reached."""
     cases: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in part:
-        if row["dtype"] == dtype:
+        if "pass" in row and row["dtype"] == dtype:
             key = row["name"], row["pass"], row["size"], row["batch"]
             # A case that Inductor compiles comes a second time, without what stands here.
             cases[key] = {**row, **cases.get(key, {})}
@@ -138,6 +139,14 @@ def _beside(
         header = (f"{PRECISIONS[name]}", "size, batch", "ms", "eager", "compiled")
         more = ("of the rate of products", "GB, ours / PyTorch's", "to compile, s")
         yield from _table((*header, *more), lines)
+
+
+def _slowest(part: list[dict[str, Any]]) -> Iterator[str]:
+    for row in part:
+        if longest := row.get("operations"):
+            shown = ", ".join(f"`{one['operation']}` {one['share']:.0%}" for one in longest[:4])
+            where = f"{row['size']} px, {row['batch']}" if row["size"] else row["batch"]
+            yield f"\nLongest in {row['slowest']} ({where}, {row['dtype']}): {shown}."
 
 
 def _learning(part: list[dict[str, Any]]) -> Iterator[str]:

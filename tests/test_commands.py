@@ -242,7 +242,9 @@ def test_the_accelerators_benchmark_runs_on_a_cpu(tmp_path):
     assert list(parts) == ["right", "card", "beside", "learning", "speaking"]
     assert all(part["ended"] == "done" for part in parts.values())
     assert len(parts["right"]["rows"]) == 7 and all(r["right"] for r in parts["right"]["rows"])
-    timed = {(r["name"], r["pass"]): r for r in parts["beside"]["rows"]}
+    timed = {(r["name"], r["pass"]): r for r in parts["beside"]["rows"] if "pass" in r}
+    traces = [r["operations"] for r in parts["beside"]["rows"] if "slowest" in r]
+    assert len(traces) == 3 and all(0 < trace[0]["share"] <= 1 for trace in traces)
     assert ("seqpix2pix", "train") in timed and ("animator", "streaming") in timed
     assert all(r["ours_ms"] > 0 for r in timed.values())
     stages = [r["stage"] for r in parts["learning"]["rows"] if "stage" in r]

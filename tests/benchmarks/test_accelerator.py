@@ -138,6 +138,8 @@ def test_the_tables_have_the_card_its_versions_and_each_part(script, tmp_path):
                 "rows": [
                     {**case, "ours_ms": 2.0, "ratio_eager": 1.7, "gflop": 400.0},
                     {**case, "ours_ms": 9.0, "ratio_compiled": 1.1},
+                    {"slowest": "vae train", "size": 256, "batch": 8, "dtype": "bfloat16"}
+                    | {"operations": [{"operation": "copy.7", "ms": 1.0, "share": 0.5}]},
                 ],
             },
             "speaking": {
@@ -156,4 +158,5 @@ def test_the_tables_have_the_card_its_versions_and_each_part(script, tmp_path):
     assert "| step vae | 1e-06 | – | 5e-01 (**not right**) |" in told
     # 400 GFLOP in 2 ms are 200 TFLOP/s of 800.
     assert "| vae train | 256 px, 8 | 2 | 1.7 | 1.1 | 25% | – / – | – |" in told
+    assert "Longest in vae train (256 px, 8, bfloat16): `copy.7` 50%." in told
     assert "| live, float32 | 256 px | – | – | 5, 7.25 |" in told
