@@ -1,22 +1,23 @@
 """What an accelerator makes of this: whether it is right, how fast it is, and what it learns.
 
-  python benchmarks/accelerator.py                          eight minutes on one GPU
+  python benchmarks/accelerator.py                          at most ten minutes on one GPU
   python benchmarks/accelerator.py --short                  three minutes on a CPU, to try it
   python benchmarks/accelerator.py --parts=card,beside      some of its parts
 
 Parts, the most telling first, are processes of their own with a time limit each:
 
-  right     steps, synthesis and metrics of every system equal the CPU's within tolerances
+  right     steps, synthesis, features and metrics equal the CPU's within tolerances
   card      the rates of matrix products and copies, which limit the rest
   beside    training steps and networks in use beside PyTorch's, in turn
   learning  what the drawn lecturer's model learns in two minutes, and a talking face's in one
   speaking  frames a second from sound to pictures, and the latency of live speech
-  choices   what XLA's own choices change: three minutes more, where it is asked for
+  choices   what XLA's own choices change: four minutes more, where it is asked for
 
-What is measured is written to --out at once, so that a run that is cut short still tells. Neither
-TensorFlow nor a decoder of sound is needed; speaking also measures the encoder where PyAV is there,
-and beside only our side where PyTorch is not. The times of --short mean nothing. Exits with 1 where
-a part failed or is not right. `python benchmarks/table.py FILE` makes the tables.
+What is measured is written to --out at once, so a run that is cut short still tells; parts that
+are measured later join it. Neither TensorFlow nor a decoder of sound is needed. `speaking` measures
+the encoder too where PyAV is installed, `beside` our side alone where PyTorch is not. The times of
+--short mean nothing. Exits with 1 where a part failed or is not right.
+`python benchmarks/table.py FILE` makes the tables.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import datetime
 import importlib.metadata
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,25 +36,29 @@ from pathlib import Path
 from typing import Any
 
 from compare import device
+from sides import ENVIRONMENT, HERE
 
-HERE = Path(__file__).resolve().parent
+from lumiere_jax.errors import reason
+from lumiere_jax.files import write_whole
+
 ROOT = HERE.parent
 # Seconds, of which a part takes what it needs.
-LIMITS = {"right": 60, "card": 30, "beside": 180, "learning": 300, "speaking": 45}
+LIMITS = {"right": 75, "card": 20, "beside": 190, "learning": 270, "speaking": 45}
 # Parts that are asked for by name.
 MORE = {"choices": 240}
 # A machine that has other work too takes its time to compile.
 SHORT_LIMIT = 600
-VERSIONS = "jax jaxlib jax-cuda12-plugin jax-cuda13-plugin flax optax orbax-checkpoint numpy torch"
-ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1"}
+# The packages that the numbers depend on.
+PACKAGES = "jax jaxlib jax-cuda12-plugin jax-cuda13-plugin flax optax orbax-checkpoint numpy torch"
 # A trial's programs are compiled quickly and run slowly.
 QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+PLATFORM = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind, sep='\\n')"
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that the numbers depend on, where they are installed."""
+    """Versions of Python and of the packages that are installed."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in VERSIONS.split():
+    for name in PACKAGES.split():
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -60,58 +66,124 @@ def versions() -> dict[str, str]:
     return found
 
 
-def measure(name: str, limit: float, short: bool, out: Path, cache: str) -> Iterator[dict]:
-    """The rows that a part prints, a JSON line each, until it ends or its time is over; the last
+def environment(short: bool) -> dict[str, str]:
+    """The variables of all parts: one accelerator, whose memory each part takes for itself."""
+    own = {k: x for k, x in ENVIRONMENT.items() if "PREALLOCATE" not in k}
+    found = {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
+    return {"XLA_FLAGS": QUICKLY, **found} if short else found
+
+
+def measure(
+    command: list[str], limit: float, variables: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The rows that a part prints, a JSON object each, until it ends or its time is over; the last
     says how it ended."""
-    command = [sys.executable, str(HERE / f"{name}.py"), f"--out={out}"]
-    # Programs that one part compiled are there for the next one; none is from before.
-    environment = {**os.environ, **ENVIRONMENT, "JAX_COMPILATION_CACHE_DIR": cache}
-    if short:
-        environment.setdefault("XLA_FLAGS", QUICKLY)
-    began = time.monotonic()
+    began, over = time.monotonic(), threading.Event()
     with tempfile.TemporaryFile("w+") as errors:
         part = subprocess.Popen(
-            command + ["--short"] * short,
+            [sys.executable, *command],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment,
+            env=variables,
             cwd=ROOT,
-            start_new_session=True,  # its own processes end with it
+            start_new_session=True,  # the processes that it starts end with it
         )
-        over = threading.Event()
 
         def stop() -> None:
             over.set()
-            os.killpg(part.pid, 9)
+            os.killpg(part.pid, signal.SIGKILL)
 
         timer = threading.Timer(limit, stop)
         timer.start()
         try:
             assert part.stdout is not None
             for line in part.stdout:
-                try:
-                    yield json.loads(line)
-                except ValueError:  # what a library says
-                    print(f"  {line.rstrip()}", flush=True)
+                row = _row(line)
+                if row is None:
+                    print(f"  {line.rstrip()}", flush=True)  # what a library says
+                else:
+                    yield row
             code = part.wait()
         finally:
             timer.cancel()
             if part.poll() is None:
-                os.killpg(part.pid, 9)
+                stop()
                 part.wait()
         errors.seek(0)
-        said = errors.read().strip().splitlines()
+        said = errors.read().strip().splitlines()[-12:]
     ended = "done" if code == 0 else f"after {limit:.0f} s" if over.is_set() else "failed"
-    yield {"ended": ended, "seconds": round(time.monotonic() - began, 1)} | (
-        {"error": "\n".join(said[-12:])} if ended == "failed" else {}
-    )
+    failure = {"error": "\n".join(said)} if ended == "failed" else {}
+    yield {"ended": ended, "seconds": round(time.monotonic() - began, 1), **failure}
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def shown(row: dict[str, Any]) -> str:
     """A row for the terminal."""
     values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
     return ", ".join(values)
+
+
+def is_good(name: str, part: dict[str, Any]) -> bool:
+    """Whether a part ended well: our side works, and what is right was seen whole."""
+    if part["ended"] == "failed" or name == "right" and part["ended"] != "done":
+        return False
+    return all(row.get("right", True) and "ours_error" not in row for row in part["rows"])
+
+
+def begun(out: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """The results to add to: those in `out`, where they are of the same device and versions."""
+    try:
+        known = json.loads(out.read_text())
+        same = {name: known[name] for name in facts} == facts
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    today = datetime.date.today().isoformat()
+    return {**facts, "date": today, "parts": known["parts"] if same else {}}
+
+
+def run(chosen: list[str], limits: dict[str, float], short: bool, out: Path) -> bool:
+    """Runs the parts, writes what they measure and says whether all is good."""
+    variables, began, good = environment(short), time.monotonic(), True
+    probe = [sys.executable, "-c", PLATFORM]
+    told = subprocess.run(probe, stdout=subprocess.PIPE, env=variables, text=True, check=True)
+    platform, kind = told.stdout.splitlines()[-2:]
+    if platform == "cpu" and not short:
+        sys.exit("error: JAX finds no accelerator here: install its plugin, or try --short.")
+    name = device() if platform in ("cpu", "gpu") else kind
+    facts = {"device": name, "platform": platform, "short": short, "versions": versions()}
+    results = begun(out, facts)
+
+    def write() -> None:
+        write_whole(out, json.dumps(results, indent=1) + "\n")
+
+    write()
+    with tempfile.TemporaryDirectory() as cache:
+        # Programs that one part compiled are there for the next one; none is from before.
+        variables["JAX_COMPILATION_CACHE_DIR"] = cache
+        for name in chosen:
+            print(f"{name}: at most {limits[name]:.0f} s", flush=True)
+            part = results["parts"][name] = {"ended": "before its time", "rows": []}
+            command = [str(HERE / f"{name}.py")] + ["--short"] * short
+            if name == "learning":
+                command.append(f"--sheets={out.with_suffix('')}")
+            for row in measure(command, limits[name], variables):
+                if "ended" in row:
+                    part |= row
+                else:
+                    part["rows"].append(row)
+                write()
+                print(f"  {time.monotonic() - began:5.0f} s  {shown(row)}", flush=True)
+            good &= is_good(name, part)
+    print(f"{out}: {time.monotonic() - began:.0f} s")
+    return good
 
 
 def main() -> None:
@@ -124,37 +196,27 @@ def main() -> None:
         "--out", type=Path, help="[benchmarks/results_accelerator.json; short: runs/...]"
     )
     flags = parser.parse_args()
-    chosen = flags.parts.split(",")
-    limits = dict.fromkeys({**LIMITS, **MORE}, SHORT_LIMIT) if flags.short else {**LIMITS, **MORE}
-    if unknown := set(chosen) - set(limits):
-        parser.error(f"--parts: there is no {', '.join(unknown)}; choose from {', '.join(limits)}.")
+    limits = {**LIMITS, **MORE}
+    chosen = [name.strip() for name in flags.parts.split(",")]
+    if unknown := [name for name in chosen if name not in limits]:
+        parser.error(f"--parts: there is no '{unknown[0]}'; choose from {', '.join(limits)}.")
+    if flags.short:
+        limits = dict.fromkeys(limits, SHORT_LIMIT)
     folder = ROOT / "runs" if flags.short else HERE
     out = (flags.out or folder / "results_accelerator.json").absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {
-        "device": device(),
-        "date": datetime.date.today().isoformat(),
-        "short": flags.short,
-        "versions": versions(),
-        "parts": {},
-    }
-    good, began = True, time.monotonic()
-    with tempfile.TemporaryDirectory() as cache:
-        for name in chosen:
-            limit = limits[name]
-            print(f"{name}: at most {limit} s", flush=True)
-            part: dict[str, Any] = {"rows": []}
-            results["parts"][name] = part
-            for row in measure(name, limit, flags.short, out, cache):
-                if "ended" in row:
-                    part |= row
-                else:
-                    part["rows"].append(row)
-                    good &= row.get("right", True)
-                out.write_text(json.dumps(results, indent=1) + "\n")
-                print(f"  {time.monotonic() - began:5.0f} s  {shown(row)}", flush=True)
-            good &= part["ended"] != "failed"
-    print(f"{out}: {time.monotonic() - began:.0f} s")
+
+    def stop(number: int, _: Any) -> None:
+        raise KeyboardInterrupt(number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        good = run(chosen, limits, flags.short, out)
+    except OSError as error:
+        parser.error(f"--out={out} cannot be written: {reason(error)}.")
+    except KeyboardInterrupt as stopped:
+        print(f"\nstopped; what was measured is in {out}.", file=sys.stderr)
+        sys.exit(128 + (stopped.args[0] if stopped.args else signal.SIGINT))
     sys.exit(0 if good else 1)
 
 

@@ -57,7 +57,6 @@ def copies(megabytes: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--out", help="accelerator.py's results; not read")
     short = parser.parse_args().short
     matrices(1024 if short else 8192)
     copies(64 if short else 2048)

@@ -6,15 +6,13 @@ none of them yet: one that pays belongs to what `workflows/cli.py` sets, and not
 
 import argparse
 import contextlib
-from dataclasses import asdict
 
-import jax
-from beside import Side, full, rows, short
+from beside import full, rows, short
 from rounds import say
+from sides import Side
 
 _BUFFERS = "--xla_gpu_enable_command_buffer="
 GPU = {
-    "as it is": "",
     "command buffers also of loops": f"{_BUFFERS}+WHILE,+CONDITIONAL",
     "no command buffers": _BUFFERS,
     "no autotuning": "--xla_gpu_autotune_level=0",
@@ -23,29 +21,27 @@ GPU = {
     "no Triton for products": "--xla_gpu_enable_triton_gemm=false",
 }
 STEPS = [("seqpix2pix", "forward"), ("seqpix2pix", "train"), ("blstm", "train")]
-CPU = {"as it is": "", "compiled quickly": "--xla_backend_optimization_level=0"}
+CPU = {"compiled quickly": "--xla_backend_optimization_level=0"}
 
 
-def measure(name: str, flags: str, small: bool) -> None:
-    """Rows of the steps that tell the most, compiled with these flags."""
+def measure(name: str, flags: str, small: bool) -> str | None:
+    """Rows of the steps that tell the most, compiled with these flags; the platform."""
     cases, _ = short() if small else full()
     cases = [next(c for c in cases if (c.name, c.kind) == wanted) for wanted in STEPS]
     # A program that was compiled with other flags would be taken for this one's.
     environment = {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    platform = None
     with contextlib.closing(Side("ours.py", "many", **environment)) as side:
-        side.ask(build=[asdict(case) for case in cases])
-        try:
-            for row in rows(cases, {"ours": side}, 1 if small else 3):
-                say(choice=name, flags=flags, **row)
-        except RuntimeError as error:  # this XLA has no such flag
-            say(choice=name, flags=flags, error=str(error)[:200])
+        for row in rows(cases, {"ours": side}, 1 if small else 3):
+            say(choice=name, flags=flags, **row)
+            platform = row["platform"]
+    return platform
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="in small")
-    parser.add_argument("--out", help="accelerator.py's results; not read")
     small = parser.parse_args().short
-    known = CPU if jax.default_backend() == "cpu" else GPU
-    for choice in known.items():
+    platform = measure("as it is", "", small)
+    for choice in (CPU if platform == "cpu" else GPU).items():
         measure(*choice, small)

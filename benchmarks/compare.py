@@ -25,11 +25,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cases import Case, grid
+from sides import HERE, Side
 from tqdm import tqdm
 
 from lumiere_jax.workflows.compiled import keep_compiled
 
-HERE = Path(__file__).resolve().parent
 ROUNDS, TRIES, FOREIGN = 5, 15, 0.1
 # So many tell as much where a round is one step alone.
 FEWEST = 3
@@ -38,48 +38,17 @@ REST = 0.1  # a thread that waits for work spins for some milliseconds
 AGREE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
-# Each side has one accelerator, and leaves the other its share of the memory.
-ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "TQDM_DISABLE": "1",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0],
-}
-
-
-class Side:
+class Timed(Side):
     """A process that has built one case, and runs rounds of it when asked."""
-
-    def __init__(self, *arguments: str):
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **ENVIRONMENT},
-        )
-
-    def answer(self) -> dict[str, float]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
-        return json.loads(line)
 
     def round(self) -> dict[str, float]:
         """A round's times, and the share of the processors that others had in it."""
-        assert self.process.stdin is not None
         time.sleep(REST)
         began = busy_seconds()
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        self.ask()
         answer = self.answer()
         others = busy_seconds() - began - answer["own_s"]
         return {**answer, "foreign": others / (answer["wall_s"] * (os.cpu_count() or 1))}
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 def busy_seconds() -> float:
@@ -119,8 +88,8 @@ def compare(
         begun = []
         for case, baselines in cases:
             text = json.dumps(asdict(case))
-            sides = {"ours": Side(str(HERE / "ours.py"), text)}
-            sides |= {name: Side(str(HERE / "twin.py"), text, name) for name in baselines}
+            sides = {"ours": Timed("ours.py", text)}
+            sides |= {name: Timed("twin.py", text, name) for name in baselines}
             for side in sides.values():
                 stack.callback(side.close)
             begun.append((case, sides))
@@ -130,7 +99,7 @@ def compare(
             yield measured(case, sides, enough, foreign)
 
 
-def measured(case: Case, sides: dict[str, Side], enough: int, foreign: float) -> list[dict]:
+def measured(case: Case, sides: dict[str, Timed], enough: int, foreign: float) -> list[dict]:
     """A result for each baseline; medians of the rounds that nothing disturbed."""
     good: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(TRIES):

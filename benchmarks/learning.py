@@ -5,7 +5,9 @@ Clips are drawn on the spot into the device's memory, and the product's own loop
 lecturer's model has the losses and widths of `lecture`, every frame as a target, random VGG-19
 features and the rates of `small` for the VAE and the BLSTM; that of faces is `small` at the paper's
 width. What is measured is of a narration that was not trained on, and the face's of another face.
-A sheet of pictures is written beside --out.
+Sheets of pictures go to --sheets. From above: the real figures, those that were heard, the frames
+made of the real figures, those made of what was heard, the real frames; of a face the still, the
+frames made of it, the real ones.
 """
 
 import argparse
@@ -53,7 +55,7 @@ from lumiere_jax.inputs.memory import index_batches
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.systems import lumierenet, temporal_gan
 from lumiere_jax.systems.batches import in_batches
-from lumiere_jax.systems.kept import on_kept
+from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.systems.measuring import beside_still, compare, mouths, named
@@ -84,7 +86,8 @@ class Scale:
     animator: float
 
 
-FULL = Scale(size=256, width=64, takes=16, seconds=20, vae=30, blstm=10, seqpix2pix=80, animator=40)
+# With what is held out, as many clips as the machines that this is for have cores.
+FULL = Scale(size=256, width=64, takes=15, seconds=20, vae=30, blstm=10, seqpix2pix=80, animator=40)
 SHORT = Scale(size=64, width=8, takes=2, seconds=2, vae=4, blstm=2, seqpix2pix=9, animator=18)
 
 
@@ -101,16 +104,11 @@ class Clip:
 def drawn(scripts: list[Script], draw: Callable[[Script, int], Any], size: int) -> list[Clip]:
     """Each script's clip, drawn by as many processes as there are cores."""
     began = time.perf_counter()
-    os.environ["JAX_PLATFORMS"], before = "cpu", os.environ.get("JAX_PLATFORMS")
-    try:
-        frames = sum(count for script in scripts for _, _, count in script.parts)
-        with side_by_side(min(len(cores()), len(scripts)), frames) as run:
-            clips = run(draw_clip, [(script, draw, size) for script in scripts])
-    finally:
-        os.environ.pop("JAX_PLATFORMS")
-        if before is not None:
-            os.environ["JAX_PLATFORMS"] = before
-    say(drawn=sum(len(clip.frame) for clip in clips), seconds=time.perf_counter() - began)
+    frames = sum(count for script in scripts for _, _, count in script.parts)
+    with side_by_side(min(len(cores()), len(scripts)), frames) as run:
+        clips = run(draw_clip, [(script, draw, size) for script in scripts])
+    seconds = time.perf_counter() - began
+    say(drawn=frames, clips=len(clips), size=size, seconds=seconds)
     return clips
 
 
@@ -142,16 +140,18 @@ def learn(
         asked = False
         for batch in batches(first):
             moments.append(time.perf_counter())
-            if not asked and moments[-1] - began > seconds:
+            # Before the first step is done there is nothing to save.
+            if not asked and len(moments) > stage.dispatch and moments[-1] - began > seconds:
                 os.kill(os.getpid(), signal.SIGTERM)
                 asked = True
             yield batch
 
     with contextlib.suppress(KeyboardInterrupt):
         loop.train(stage, until_over, list, frozen, workdir, seed=SEED, metadata={}, reports=1)
-    # Of the first calls, one compiled, and the next was begun meanwhile.
-    settled = moments[3 * stage.dispatch :]
-    step = (settled[-1] - settled[0]) / max(len(settled) - 1, 1) if settled else None
+    # When calls were begun, but for the first ones: one compiled, and the next waited for it.
+    calls = moments[2 * stage.dispatch :: stage.dispatch]
+    steps = (len(calls) - 1) * stage.dispatch
+    step = (calls[-1] - calls[0]) / steps if steps > 0 else None
     say(
         stage=stage.name,
         batch=stage.batch,
@@ -164,7 +164,7 @@ def learn(
     return checkpoint.restore_frozen(workdir, stage, network)[network]
 
 
-def lecturer(scale: Scale, out: Path) -> None:
+def lecturer(scale: Scale, sheets: Path) -> None:
     """LumièreNet's three stages, and its speech."""
     config, size = lectures.lecture(), scale.size
     config.vgg, config.seqpix2pix.width, config.seqpix2pix.stride = "random", scale.width, 1
@@ -179,12 +179,13 @@ def lecturer(scale: Scale, out: Path) -> None:
     table = lambda name: flat(name).reshape(-1, size, 3 * size)  # noqa: E731
     ends = np.cumsum([0, *(len(take.frame) for take in takes)])
     spans = list(itertools.pairwise(ends.tolist()))
+    say(system="lumierenet", told=f"the losses of lecture, width {scale.width}, random VGG-19")
     stages, every = lumierenet.stages(config, size), np.arange(ends[-1])
     frozen: dict[str, Any] = {"vgg": vgg.load_vgg19("random")}
     with tempfile.TemporaryDirectory() as workdir:
 
         def trained(name: str, data: resident.Resident, items: np.ndarray, seconds: float) -> Any:
-            stage, network = on_kept(stages[name]), lumierenet.SYSTEM.networks[name]
+            stage, network = gathering(stages[name]), lumierenet.SYSTEM.networks[name]
             batches = lambda first: index_batches(items, stage.batch, SEED, first)  # noqa: E731
             given = frozen | {"data": jax.device_put(data)}
             return learn(stage, network, batches, given, seconds, Path(workdir))
@@ -209,7 +210,7 @@ def lecturer(scale: Scale, out: Path) -> None:
     mean_frame = np.round(flat("frame").mean(0)).astype(np.uint8)
     judged("lumierenet", made, test, ("mean_frame", mean_frame), aligned=False)
     synthetic = [np.stack(list(marked(frames))) for frames in made.values()]
-    write_sheet(out, "lumierenet", [test.figure, said_figures, *synthetic, test.frame])
+    write_sheet(sheets, "lumierenet", [test.figure, said_figures, *synthetic, test.frame])
 
 
 def lecture_clips(scale: Scale) -> list[Script]:
@@ -236,7 +237,7 @@ def heard_windows(script: Script) -> np.ndarray:
     return np.stack(list(waveform_windows(sound, FACES_FPS, frames, loudness_gain(sound))))
 
 
-def talker(scale: Scale, out: Path) -> None:
+def talker(scale: Scale, sheets: Path) -> None:
     """The temporal GAN's stage, and a face's speech."""
     config, size = faces.small(), 128
     c = config.animator
@@ -249,6 +250,7 @@ def talker(scale: Scale, out: Path) -> None:
     scripts = [*training, test]
     every = drawn(scripts, drawn_faces, size)
     heard = [heard_windows(script) for script in scripts]
+    say(system="temporal_gan", told=f"the losses of small, width {scale.width}")
     stage = temporal_gan.stages(config, every[0].frame.shape[1:3])["animator"]
 
     def batches(first: int) -> Iterator[Batch]:
@@ -273,7 +275,7 @@ def talker(scale: Scale, out: Path) -> None:
     said = np.stack(list(temporal_gan.animate(config, variables, still, heard[-1])))
     judged("temporal_gan", {"video": said}, known, ("still", still), aligned=True)
     stills = np.broadcast_to(still, said.shape)
-    write_sheet(out, "temporal_gan", [stills, np.stack(list(marked(said))), known.frame])
+    write_sheet(sheets, "temporal_gan", [stills, np.stack(list(marked(said))), known.frame])
 
 
 def judged(
@@ -295,10 +297,10 @@ def judged(
         say(system=system, measured=stage, frames=len(test.frame), **numbers)
 
 
-def write_sheet(out: Path, system: str, pictures: list[np.ndarray]) -> None:
-    """Moments of the clip, one a column, as a picture beside the results."""
+def write_sheet(stem: Path, system: str, pictures: list[np.ndarray]) -> None:
+    """Moments of the clip, one a column, as a picture STEM_SYSTEM.png."""
     times = np.linspace(0, len(pictures[0]) - 1, SHOWN).astype(int)
-    path = out.with_name(f"{out.stem}_{system}.png")
+    path = stem.with_name(f"{stem.name}_{system}.png")
     cv2.imwrite(str(path), sheet([rows[times] for rows in pictures])[..., ::-1])
     say(sheet=path.name)
 
@@ -306,11 +308,10 @@ def write_sheet(out: Path, system: str, pictures: list[np.ndarray]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="small, for seconds")
-    parser.add_argument("--out", type=Path, default=Path("runs/learning.json"))
+    parser.add_argument("--sheets", type=Path, default=Path("runs/learning"), metavar="STEM")
     flags = parser.parse_args()
     keep_freed_memory()
     claim_accelerator()
-    jax.devices()  # ours, before the environment is the drawing processes'
     with contextlib.redirect_stdout(sys.stderr):  # what the loop says is no row
         for part in (lecturer, talker):
-            part(SHORT if flags.short else FULL, flags.out)
+            part(SHORT if flags.short else FULL, flags.sheets)

@@ -148,35 +148,42 @@ def run_of(case: Case) -> Run:
 
 
 def built(case: Case) -> Built:
-    """A case compiled ahead of time, with the seconds that took and the bytes that it needs."""
-    began = time.perf_counter()
+    """A case compiled ahead of time: the seconds that took, the bytes that it needs, and the
+    operations of a step as a GPU would be given it, in 1e9."""
+    platform = {"platform": jax.default_backend()}
     if case.kind == "streaming":
         run = stream(case)
+        began = time.perf_counter()
         run(1)
-        return Built(run, STREAMED, {"compile_s": time.perf_counter() - began}, lambda: 0.0)
+        return Built(run, STREAMED, {**platform, "compile_s": time.perf_counter() - began})
     state: Any = None
     if case.kind == "train":
-        step, state, *rest = training(case)
-        compiled = step.lower(state, *rest).compile()
+        function, state, *rest = training(case)
     else:
         function, *rest = forward_of(case)
-        compiled = function.lower(*rest).compile()
         rest = jax.device_put(rest)
+    given = rest if state is None else (state, *rest)
+    traced = function.trace(*given)
+    began = time.perf_counter()
+    compiled = traced.lower().compile()
+    seconds = time.perf_counter() - began
 
     def run(steps: int) -> None:
         nonlocal state
         made: Any = None
         for _ in range(steps):
-            made = compiled(*rest) if state is None else compiled(state, *rest)
-            if state is not None:
-                state, made = made
+            if state is None:
+                made = compiled(*rest)
+            else:
+                state, made = compiled(state, *rest)
         jax.block_until_ready((state, made))
 
     run(1)
     needs = compiled.memory_analysis()
     parts = needs.argument_size_in_bytes, needs.temp_size_in_bytes, needs.output_size_in_bytes
     bytes_needed = sum(parts) - needs.alias_size_in_bytes
-    facts = {"compile_s": time.perf_counter() - began}
+    gflop = traced.lower(lowering_platforms=("cuda",)).cost_analysis()["flops"] / 1e9
+    facts = {**platform, "compile_s": seconds, "gflop": gflop}
     return Built(run, 1, facts, lambda: bytes_needed)
 
 
@@ -267,7 +274,7 @@ def write_expected(case: Case, path: Path) -> None:
 
 
 def lively_state(state: State) -> State:
-    """A first state with such numbers."""
+    """A first state whose networks answer as trained ones do, see `lively`."""
     networks = {
         name: dataclasses.replace(n, params=lively(n.params), statistics=lively(n.statistics))
         for name, n in state.networks.items()

@@ -1,4 +1,4 @@
-"""Whether steps, synthesis and metrics equal the CPU's; a part of accelerator.py.
+"""Whether steps, synthesis, features and metrics equal the CPU's; a part of accelerator.py.
 
 All of the preset `tiny`, from the same numbers: in float32 on the CPU and, on the device, in
 float32, in float32 whose products may be TensorFloat-32 (what JAX does on such GPUs unless told
@@ -11,17 +11,20 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from fractions import Fraction
 from typing import Any
 from unittest import mock
 
 import jax
 import numpy as np
+from cases import speech
 from ours import lively, lively_state
 from rounds import say
 
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
 from lumiere_jax import systems, vgg
+from lumiere_jax.audio.features import RATE, stream_log_mel
 from lumiere_jax.systems import lumierenet, measuring
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.system import System
@@ -34,7 +37,8 @@ from lumiere_jax.training.stage import TrainState
 TOLERANCES = {
     "step": {"float32": 1e-3, "tf32": 3e-2, "bfloat16": 0.2},
     "synthesis": {"float32": 1e-3, "tf32": 5e-3, "bfloat16": 2e-2},
-    "metrics": {"float32": 1e-4, "tf32": 1e-2},
+    "features": {"float32": 1e-4, "tf32": 1e-4},
+    "metrics": {"float32": 1e-4, "tf32": 1e-4},
 }
 SECOND = 2e-2
 SIZE, FACE = 64, (128, 96)
@@ -43,14 +47,16 @@ CPU = jax.devices("cpu")[0]
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 THREADS = 8
 
+Key = tuple[str, str]
+"""A kind of computation, as in `TOLERANCES`, and what it is of."""
 Numbers = dict[str, np.ndarray]
 Computation = Callable[[str], Numbers]
-"""What comes of it where JAX computes now, with networks whose products have this dtype."""
+"""Numbers by name, computed on JAX's default device with products of this dtype."""
 
 
-def computations(short: bool) -> dict[tuple[str, str], Computation]:
+def computations(short: bool) -> dict[Key, Computation]:
     """All that is compared, by kind and name; the slowest to compile come first."""
-    found: dict[tuple[str, str], Computation] = {("step", "temporal_gan animator"): face_steps}
+    found: dict[Key, Computation] = {("step", "temporal_gan animator"): face_steps}
     for losses, names in {
         "paper": () if short else ("seqpix2pix", "vae"),
         "lecture": ("seqpix2pix", "vae", "blstm"),
@@ -60,6 +66,7 @@ def computations(short: bool) -> dict[tuple[str, str], Computation]:
             found["step", f"lumierenet {name}, losses of {losses}"] = compute
     found["synthesis", "temporal_gan"] = face_frames
     found["synthesis", "lumierenet"] = lecture_frames
+    found["features", "log-mel"] = rows_of_sound
     found["metrics", "of pictures"] = measures
     return found
 
@@ -125,7 +132,7 @@ def face_steps(dtype: str) -> Numbers:
 def steps(
     system: System, config: Any, shape: tuple[int, int], name: str, frozen: Any, batch: Any
 ) -> Numbers:
-    """What two steps say of themselves: losses, and the norms of all gradients."""
+    """The metrics of two steps: losses, and the norms of all gradients."""
     stage = system.stages(config, shape)[name]
     state = lively_state(on_cpu(stage.init, jax.random.key(0)))
     device = jax.config.jax_default_device
@@ -173,6 +180,11 @@ def face_frames(dtype: str) -> Numbers:
     return {"frames": np.stack(list(made))}
 
 
+def rows_of_sound(dtype: str) -> Numbers:
+    sound = speech("second")[:RATE]
+    return {"rows": np.concatenate(list(stream_log_mel([sound], Fraction(30), 30)))}
+
+
 def measures(dtype: str) -> Numbers:
     a, b = random_pictures(4), random_pictures(4)[::-1] // 2
     return measuring.judge(a, b, keypoints(4))
@@ -187,12 +199,15 @@ def deviation(found: Numbers, wanted: Numbers) -> float:
     return float(np.max(every))  # Python's own may lose a NaN
 
 
-def references(every: Mapping[tuple[str, str], Computation]) -> dict[tuple[str, str], Numbers]:
-    """What the CPU makes of everything in float32; for a CPU, by the forms of accelerators."""
+def references(every: Mapping[Key, Computation]) -> dict[Key, Numbers | Exception]:
+    """What the CPU computes in float32; where it is the device, in the forms of accelerators."""
 
-    def reference(compute: Computation) -> Numbers:
-        with jax.default_device(CPU), jax.default_matmul_precision("highest"):
-            return compute("float32")
+    def reference(compute: Computation) -> Numbers | Exception:
+        try:
+            with jax.default_device(CPU), jax.default_matmul_precision("highest"):
+                return compute("float32")
+        except Exception as error:  # one that does not work leaves the others
+            return error
 
     others = lambda *x, cpu=None, default: default(*x)  # noqa: E731
     alone = jax.devices()[0] == CPU
@@ -203,24 +218,32 @@ def references(every: Mapping[tuple[str, str], Computation]) -> dict[tuple[str, 
     return found
 
 
-def compared(kind: str, name: str, compute: Computation, wanted: Numbers) -> list[dict[str, Any]]:
-    """A row for each precision: how far the device is from the reference."""
-    device, rows = jax.devices()[0], []
-    for precision, tolerance in TOLERANCES[kind].items():
-        if device == CPU and precision != "float32":
-            continue
-        exact = "highest" if precision == "float32" else "default"
-        dtype = "bfloat16" if precision == "bfloat16" else "float32"
-        with jax.default_device(device), jax.default_matmul_precision(exact):
+def compared(
+    key: Key, precision: str, compute: Computation, wanted: Numbers | Exception
+) -> dict[str, Any]:
+    """How far the device is from the reference in one precision."""
+    (kind, what), tolerance = key, TOLERANCES[key[0]][precision]
+    row = {"kind": kind, "what": what, "precision": precision, "tolerance": tolerance}
+    exact = "highest" if precision == "float32" else "default"
+    dtype = "bfloat16" if precision == "bfloat16" else "float32"
+    try:
+        if isinstance(wanted, Exception):
+            raise wanted
+        with jax.default_device(jax.devices()[0]), jax.default_matmul_precision(exact):
             found = compute(dtype)
-        apart = deviation(_of("first", found), _of("first", wanted))
-        row = {"kind": kind, "what": name, "precision": precision, "deviation": apart}
-        right = apart <= tolerance
+        row["deviation"] = deviation(_of("first", found), _of("first", wanted))
+        right = row["deviation"] <= tolerance
         if precision == "float32" and (later := _of("second", found)):
             row["second_step"] = deviation(later, _of("second", wanted))
             right &= row["second_step"] <= SECOND
-        rows.append({**row, "tolerance": tolerance, "right": bool(right)})
-    return rows
+        return {**row, "right": bool(right)}
+    except Exception as error:
+        return {**row, "right": False, "error": f"{type(error).__name__}: {error}"[:300]}
+
+
+def precisions(kind: str) -> list[str]:
+    """Those that are compared; a CPU knows no TensorFloat-32, and is slow in bfloat16."""
+    return ["float32"] if jax.devices()[0] == CPU else list(TOLERANCES[kind])
 
 
 def _of(step: str, numbers: Numbers) -> Numbers:
@@ -232,11 +255,11 @@ def _of(step: str, numbers: Numbers) -> Numbers:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="without the paper's losses")
-    parser.add_argument("--out", help="accelerator.py's results; not read")
     every = computations(parser.parse_args().short)
     known = references(every)
+    # float32 first: it tells the most.
+    tasks = [(p, key) for p in TOLERANCES["step"] for key in every if p in precisions(key[0])]
     with ThreadPoolExecutor(THREADS) as pool:
-        begun = [pool.submit(compared, *key, every[key], known[key]) for key in every]
+        begun = [pool.submit(compared, key, p, every[key], known[key]) for p, key in tasks]
         for done in as_completed(begun):
-            for row in done.result():
-                say(**row)
+            say(**done.result())

@@ -1,7 +1,9 @@
 """What both sides of a comparison share: a process that runs rounds when it is told to."""
 
 import functools
+import gc
 import json
+import math
 import os
 import resource
 import sys
@@ -37,59 +39,80 @@ def serve(run: Callable[[int], None], parts: int = 1) -> None:
 
 @dataclass
 class Built:
-    """A case that is ready to be timed: `run(steps)` returns when its steps are done; a time is
-    that of one of a step's `parts`. `peak` says how many bytes it takes while it runs."""
+    """A case that is ready to be timed: `run(steps)` returns when its steps are done, and a time is
+    that of one of a step's `parts`. `facts` are known before, `peak` counts the bytes it takes."""
 
     run: Callable[[int], None]
     parts: int
-    facts: dict[str, float]
-    peak: Callable[[], float]
+    facts: dict[str, Any]
+    peak: Callable[[], float | None] = lambda: None
 
 
 def serve_many(
     build: Callable[[dict[str, Any]], Built],
-    together: int,
+    together: int = 1,
     trace: Callable[[Callable[[], None]], Any] | None = None,
+    forget: Callable[[], None] = lambda: None,
 ) -> None:
-    """Builds cases and runs rounds of them as standard input asks, a line of JSON each.
+    """Answers what standard input asks for, a line of JSON each, or with the `error` that came.
 
-    {"build": [CASE, ...]} forgets the cases before, builds these, so many at a time, and gives the
-    `facts` of each, or its error. {"round": 2, "seconds": 0.3} times case 2 for about as long, and
+    {"build": [CASE, ...]} forgets the cases before, builds these, up to `together` at a time, and
+    gives the facts of each. {"round": 2, "seconds": 0.3} times case 2 for about as long, and
     {"trace": 2} gives what `trace` makes of a step of it.
     """
-    built: list[Built | None] = []
+    built: list[Any] = []
 
-    def tried(case: dict[str, Any]) -> tuple[Built | None, dict[str, Any]]:
+    def one(case: dict[str, Any]) -> tuple[Built | None, dict[str, Any]]:
         try:
-            one = build(case)
-            return one, one.facts
+            found = build(case)
+            return found, found.facts
         except Exception as error:  # one case that does not work leaves the others
-            return None, {"error": f"{type(error).__name__}: {error}"[:300]}
+            return None, _told(error)
 
-    for line in sys.stdin:
-        asked = json.loads(line)
+    def answer(asked: dict[str, Any]) -> Any:
         if "build" in asked:
             built.clear()
-            with ThreadPoolExecutor(together) as pool:
-                found = list(pool.map(tried, asked["build"]))
-            built = [one for one, _ in found]
-            print(json.dumps([facts for _, facts in found]), flush=True)
-            continue
-        one = built[asked.get("round", asked.get("trace"))]
-        assert one is not None
+            gc.collect()  # PyTorch's networks hold on to themselves
+            forget()
+            if together == 1:  # here, where it is timed: cuDNN's choices are those of a thread
+                found = [one(case) for case in asked["build"]]
+            else:
+                with ThreadPoolExecutor(together) as pool:
+                    found = list(pool.map(one, asked["build"]))
+            built.extend(case for case, _ in found)
+            return [facts for _, facts in found]
         if "trace" in asked:
             assert trace is not None
-            print(json.dumps(trace(functools.partial(one.run, 1))), flush=True)
-            continue
-        began = time.perf_counter()
-        one.run(1)
-        steps = max(1, round(asked["seconds"] / (time.perf_counter() - began)))
-        began = time.perf_counter()
-        one.run(steps)
-        seconds = time.perf_counter() - began
-        say(ms=1000 * seconds / (steps * one.parts), peak_bytes=one.peak())
+            return trace(functools.partial(built[asked["trace"]].run, 1))
+        return _timed(built[asked["round"]], asked["seconds"])
+
+    for line in sys.stdin:
+        try:
+            found = answer(json.loads(line))
+        except Exception as error:  # no room for it, say
+            found = _told(error)
+        print(json.dumps(found), file=sys.__stdout__, flush=True)
+
+
+def _timed(case: Built, seconds: float) -> dict[str, float | None]:
+    began = time.perf_counter()
+    case.run(1)
+    steps = max(1, round(seconds / (time.perf_counter() - began)))
+    began = time.perf_counter()
+    case.run(steps)
+    passed = time.perf_counter() - began
+    return {"ms": 1000 * passed / (steps * case.parts), "peak_bytes": case.peak()}
+
+
+def _told(error: Exception) -> dict[str, str]:
+    return {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
 def say(**values: Any) -> None:
-    """A line of JSON for who started this process, wherever `sys.stdout` leads now."""
-    print(json.dumps(values), file=sys.__stdout__, flush=True)
+    """Prints a line of JSON for who started this process, wherever `sys.stdout` leads now.
+
+    Numbers that are not finite become null.
+    """
+    lost = lambda x: isinstance(x, float) and not math.isfinite(x)  # noqa: E731
+    finite = {name: None if lost(x) else x for name, x in values.items()}
+    print(json.dumps(finite), file=sys.__stdout__, flush=True)

@@ -106,7 +106,6 @@ def live(case: Case, samples: np.ndarray) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="small networks and little sound")
-    parser.add_argument("--out", help="accelerator.py's results; not read")
     short, sound = parser.parse_args().short, speech("second")
     keep_freed_memory()
     claim_accelerator()

@@ -72,6 +72,9 @@ def accelerator_tables(results: dict[str, Any]) -> Iterator[str]:
     yield from _slowest(parts.get("beside", []))
     yield from _learning(parts.get("learning", []))
     yield from _speaking(parts.get("speaking", []))
+    yield from _choices(parts.get("choices", []))
+    for part in parts.values():
+        yield from _failures(part)
 
 
 def _table(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> Iterator[str]:
@@ -93,10 +96,11 @@ def _right(part: list[dict[str, Any]]) -> Iterator[str]:
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in part:
         mark = "" if row["right"] else " (**not right**)"
+        apart = [row[name] for name in ("deviation", "second_step") if row.get(name) is not None]
         line = found.setdefault((row["kind"], row["what"]), {})
-        line[row["precision"]] = f"{row['deviation']:.0e}{mark}"
+        line[row["precision"]] = ", ".join(f"{x:.0e}" for x in apart) + mark
     yield from _table(
-        ("largest relative deviation from the CPU", *PRECISIONS.values()),
+        ("largest relative deviation (of a second step)", *PRECISIONS.values()),
         ((" ".join(key), *(line.get(p, "–") for p in PRECISIONS)) for key, line in found.items()),
     )
 
@@ -149,7 +153,34 @@ def _slowest(part: list[dict[str, Any]]) -> Iterator[str]:
             yield f"\nLongest in {row['slowest']} ({where}, {row['dtype']}): {shown}."
 
 
+def _failures(part: list[dict[str, Any]]) -> Iterator[str]:
+    """What did not work, a line each."""
+    for row in part:
+        for name in (name for name in row if name == "error" or name.endswith("_error")):
+            what = " ".join(str(row[k]) for k in ("what", "name", "pass", "dtype") if k in row)
+            yield f"\n{what}: {name.removesuffix('_error')}: {row[name]}"
+
+
+def _choices(part: list[dict[str, Any]]) -> Iterator[str]:
+    """Each choice's milliseconds over those of XLA as it is."""
+    key = lambda row: (row["name"], row["pass"])  # noqa: E731
+    plain = {key(row): row.get("ours_ms") for row in part if row["choice"] == "as it is"}
+    lines: dict[str, dict[tuple[str, str], float | None]] = {}
+    for row in part:
+        known, own = plain.get(key(row)), row.get("ours_ms")
+        line = lines.setdefault(f"{row['choice']} `{row['flags']}`", {})
+        line[key(row)] = own / known if known and own else None
+    if part:
+        yield from _table(
+            ("flags of XLA, times over those without", *(" ".join(case) for case in plain)),
+            ((name, *(_shown(line.get(case)) for case in plain)) for name, line in lines.items()),
+        )
+
+
 def _learning(part: list[dict[str, Any]]) -> Iterator[str]:
+    for row in part:
+        if "told" in row:
+            yield f"\n{row['system']} learns with {row['told']}."
     stages = [row for row in part if "stage" in row]
     if stages:
         yield from _table(

@@ -32,7 +32,6 @@ from rounds import Built, serve, serve_many
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.utils.flop_counter import FlopCounterMode
 from torch_animator import Animator, animator_arrays
 from torch_networks import BLSTM, DCGAN, VAE, VGG, UNet, imagenet
 
@@ -74,7 +73,8 @@ class Twin:
                 self.nets["blstm"].lstm.bias_hh_l0_reverse,
             ):
                 bias.requires_grad_(False)
-        self.vgg = VGG().to(DEVICE, memory_format=LAST).requires_grad_(False)
+        self.vgg = VGG() if case.kind == "train" and case.name != "blstm" else nn.Module()
+        self.vgg.to(DEVICE, memory_format=LAST).requires_grad_(False)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         on = self.case.dtype == "bfloat16"
@@ -297,28 +297,22 @@ def build(twin: Twin) -> Callable[[int], None]:
 
 
 def built(case: Case, compiled: bool) -> Built:
-    """A case, with the floating-point operations of a step where they can be counted, and for
-    compiled ones the seconds that compiling takes."""
+    """A case, with the seconds that its first step takes where it is compiled, and on a GPU the
+    bytes that it takes."""
     memory = torch.cuda.memory_allocated if DEVICE == "cuda" else lambda: 0
     before = memory()
     run = build(Twin(case, compiled))
-    facts: dict[str, float] = {}
     began = time.perf_counter()
+    run(1)
+    facts: dict[str, Any] = {"platform": "gpu" if DEVICE == "cuda" else "cpu"}
     if compiled:
-        run(1)
         facts["compile_s"] = time.perf_counter() - began
-    else:
-        with FlopCounterMode(display=False) as counter:
-            run(1)
-        # Of recurrent layers it counts nothing.
-        if case.name not in ("blstm", "animator"):
-            facts["gflop"] = counter.get_total_flops() / 1e9
     run(1)
     own = memory() - before
 
-    def peak() -> float:
+    def peak() -> float | None:
         if DEVICE != "cuda":
-            return 0.0
+            return None
         others = memory() - own
         torch.cuda.reset_peak_memory_stats()
         run(1)
@@ -417,8 +411,8 @@ if __name__ == "__main__":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     compiled = sys.argv[2] == "compiled"
-    if sys.argv[1] == "many":  # one at a time: what each takes of the memory is counted
-        serve_many(lambda values: built(Case(**values), compiled), together=1)
+    if sys.argv[1] == "many":
+        serve_many(lambda values: built(Case(**values), compiled), forget=torch.cuda.empty_cache)
     elif sys.argv[3:]:
         for number, values in enumerate(json.loads(sys.argv[1])):
             print(deviation(Case(**values), compiled, Path(sys.argv[3]) / f"{number}.npz"))

@@ -63,7 +63,7 @@ def cache_folder() -> Path:
     """Where what is fetched or compiled is kept: the system's folder, or the variable's."""
     if named := os.environ.get(CACHE):
         return user_path(CACHE, named)
-    import pooch  # which is there where something is fetched
+    import pooch  # here, because machines without a network may lack it
 
     return Path(pooch.os_cache("lumiere_jax"))
 

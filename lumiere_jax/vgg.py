@@ -56,7 +56,7 @@ def load_vgg19(spec: str | Path) -> Params:
 
 def _download() -> Path:
     """The folder is the system's for caches, or that of the environment variable."""
-    import pooch  # which is there where something is fetched
+    import pooch  # here, because machines without a network may lack it
 
     cache = pooch.create(
         path=cache_folder(),

@@ -241,7 +241,7 @@ def test_the_accelerators_benchmark_runs_on_a_cpu(tmp_path):
     parts = results["parts"]
     assert list(parts) == ["right", "card", "beside", "learning", "speaking"]
     assert all(part["ended"] == "done" for part in parts.values())
-    assert len(parts["right"]["rows"]) == 7 and all(r["right"] for r in parts["right"]["rows"])
+    assert len(parts["right"]["rows"]) == 8 and all(r["right"] for r in parts["right"]["rows"])
     timed = {(r["name"], r["pass"]): r for r in parts["beside"]["rows"] if "pass" in r}
     traces = [r["operations"] for r in parts["beside"]["rows"] if "slowest" in r]
     assert len(traces) == 3 and all(0 < trace[0]["share"] <= 1 for trace in traces)

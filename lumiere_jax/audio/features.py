@@ -70,7 +70,9 @@ def log_mel(waveform: Waveform, starts: Int[AnyArray, " time"]) -> Float[jax.Arr
     emphasised = waveform[1:] - PRE_EMPHASIS * waveform[:-1]
     frames = emphasised[starts[:, None] + jnp.arange(WINDOW)[None, :]]
     power = jnp.abs(jnp.fft.rfft(frames * _hann()[None, :], FFT)) ** 2 / FFT
-    return jnp.log(jnp.maximum(power @ _filters()["weights"], FLOOR))
+    # GPUs would take the product in TensorFloat-32.
+    energies = jnp.matmul(power, _filters()["weights"], precision="highest")
+    return jnp.log(jnp.maximum(energies, FLOOR))
 
 
 def stream_log_mel(

@@ -12,8 +12,8 @@ def index_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The `index` (batch,) int32 of each step's items, from step `first` on, without an end.
 
-    Example i of a run is item `i mod n` of epoch `i div n`, whose order is a permutation of its
-    own. It is another one than `pipeline.index_batches` has.
+    Example i of a run is item `i mod n` of epoch `i div n`, and each epoch has its own permutation.
+    The order differs from that of `pipeline.index_batches`, which TensorFlow draws.
     """
 
     @functools.lru_cache(2)

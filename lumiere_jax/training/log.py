@@ -49,8 +49,7 @@ class Log:
         self.lines.append({"step": step, **values})
         _append(self._log, self.lines[-1])
         for name, value in values.items():
-            if self._events:
-                self._events.add_scalar(name, value, step)
+            self._tell("scalar", name, value, step)
 
     def warn(self, step: int, kind: str, sentence: str) -> None:
         """Says a sentence on the screen and in the events, once in a run for each kind."""
@@ -59,13 +58,11 @@ class Log:
         self._said.add(kind)
         tqdm.write(f"warning: {sentence}")
         _append(self._warnings, {"step": step, "kind": kind, "sentence": sentence})
-        if self._events:
-            self._events.add_text(f"warnings/{kind}", sentence, step)
+        self._tell("text", f"warnings/{kind}", sentence, step)
 
     def picture(self, step: int, sheet: np.ndarray) -> None:
         """An RGB sheet."""
-        if self._events:
-            self._events.add_image("pictures", sheet, step, dataformats="HWC")
+        self._tell("image", "pictures", sheet, step, dataformats="HWC")
 
     def clip(self, step: int, clip: Clip) -> None:
         """A moving picture and its sound, which TensorBoard can only show side by side."""
@@ -81,7 +78,12 @@ class Log:
         )
         writer: Any = self._events.file_writer
         writer.add_summary(still, step)
-        self._events.add_audio("clip/sound", clip.sound[:, :2], step, sample_rate=clip.rate)
+        self._tell("audio", "clip/sound", clip.sound[:, :2], step, sample_rate=clip.rate)
+
+    def _tell(self, kind: str, *values: Any, **options: Any) -> None:
+        """Adds to the events, where they are written."""
+        if self._events:
+            getattr(self._events, f"add_{kind}")(*values, **options)
 
     def close(self) -> None:
         """Writes what is left."""
@@ -93,7 +95,9 @@ def _open_events(folder: Path, step: int) -> Any:
     """What writes TensorBoard's events, after `step`; None where tensorboardX is not installed."""
     try:
         from tensorboardX import SummaryWriter
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "tensorboardX":
+            raise
         tqdm.write("tensorboardX is not installed: the log is in log.jsonl alone.")
         return None
     # Files are named for the second they were begun in, and a later one takes their place.

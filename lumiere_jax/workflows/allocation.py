@@ -1,4 +1,4 @@
-"""Memory that a process has once got stays with it."""
+"""Memory: what a process frees stays with it, and of an accelerator's it takes nearly all."""
 
 import ctypes
 import os
@@ -24,6 +24,8 @@ def keep_freed_memory() -> None:
 def claim_accelerator() -> None:
     """Lets JAX take nearly all of a GPU's memory, which nothing else here uses.
 
-    To be called before the first array. XLA_PYTHON_CLIENT_MEM_FRACTION stays where it is set.
+    To be called before the first array. XLA_CLIENT_MEM_FRACTION, or the older name of it, stays
+    where it is set.
     """
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", SHARE)
+    if "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # JAX refuses both
+        os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", SHARE)

@@ -10,7 +10,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import pipeline, resident
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.inputs.segments import TRIPLET, longest
-from lumiere_jax.systems.kept import on_kept
+from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.systems.system import Kept, System, Trained
 from lumiere_jax.training import checkpoint, hosts, loop
 from lumiere_jax.training.locks import LOCK, lock
@@ -159,7 +159,7 @@ def _kept(
         rest = first, stage.steps, hosts.own_part()
         return pipeline.index_batches(chosen, stage.batch, seed, *rest)
 
-    return on_kept(stage), batches, {"data": data}
+    return gathering(stage), batches, {"data": data}
 
 
 def _trained(workdir: Path, every: dict[str, Stage], system: System) -> Trained:

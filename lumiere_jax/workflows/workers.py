@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 from tqdm import tqdm
 
 Work = Callable[..., Any]
@@ -85,6 +86,8 @@ def _serve(counter: Any, number: Any, allowed: list[int]) -> None:
     killed."""
     global _counter
     _counter = counter
+    # What draws and measures frames uses JAX too, and an accelerator is the parent's.
+    jax.config.update("jax_platforms", "cpu")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(os, "sched_setaffinity"):

@@ -30,7 +30,7 @@ def compare(script, monkeypatch):
             def close(self):
                 pass
 
-        monkeypatch.setattr(module, "Side", Side)
+        monkeypatch.setattr(module, "Timed", Side)
         case = module.Case(name="vae", kind="train", dtype="float32", size=128, batch=1)
         (results,) = module.compare([(case, ["eager"])], module.FOREIGN)
         return results

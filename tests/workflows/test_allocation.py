@@ -33,10 +33,16 @@ def test_large_arrays_get_the_memory_that_others_left_in_every_thread():
 
 
 def test_jax_takes_nearly_all_of_an_accelerator_unless_it_was_told(monkeypatch):
-    name = "XLA_PYTHON_CLIENT_MEM_FRACTION"
-    monkeypatch.delenv(name, raising=False)
+    name, older = "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"
+    for variable in (name, older):
+        monkeypatch.setenv(variable, "")  # so that what is set here is taken back
+        monkeypatch.delenv(variable)
     allocation.claim_accelerator()
     assert os.environ[name] == allocation.SHARE and 0.75 < float(allocation.SHARE) < 1
     monkeypatch.setenv(name, "0.4")
     allocation.claim_accelerator()
     assert os.environ[name] == "0.4"
+    monkeypatch.delenv(name)
+    monkeypatch.setenv(older, "0.3")
+    allocation.claim_accelerator()
+    assert name not in os.environ

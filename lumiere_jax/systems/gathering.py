@@ -1,4 +1,4 @@
-"""Training on data that stays in device memory."""
+"""Steps of training on data that stays in device memory."""
 
 import dataclasses
 from typing import Any
@@ -7,9 +7,12 @@ from lumiere_jax.inputs.resident import gather
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 
 
-def on_kept(stage: Stage) -> Stage:
-    """The stage, whose step takes the `index` (batch,) of a batch's items in `frozen["data"]`, a
-    `Resident`, in place of the batch."""
+def gathering(stage: Stage) -> Stage:
+    """The stage with a step that gathers its batch from data on the device.
+
+    The step takes the `index` (batch,) of the items as its batch, and `frozen["data"]`, a
+    `Resident`, that holds them.
+    """
 
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
         return stage.step(state, frozen, gather(frozen["data"], batch["index"]))
