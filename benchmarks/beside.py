@@ -154,7 +154,8 @@ def main() -> None:
                         both = {"ours": sides["ours"], "compiled": compiled}
                         for row in rows([case], both, rounds):
                             say(**row)
-        slowest = [case for _, case in sorted(behind, key=lambda one: one[0])[:TRACED]]
+        behind.sort(key=lambda one: one[0])
+        slowest = [case for _, case in behind[: 1 if small else TRACED]]
         for row in traced(slowest, sides):
             say(**row)
 

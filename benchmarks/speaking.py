@@ -121,4 +121,4 @@ if __name__ == "__main__":
         sound = sound[: 2 * RATE]
     for case in cases:
         narrated(case, sound)
-        live(case, sound[: 3 * RATE])
+        live(case, sound[: (1 if short else 3) * RATE])

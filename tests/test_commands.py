@@ -244,7 +244,7 @@ def test_the_accelerators_benchmark_runs_on_a_cpu(tmp_path):
     assert len(parts["right"]["rows"]) == 8 and all(r["right"] for r in parts["right"]["rows"])
     timed = {(r["name"], r["pass"]): r for r in parts["beside"]["rows"] if "pass" in r}
     traces = [r["operations"] for r in parts["beside"]["rows"] if "slowest" in r]
-    assert len(traces) == 3 and all(0 < trace[0]["share"] <= 1 for trace in traces)
+    assert len(traces) == 1 and 0 < traces[0][0]["share"] <= 1
     assert ("seqpix2pix", "train") in timed and ("animator", "streaming") in timed
     assert all(r["ours_ms"] > 0 for r in timed.values())
     stages = [r["stage"] for r in parts["learning"]["rows"] if "stage" in r]
