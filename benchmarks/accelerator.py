@@ -38,7 +38,7 @@ from typing import Any
 from compare import device
 from sides import ENVIRONMENT, HERE
 
-from lumiere_jax.errors import reason
+from lumiere_jax.errors import UserError, reason
 from lumiere_jax.files import write_whole
 
 ROOT = HERE.parent
@@ -149,16 +149,28 @@ def begun(out: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "date": today, "parts": known["parts"] if same else {}}
 
 
-def run(chosen: list[str], limits: dict[str, float], short: bool, out: Path) -> bool:
-    """Runs the parts, writes what they measure and says whether all is good."""
-    variables, began, good = environment(short), time.monotonic(), True
+def accelerator(variables: dict[str, str], short: bool) -> str:
+    """The name of the device that JAX takes; UserError where it should be an accelerator."""
+    # In a process of its own, because it would hold the device.
     probe = [sys.executable, "-c", PLATFORM]
-    told = subprocess.run(probe, stdout=subprocess.PIPE, env=variables, text=True, check=True)
+    told = subprocess.run(probe, capture_output=True, env=variables, text=True)
+    if told.returncode:
+        raise UserError(f"JAX does not start here: {told.stderr.strip().splitlines()[-1]}")
     platform, kind = told.stdout.splitlines()[-2:]
     if platform == "cpu" and not short:
-        sys.exit("error: JAX finds no accelerator here: install its plugin, or try --short.")
-    name = device() if platform in ("cpu", "gpu") else kind
-    facts = {"device": name, "platform": platform, "short": short, "versions": versions()}
+        raise UserError("JAX finds no accelerator here: install its plugin, or add --short.")
+    return device() if platform == "cpu" else kind
+
+
+def run(chosen: list[str], limits: dict[str, float], short: bool, out: Path) -> bool:
+    """Runs the parts, writes what they measure and says whether all is good.
+
+    Raises:
+      UserError: JAX has no accelerator.
+      OSError: the results cannot be written.
+    """
+    variables, began, good = environment(short), time.monotonic(), True
+    facts = {"device": accelerator(variables, short), "short": short, "versions": versions()}
     results = begun(out, facts)
 
     def write() -> None:
@@ -212,6 +224,8 @@ def main() -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         good = run(chosen, limits, flags.short, out)
+    except UserError as error:
+        parser.error(str(error))
     except OSError as error:
         parser.error(f"--out={out} cannot be written: {reason(error)}.")
     except KeyboardInterrupt as stopped:

@@ -179,7 +179,8 @@ def lecturer(scale: Scale, sheets: Path) -> None:
     table = lambda name: flat(name).reshape(-1, size, 3 * size)  # noqa: E731
     ends = np.cumsum([0, *(len(take.frame) for take in takes)])
     spans = list(itertools.pairwise(ends.tolist()))
-    say(system="lumierenet", told=f"the losses of lecture, width {scale.width}, random VGG-19")
+    setting = f"the losses of lecture, width {scale.width}, random VGG-19, every frame a target"
+    say(system="lumierenet", setting=setting)
     stages, every = lumierenet.stages(config, size), np.arange(ends[-1])
     frozen: dict[str, Any] = {"vgg": vgg.load_vgg19("random")}
     with tempfile.TemporaryDirectory() as workdir:
@@ -250,7 +251,7 @@ def talker(scale: Scale, sheets: Path) -> None:
     scripts = [*training, test]
     every = drawn(scripts, drawn_faces, size)
     heard = [heard_windows(script) for script in scripts]
-    say(system="temporal_gan", told=f"the losses of small, width {scale.width}")
+    say(system="temporal_gan", setting=f"the losses of small, width {scale.width}")
     stage = temporal_gan.stages(config, every[0].frame.shape[1:3])["animator"]
 
     def batches(first: int) -> Iterator[Batch]:

@@ -179,8 +179,8 @@ def _choices(part: list[dict[str, Any]]) -> Iterator[str]:
 
 def _learning(part: list[dict[str, Any]]) -> Iterator[str]:
     for row in part:
-        if "told" in row:
-            yield f"\n{row['system']} learns with {row['told']}."
+        if "setting" in row:
+            yield f"\n{row['system']} learns with {row['setting']}."
     stages = [row for row in part if "stage" in row]
     if stages:
         yield from _table(

@@ -110,6 +110,17 @@ def test_an_unknown_part_is_one_sentence(script):
     assert "there is no 'colour'; choose from right, card, beside" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "platforms, message",
+    [("cpu", "JAX finds no accelerator here: "), ("abacus", "JAX does not start here: ")],
+)
+def test_without_an_accelerator_nothing_is_measured(script, tmp_path, platforms, message):
+    out, own = tmp_path / "results.json", {**os.environ, "JAX_PLATFORMS": platforms}
+    command = [sys.executable, script("accelerator").__file__, f"--out={out}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=own)
+    assert done.returncode == 2 and f"error: {message}" in done.stderr and not out.exists()
+
+
 def test_a_deviation_counts_as_right_up_to_its_tolerance(script):
     right = script("right")
     wanted = {"first loss": np.float32(2), "second loss": np.float32(1)}
@@ -285,7 +296,7 @@ def test_the_tables_have_the_card_its_versions_and_each_part(script, tmp_path):
                     | {"operations": [{"operation": "copy.7", "ms": 1.0, "share": 0.5}]},
                 ],
             },
-            "learning": {"ended": "done", "rows": [{"system": "a", "told": "random VGG-19"}]},
+            "learning": {"ended": "done", "rows": [{"system": "a", "setting": "random VGG-19"}]},
             "choices": {
                 "ended": "done",
                 "rows": [

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from lumiere_jax.errors import UserError
@@ -36,6 +37,17 @@ def test_a_mistake_in_one_task_ends_all_with_its_sentence():
     with pytest.raises(UserError, match="-1 is no number of frames"), side_by_side(2, 4) as run:
         run(work, [(-1, 0), (2, 60)])
     assert time.monotonic() - begin < 30
+
+
+def platforms(tick):
+    """What JAX may take, and takes, in a worker."""
+    return jax.config.jax_platforms, jax.default_backend()
+
+
+def test_workers_leave_accelerators_to_their_parent(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda,cpu")
+    with side_by_side(1, 1) as run:
+        assert run(platforms, [()]) == [("cpu", "cpu")]
 
 
 PARENT = """
