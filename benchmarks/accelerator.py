@@ -1,7 +1,7 @@
 """What an accelerator makes of this: whether it is right, how fast it is, and what it learns.
 
   python benchmarks/accelerator.py                          at most ten minutes on one GPU
-  python benchmarks/accelerator.py --short                  three minutes on a CPU, to try it
+  python benchmarks/accelerator.py --short                  three to four minutes on two cores
   python benchmarks/accelerator.py --parts=card,beside      some of its parts
 
 Parts, the most telling first, are processes of their own with a time limit each:

@@ -2,7 +2,8 @@
 
 Both sides are a process each, on the same device, and build some cases at a time; while one builds,
 nothing is timed. Then each case's rounds go A B A B. A GPU's float32 is TensorFloat-32 on both
-sides. Where PyTorch is not there, or not on this device, our side is measured alone.
+sides. Where PyTorch is not there, or not on this device, our side is measured alone. Of each group
+the case that is furthest behind is traced.
 """
 
 import argparse
@@ -18,8 +19,6 @@ from rounds import say
 from sides import Side
 
 ROUND_SECONDS, TOGETHER = 0.3, 8
-# Of the cases that are furthest behind PyTorch, what their time goes into.
-TRACED = 3
 NETWORKS = (
     ("seqpix2pix", "forward"),
     ("seqpix2pix", "train"),
@@ -111,18 +110,16 @@ def _asked(sides: dict[str, Side], name: str, **what: Any) -> Any:
         return None
 
 
-def traced(cases: list[Case], sides: dict[str, Side]) -> Iterator[dict[str, Any]]:
-    """What our side's time goes into in a step of each case."""
-    _asked(sides, "ours", build=[asdict(case) for case in cases])
-    for i, case in enumerate(cases):
-        found = _asked(sides, "ours", trace=i)
-        yield {
-            "slowest": f"{case.name} {case.kind}",
-            "size": case.size or None,
-            "batch": case.batch,
-            "dtype": case.dtype,
-            "operations": found if isinstance(found, list) else [],
-        }
+def traced(number: int, case: Case, sides: dict[str, Side]) -> dict[str, Any]:
+    """What our side's time goes into in a step of this case, of those that are built."""
+    found = _asked(sides, "ours", trace=number)
+    return {
+        "slowest": f"{case.name} {case.kind}",
+        "size": case.size or None,
+        "batch": case.batch,
+        "dtype": case.dtype,
+        "operations": found if isinstance(found, list) else [],
+    }
 
 
 def main() -> None:
@@ -135,29 +132,27 @@ def main() -> None:
     scripts: dict[str, tuple[str, ...]] = {"ours": ("ours.py", "many")}
     if with_torch:
         scripts["eager"] = ("twin.py", "many", "eager")
-    behind: list[tuple[float, Case]] = []
     with contextlib.ExitStack() as opened:
         sides = {
             name: opened.enter_context(contextlib.closing(Side(*script)))
             for name, script in scripts.items()
         }
         for number, group in enumerate(groups):
-            rounds = 1 if small else 3 if number < 2 else 2
-            for case, row in zip(group, rows(group, sides, rounds), strict=True):
+            rounds, behind = 1 if small else 3 if number < 2 else 2, []
+            for i, row in enumerate(rows(group, sides, rounds)):
                 say(**row)
                 if "ratio_eager" in row:
-                    behind.append((row["ratio_eager"], case))
-            if with_torch and number == min(1, len(groups) - 1):
+                    behind.append((row["ratio_eager"], i))
+            if behind:
+                _, furthest = min(behind)
+                say(**traced(furthest, group[furthest], sides))
+            if with_torch and "ours" in sides and number == min(1, len(groups) - 1):
                 # One at a time: Inductor takes its time.
                 with contextlib.closing(Side("twin.py", "many", "compiled")) as compiled:
                     for case in inductor:
                         both = {"ours": sides["ours"], "compiled": compiled}
                         for row in rows([case], both, rounds):
                             say(**row)
-        behind.sort(key=lambda one: one[0])
-        slowest = [case for _, case in behind[: 1 if small else TRACED]]
-        for row in traced(slowest, sides):
-            say(**row)
 
 
 if __name__ == "__main__":
