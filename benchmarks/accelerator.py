@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import device
-from sides import ENVIRONMENT, HERE
+from sides import ENVIRONMENT, HERE, QUICKLY
 
 from lumiere_jax.errors import UserError, reason
 from lumiere_jax.files import write_whole
@@ -50,8 +50,6 @@ MORE = {"choices": 240}
 SHORT_LIMIT = 600
 # The packages that the numbers depend on.
 PACKAGES = "jax jaxlib jax-cuda12-plugin jax-cuda13-plugin flax optax orbax-checkpoint numpy torch"
-# A trial's programs are compiled quickly and run slowly.
-QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 PLATFORM = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind, sep='\\n')"
 
 
@@ -70,7 +68,8 @@ def environment(short: bool) -> dict[str, str]:
     """The variables of all parts: one accelerator, whose memory each part takes for itself."""
     own = {k: x for k, x in ENVIRONMENT.items() if "PREALLOCATE" not in k}
     found = {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
-    return {"XLA_FLAGS": QUICKLY, **found} if short else found
+    quickly = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICKLY.items())
+    return {"XLA_FLAGS": quickly, **found} if short else found
 
 
 def measure(

@@ -34,13 +34,7 @@ from configs import lumierenet as lectures
 from configs import temporal_gan as faces
 from lumiere_jax import vgg
 from lumiere_jax.audio.encoders import stream_windows as waveform_windows
-from lumiere_jax.audio.features import (
-    RATE,
-    frames_within,
-    loudness_gain,
-    normalise,
-    stream_log_mel,
-)
+from lumiere_jax.audio.features import RATE, extract, frames_within, loudness_gain, normalise
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.inputs import pipeline, resident
 from lumiere_jax.inputs.drawn.scripts import (
@@ -175,8 +169,11 @@ def lecturer(scale: Scale, sheets: Path) -> None:
     heard = [log_mel_rows(script) for script in scripts]
     mean, std = (f(np.concatenate(heard[:-1]), axis=0) for f in (np.mean, np.std))
     *rows, test_rows = [normalise(one, mean, std) for one in heard]
-    flat = lambda name: np.concatenate([getattr(take, name) for take in takes])  # noqa: E731
-    table = lambda name: flat(name).reshape(-1, size, 3 * size)  # noqa: E731
+    frames, figures, keypoints = (
+        np.concatenate([getattr(take, name) for take in takes])
+        for name in ("frame", "figure", "keypoints")
+    )
+    rows_of = lambda pictures: pictures.reshape(-1, size, 3 * size)  # noqa: E731
     ends = np.cumsum([0, *(len(take.frame) for take in takes)])
     spans = list(itertools.pairwise(ends.tolist()))
     setting = f"the losses of lecture, width {scale.width}, random VGG-19, every frame a target"
@@ -191,24 +188,24 @@ def lecturer(scale: Scale, sheets: Path) -> None:
             given = frozen | {"data": jax.device_put(data)}
             return learn(stage, network, batches, given, seconds, Path(workdir))
 
-        known = {"figure": table("figure"), "keypoints": flat("keypoints")}
+        known = {"figure": rows_of(figures), "keypoints": keypoints}
         vae = frozen["vae"] = trained("vae", resident.of_figures(known), every, scale.vae)
         means = jax.jit(functools.partial(encode, vae_network(config, size), vae))
-        codes = in_batches(means, 64, flat("figure"))
+        codes = in_batches(means, 64, figures)
         b = config.blstm
         steps = [start + window_steps(stop - start, b.window, b.delay) for start, stop in spans]
         windows = resident.windows(np.concatenate(rows), np.concatenate(steps), codes)
         blstm = trained("blstm", windows, every, scale.blstm)
         # Triplets do not look across the ends of takes.
         items = [np.arange(start + pipeline.MEMORY, stop) for start, stop in spans]
-        triplets = resident.of_triplets({**known, "frame": table("frame")})
+        triplets = resident.of_triplets({**known, "frame": rows_of(frames)})
         g = trained("seqpix2pix", triplets, np.concatenate(items), scale.seqpix2pix)
     variables = {"vae": vae, "blstm": blstm, "G": g}
     spoken = lumierenet.synthesise(config, size, variables, [test_rows])
     said_figures, said = map(np.stack, zip(*spoken, strict=True))
     rendered = jax.jit(functools.partial(render, generator(config, size), g))
     made = {"seqpix2pix": in_batches(rendered, 8, test.figure), "video": said}
-    mean_frame = np.round(flat("frame").mean(0)).astype(np.uint8)
+    mean_frame = np.round(frames.mean(0)).astype(np.uint8)
     judged("lumierenet", made, test, ("mean_frame", mean_frame), aligned=False)
     synthetic = [np.stack(list(marked(frames))) for frames in made.values()]
     write_sheet(sheets, "lumierenet", [test.figure, said_figures, *synthetic, test.frame])
@@ -228,8 +225,8 @@ def lecture_clips(scale: Scale) -> list[Script]:
 
 def log_mel_rows(script: Script) -> np.ndarray:
     """A clip's log-mel rows, of a voice at the loudness that is heard."""
-    sound, frames = [script.waveform], frames_within(len(script.waveform), FPS)
-    return np.concatenate(list(stream_log_mel(sound, FPS, frames, loudness_gain(sound))))
+    frames = frames_within(len(script.waveform), FPS)
+    return np.concatenate(list(extract(lambda: [script.waveform], FPS, frames)))
 
 
 def heard_windows(script: Script) -> np.ndarray:

@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -90,24 +90,28 @@ def training(case: Case) -> tuple[Any, State, Any, Batch]:
 
 
 def train(case: Case) -> Callable[[int], None]:
-    step, state, frozen, batch = training(case)
-
-    def run(steps: int) -> None:
-        nonlocal state
-        for _ in range(steps):
-            state, metrics = step(state, frozen, batch)
-        jax.block_until_ready((state, metrics))
-
-    return run
+    step, state, *rest = training(case)
+    return repeated(step, rest, state)
 
 
 def forward(case: Case) -> Callable[[int], None]:
-    function, variables, x = forward_of(case)
+    function, *rest = forward_of(case)
+    return repeated(function, rest)
+
+
+def repeated(function: Callable, rest: Sequence[Any], state: Any = None) -> Callable[[int], None]:
+    """What takes steps of a function of `rest`, and of a state that it gives anew where there is
+    one, and returns when they are done."""
 
     def run(steps: int) -> None:
+        nonlocal state
+        made: Any = None
         for _ in range(steps):
-            y = function(variables, x)
-        jax.block_until_ready(y)
+            if state is None:
+                made = function(*rest)
+            else:
+                state, made = function(state, *rest)
+        jax.block_until_ready((state, made))
 
     return run
 
@@ -167,17 +171,7 @@ def built(case: Case) -> Built:
     began = time.perf_counter()
     compiled = traced.lower().compile()
     seconds = time.perf_counter() - began
-
-    def run(steps: int) -> None:
-        nonlocal state
-        made: Any = None
-        for _ in range(steps):
-            if state is None:
-                made = compiled(*rest)
-            else:
-                state, made = compiled(state, *rest)
-        jax.block_until_ready((state, made))
-
+    run = repeated(compiled, rest, state)
     run(1)
     needs = compiled.memory_analysis()
     parts = needs.argument_size_in_bytes, needs.temp_size_in_bytes, needs.output_size_in_bytes

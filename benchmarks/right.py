@@ -20,6 +20,7 @@ import numpy as np
 from cases import speech
 from ours import lively, lively_state
 from rounds import say
+from sides import QUICKLY
 
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
@@ -43,8 +44,6 @@ TOLERANCES = {
 SECOND = 2e-2
 SIZE, FACE = 64, (128, 96)
 CPU = jax.devices("cpu")[0]
-# What runs once is compiled in half of the time.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 THREADS = 8
 
 Key = tuple[str, str]

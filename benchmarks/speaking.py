@@ -18,24 +18,20 @@ from typing import Any
 import jax
 import numpy as np
 from cases import FPS, SECONDS, Case, speech
-from ours import config_of, forward_of, run_of, synthesise
+from ours import forward_of, run_of, synthesise
 from rounds import say
 
 from lumiere_jax.audio.features import (
-    FILTERS,
     RATE,
-    WINDOW,
     frames_covering,
     gain_to_loudness,
-    log_mel,
-    normalise,
 )
-from lumiere_jax.audio.listening import Heard, Level, high_passed, measure
+from lumiere_jax.audio.listening import Heard, measure
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import chunk_frames
-from lumiere_jax.systems.lumierenet import SYSTEM, painter
-from lumiere_jax.systems.lumierenet.live import Timing, pictures, rows_as_heard
+from lumiere_jax.systems.lumierenet import SYSTEM
+from lumiere_jax.systems.lumierenet.live import Timing, first_frame, frames_as_heard
 from lumiere_jax.systems.system import Narration
 from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 
@@ -79,10 +75,8 @@ def narrated(case: Case, samples: np.ndarray) -> None:
 
 def live(case: Case, samples: np.ndarray) -> None:
     """A row of a voice that comes as it is spoken, in blocks of 10 ms."""
-    config, (_, variables, _) = config_of(case), forward_of(case)
-    paint, level, timing = painter(config, case.size, variables), Level(), Timing()
-    log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
-    np.asarray(paint(np.zeros((1, config.blstm.window, FILTERS), np.float32))[1])
+    run, (_, variables, _), timing = run_of(case), forward_of(case), Timing()
+    paint, _ = first_frame(run, variables)
 
     def arriving() -> Iterator[Heard]:
         began = time.monotonic()
@@ -91,12 +85,7 @@ def live(case: Case, samples: np.ndarray) -> None:
             time.sleep(max(0.0, due - time.monotonic()))
             yield time.monotonic(), samples[start : start + BLOCK]
 
-    run = run_of(case)
-    rows = (
-        (arrived, normalise(row, run.mean, run.std, level.band))
-        for arrived, row in rows_as_heard(high_passed(arriving()), run.fps, level.hear)
-    )
-    for _ in pictures(rows, paint, config.blstm.window, config.blstm.delay, timing):
+    for _ in frames_as_heard(run, paint, arriving(), timing):
         pass
     median, late = np.percentile(1000 * np.array(timing.latencies), [50, 95])
     row = {"size": case.size, "dtype": case.dtype, "what": "live", "repeated": timing.repeated}

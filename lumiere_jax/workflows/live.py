@@ -9,17 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from lumiere_jax.audio.features import FILTERS, RATE, WINDOW, log_mel, normalise
-from lumiere_jax.audio.listening import Heard, Level, high_passed
+from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.listening import Heard
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.ear import Ear, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import check_writable, write_video
-from lumiere_jax.systems.lumierenet import painter
-from lumiere_jax.systems.lumierenet.live import Timing, pictures, rows_as_heard
+from lumiere_jax.systems.lumierenet.live import Timing, first_frame, frames_as_heard
 from lumiere_jax.systems.lumierenet.synthesis import Painter
 from lumiere_jax.workflows.infer import Model, load_model
 from lumiere_jax.workflows.space import written_into
@@ -79,14 +76,9 @@ def speak_live(
 ) -> bool:
     """Writes a picture for each frame that `blocks` give, raw or into a video with the sound;
     False where there is no frame."""
-    run, level = model.run, Level()
+    run = model.run
     own, sound = itertools.tee(blocks) if isinstance(target, Path) else (blocks, iter(()))
-    heard = (
-        (arrived, normalise(row, run.mean, run.std, level.band))
-        for arrived, row in rows_as_heard(high_passed(own), run.fps, level.hear)
-    )
-    heard_by = run.config.blstm
-    made = pictures(heard, paint, heard_by.window, heard_by.delay, timing)
+    made = frames_as_heard(run, paint, own, timing)
     first = next(made, None)
     if first is None:
         return False
@@ -121,12 +113,9 @@ def _signer(certificate: Path | None, key: Path | None, out: str) -> Credentials
 
 
 def warmed_up(model: Model) -> Painter:
-    """The model's painter, compiled for a single frame, as are its features."""
-    run = model.run
-    paint = painter(run.config, run.size, model.variables)
-    log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
-    window = np.zeros((1, run.config.blstm.window, FILTERS), np.float32)
-    next(marked([np.asarray(paint(window)[1])[0]]))
+    """The model's painter; its features, its networks and the marks have made a frame."""
+    paint, frame = first_frame(model.run, model.variables)
+    next(marked([frame]))
     return paint
 
 

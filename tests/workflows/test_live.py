@@ -19,6 +19,7 @@ from lumiere_jax.audio.features import (
     normalise,
     stream_log_mel,
 )
+from lumiere_jax.audio.listening import Level
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import probe_audio
 from lumiere_jax.outputs import mark
@@ -40,12 +41,12 @@ def test_the_gain_comes_from_the_past_alone_and_ends_where_the_whole_has_it():
     later[24_000:] *= 5
     gains = []
     for samples in (sound, later):
-        level = live.Level()
+        level = Level()
         gains.append([level.hear(block) for block in np.split(samples, 480)])
     assert gains[0][:240] == gains[1][:240] and gains[0][-1] != gains[1][-1]
     assert gains[0][:15] == [1.0] * 15  # nothing is known before the first block of 0.1 s
     np.testing.assert_allclose(gains[0][-1], loudness_gain([sound]), rtol=1e-5)
-    silent = live.Level()
+    silent = Level()
     assert silent.hear(np.zeros(16_000, np.float32)) == 1.0
 
 
@@ -65,7 +66,7 @@ def test_two_seconds_through_a_pipe_are_the_frames_of_the_same_features(
     workdir, monkeypatch, tmp_path
 ):
     """With the gain pinned, and standard input fed in real time."""
-    monkeypatch.setattr(live.Level, "hear", lambda *_: 2.0)
+    monkeypatch.setattr(Level, "hear", lambda *_: 2.0)
     # Where the mark lies depends on the first picture's last bit.
     monkeypatch.setattr(mark, "mark", iter)
     reading, writing = os.pipe()

@@ -6,16 +6,18 @@ is the time from the arrival of that window's last sample to the end of the pict
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from lumiere_jax.audio.features import WINDOW, frame_start, log_mel
-from lumiere_jax.audio.listening import Heard
+from lumiere_jax.audio.features import FILTERS, WINDOW, frame_start, log_mel, normalise
+from lumiere_jax.audio.listening import Heard, Level, high_passed
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.lumierenet.synthesis import Painter, stream_windows
+from lumiere_jax.systems.lumierenet.synthesis import Painter, painter, stream_windows
+from lumiere_jax.systems.system import Run
 
 # A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
 LATE = 0.1
@@ -70,6 +72,29 @@ def rows_as_heard(
             return
         window = np.pad(held[: WINDOW + 1], (0, max(0, WINDOW + 1 - len(held))))
         yield arrived, np.asarray(log_mel(window * np.float32(factor), np.zeros(1, np.int32)))
+
+
+def frames_as_heard(
+    run: Run, paint: Painter, blocks: Iterator[Heard], timing: Timing
+) -> Iterator[Picture]:
+    """A picture for each frame of a voice that comes in blocks.
+
+    The gain and the band are those of what has been heard so far.
+    """
+    level, heard_by = Level(), run.config.blstm
+    rows = (
+        (arrived, normalise(row, run.mean, run.std, level.band))
+        for arrived, row in rows_as_heard(high_passed(blocks), run.fps, level.hear)
+    )
+    return pictures(rows, paint, heard_by.window, heard_by.delay, timing)
+
+
+def first_frame(run: Run, variables: Mapping[str, Any]) -> tuple[Painter, Picture]:
+    """A model's painter, compiled for a single frame, as are its features, and that frame."""
+    paint = painter(run.config, run.size, variables)
+    log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
+    _, frames = paint(np.zeros((1, run.config.blstm.window, FILTERS), np.float32))
+    return paint, np.asarray(frames)[0]
 
 
 def pictures(
