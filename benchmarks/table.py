@@ -225,6 +225,10 @@ def _speaking(part: list[dict[str, Any]]) -> Iterator[str]:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).with_name("results.json")
-    results = json.loads(path.read_text())
-    make = accelerator_tables if isinstance(results, dict) else processor_tables
-    print(*make(results), sep="\n")
+    try:
+        results = json.loads(path.read_text())
+        make = accelerator_tables if isinstance(results, dict) else processor_tables
+        lines = list(make(results))
+    except (OSError, ValueError, LookupError, TypeError):
+        sys.exit(f"{path} holds no results: name a file of compare.py or accelerator.py.")
+    print(*lines, sep="\n")
