@@ -1,5 +1,6 @@
 import errno
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -22,6 +23,30 @@ def script(*arguments):
         [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def called(monkeypatch, capsys):
+    """Exit code, standard output and standard error of a script that is run in this process."""
+
+    def call(name, *arguments):
+        mains, before = [], set(flags.FLAGS)
+        monkeypatch.setattr(cli, "run", lambda main, **_: mains.append(main))
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)
+        monkeypatch.chdir(ROOT)
+        try:
+            runpy.run_path(name, run_name="__main__")
+            with pytest.raises(SystemExit) as stop:
+                cli.parse([name, *arguments])
+                cli.call(mains[0])
+        finally:
+            for flag in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, flag)
+            flags.FLAGS.unparse_flags()
+        return stop.value.code, *capsys.readouterr()
+
+    return call
 
 
 @pytest.mark.parametrize("name", ["prepare", "train", "infer", "evaluate"])
@@ -48,8 +73,8 @@ def test_help_says_what_to_type_and_exits_with_0(name):
         (["train.py", "--config=configs/none.py:tiny"], "configs/none.py:tiny: there is no such"),
     ],
 )
-def test_a_mistake_in_the_flags_is_one_sentence_and_exits_with_2(arguments, sentence):
-    code, out, err = script(*arguments)
+def test_a_mistake_in_the_flags_is_one_sentence_and_exits_with_2(called, arguments, sentence):
+    code, out, err = called(*arguments)
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.startswith("error: ") and err.count("\n") == 1
@@ -222,7 +247,7 @@ def test_a_signal_in_the_middle_of_an_import_is_neither_swallowed_nor_a_tracebac
 
 
 def test_a_device_that_is_not_there_is_a_sentence():
-    program = "from lumiere_jax.workflows import cli\nimport jax\ncli._guarded(jax.devices)"
+    program = "from lumiere_jax.workflows import cli\nimport jax\ncli.call(jax.devices)"
     done = run("-c", program, JAX_PLATFORMS="cuda")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: JAX_PLATFORMS=cuda: JAX finds no such device here" in done.stderr
@@ -230,7 +255,7 @@ def test_a_device_that_is_not_there_is_a_sentence():
 
 def test_a_name_that_no_disk_knows_is_a_sentence(capsys, tmp_path):
     with pytest.raises(SystemExit) as stopped:
-        cli._guarded(lambda: (tmp_path / ("l" * 5000)).stat())
+        cli.call(lambda: (tmp_path / ("l" * 5000)).stat())
     assert stopped.value.code == 2
     err = capsys.readouterr().err
     assert "l…l" in err and "cannot be used (File name too long): name another." in err
@@ -242,8 +267,8 @@ def test_a_full_disk_is_a_sentence_and_a_defect_is_not(capsys):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "lecture.mp4")
 
     with pytest.raises(SystemExit) as stopped:
-        cli._guarded(full)
+        cli.call(full)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("error: lecture.mp4 cannot be written, the disk is")
     with pytest.raises(ZeroDivisionError):
-        cli._guarded(lambda: 1 / 0)
+        cli.call(lambda: 1 / 0)
