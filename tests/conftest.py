@@ -1,15 +1,17 @@
-"""Strict settings for every test: typed shapes, several devices, no silent promotion. A dataset of
-the drawn lecturer and a workdir trained on it are made once, for all tests that ask for them."""
+"""Strict settings for every test: typed shapes, several devices, no silent promotion.
 
+Datasets and workdirs that many tests ask for are made once for all workers, and what is compiled is
+kept for the next run, in .cache/ of the project."""
+
+import gc
+import hashlib
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# What tests compile, with the flags below, is not for the user's cache.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
-
 # Half of a test's time is compilation, and nothing here runs long enough to repay it.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -20,6 +22,7 @@ import jax
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 8)
@@ -31,6 +34,34 @@ for variable in ("MAKEFLAGS", "MAKELEVEL"):
     os.environ.pop(variable, None)
 
 install_import_hook("lumiere_jax", "beartype.beartype")
+
+from lumiere_jax.workflows import compiled  # noqa: E402
+
+
+def keep_compiled():
+    """What tests compile, with the flags above, is kept, and not in the user's cache."""
+    flags = hashlib.sha256(os.environ["XLA_FLAGS"].encode()).hexdigest()[:8]
+    root = Path(__file__).resolve().parents[1]
+    folder = root / ".cache" / "compiled" / f"{compiled.machine()}-{flags}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        compiled.sweep(folder)
+    # For this process, and for those that tests start.
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_compilation_cache_max_size": 2**30,  # with a maximum, JAX locks it
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)  # for processes that tests start
+
+
+keep_compiled()
+
+# JAX keeps millions of objects of what it has traced. Collections that go through all of them as
+# often as Python would took more than half of the tests' time.
+gc.set_threshold(100_000, 50, 1000)
 
 
 @pytest.fixture
@@ -76,26 +107,42 @@ def tiny(presets):
 
 
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory):
-    """A folder with a dataset of 180 frames to train on and ten seconds of another narration."""
-    from lumiere_jax.workflows import drawn
+def made_once(tmp_path_factory):
+    """A folder of this worker's own, which the first worker to ask makes for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
 
-    whole = drawn.read_narration
-    folder = tmp_path_factory.mktemp("drawn") / "data"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "read_narration", lambda path: whole(path)[:160_000])
-        drawn.prepare_synthetic(out=folder, minutes=0.1, size=64)
-    return folder
+    def copy(name, make):
+        with FileLock(base / f"{name}.lock"):
+            if not (base / name).exists():
+                make(base / f"{name}.part")
+                (base / f"{name}.part").rename(base / name)
+        return Path(shutil.copytree(base / name, tmp_path_factory.mktemp("own") / name))
+
+    return copy
 
 
 @pytest.fixture(scope="session")
-def workdir(tmp_path_factory, tiny, drawn):
+def drawn(made_once):
+    """A folder with a dataset of 180 frames to train on and ten seconds of another narration."""
+    from lumiere_jax.workflows import drawn
+
+    def make(folder):
+        whole = drawn.read_narration
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drawn, "read_narration", lambda path: whole(path)[:160_000])
+            drawn.prepare_synthetic(out=folder, minutes=0.1, size=64)
+
+    return made_once("data", make)
+
+
+@pytest.fixture(scope="session")
+def workdir(made_once, tiny, drawn):
     """A workdir with all stages trained, hardly."""
     from lumiere_jax.workflows.train import train
 
-    folder = tmp_path_factory.mktemp("run") / "ada"
-    train(config=tiny(), data=drawn, workdir=folder)
-    return folder
+    return made_once("ada", lambda folder: train(config=tiny(), data=drawn, workdir=folder))
 
 
 @pytest.fixture

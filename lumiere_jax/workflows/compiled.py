@@ -37,9 +37,9 @@ def keep_compiled() -> None:
         return
     folder = absolute(cache_folder()) / "compiled"
     try:
-        place = _private(folder) / _machine()
+        place = _private(folder) / machine()
         place.mkdir(exist_ok=True)
-        _sweep(place)
+        sweep(place)
         # JAX reads the name as a pattern, as long as the process lives.
         place = _for_good.enter_context(plainly_named(place))
     except OSError as error:
@@ -68,14 +68,14 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def _sweep(place: Path) -> None:
+def sweep(place: Path) -> None:
     """Removes what a killed run left half-written: JAX would stumble over it at every start."""
     for path in place.glob(f"*{ENTRY}"):
         if not path.with_name(path.name.removesuffix(ENTRY) + USED).exists():
             path.unlink(missing_ok=True)
 
 
-def _machine() -> str:
+def machine() -> str:
     """A name for this processor and the number of its cores.
 
     Programs are compiled for both, and JAX's keys do not tell the number of cores apart.

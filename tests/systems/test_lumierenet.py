@@ -138,13 +138,13 @@ def test_each_term_reaches_the_networks_it_should(weights, reached):
 def test_reconstructed_figures_are_what_the_vae_makes_of_them():
     size = 32
     every = stages(tiny(reconstructed=1.0), size)
-    vae = every["vae"].init(jax.random.key(1)).networks["vae"].variables
+    vae = jax.jit(every["vae"].init)(jax.random.key(1)).networks["vae"].variables
     # Untrained it makes everything the same grey, within 8 bits.
     vae = jax.tree.map(lambda x: 3.0 * x, vae)
     state = jax.jit(every["seqpix2pix"].init)(jax.random.key(0))
     batch = triplets(2, size)
     flat = batch["figures"].reshape(-1, size, size, 3)
-    again = np.asarray(reconstruct(VAE(size, 8), vae, flat))
+    again = np.asarray(jax.jit(lambda w: reconstruct(VAE(size, 8), vae, w))(flat))
     given = {**batch, "figures": again.reshape(batch["figures"].shape)}
 
     def gradients(share, batch):
@@ -225,7 +225,9 @@ def gradients_of(network):
     return moments.mu if hasattr(moments, "mu") else moments.nu
 
 
-@pytest.mark.parametrize("name", ["vae", "blstm", "seqpix2pix"])
+@pytest.mark.parametrize(
+    "name", ["vae", "blstm", pytest.param("seqpix2pix", marks=pytest.mark.slow)]
+)
 def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeypatch, name):
     """Each device's own step: averaged gradients, synchronised BatchNorm, a slice of the noise."""
     size, devices, axis = 32, 8, "data"
@@ -234,7 +236,8 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     config.blstm.narrow = 0.5
     every = stages(config, size)
     stage, batch = every[name], batches_of(devices, size)[name]
-    frozen = {"vgg": {}, "vae": every["vae"].init(jax.random.key(1)).networks["vae"].variables}
+    vae = jax.jit(every["vae"].init)(jax.random.key(1)).networks["vae"].variables
+    frozen = {"vgg": {}, "vae": vae}
     # Smooth: on a kink, rounding decides about a gradient, and each processor rounds as it likes.
     monkeypatch.setattr(nn, "relu", nn.gelu)
     monkeypatch.setattr(nn, "leaky_relu", lambda x, slope: nn.gelu(x))
@@ -310,7 +313,7 @@ def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
         config = tiny()
         getattr(config, name).accumulate, getattr(config, name).batch = parts, count
         stage = stages(config, size)[name]
-        state = stage.init(jax.random.key(0))
+        state = jax.jit(stage.init)(jax.random.key(0))
         batch = batches_of(count, size)[name]
         states.append(jax.jit(stage.step)(state, {"vgg": {}}, batch))
         assert (stage.batch, stage.accumulate) == (count, parts)

@@ -119,6 +119,7 @@ def test_the_frame_discriminator_judges_one_frame_drawn_from_those_that_are_ther
     assert all(len(found) == 1 for found in drawn) and len({t for (t,) in drawn}) > 1
 
 
+@pytest.mark.slow
 def test_the_step_over_a_mesh_is_that_of_one_device(make, batch):
     """Masked statistics, the frames that are drawn, and the layers that go through time."""
     _, stage, state = make()

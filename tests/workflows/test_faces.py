@@ -18,6 +18,7 @@ from lumiere_jax.figures.face import mean_face
 from lumiere_jax.inputs import archive, synthetic_measures
 from lumiere_jax.inputs.alignment import EYES, FACE_START, POINTS, WIDTH
 from lumiere_jax.inputs.consent import consent_id, read_consent
+from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems import temporal_gan
 from lumiere_jax.training import checkpoint
@@ -32,13 +33,17 @@ from lumiere_jax.workflows.workdir import read_run
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory):
+def faces(made_once):
     """Two faces to train on, a second and a half each, and one each to validate and to test."""
-    whole, folder = drawn.read_narration, tmp_path_factory.mktemp("drawn") / "faces"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "read_narration", lambda path: whole(path)[: 10 * 16_000])
-        given = {"out": str(folder), "synthetic": True, "align": "face"}
-        return prepare({**given, "speakers": 4, "minutes": 0.1, "seed": 3})
+
+    def make(folder):
+        whole = drawn.read_narration
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drawn, "read_narration", lambda path: whole(path)[: 10 * 16_000])
+            given = {"out": str(folder), "synthetic": True, "align": "face"}
+            prepare({**given, "speakers": 4, "minutes": 0.1, "seed": 3})
+
+    return open_dataset(made_once("faces", make))
 
 
 def test_each_drawn_face_is_in_one_split(faces):
@@ -101,11 +106,10 @@ def test_stills_are_the_first_faces_of_those_who_are_not_trained_on(faces):
 
 
 @pytest.fixture(scope="module")
-def trained(faces, faces_presets, tmp_path_factory):
+def trained(faces, faces_presets, made_once):
     """A workdir of the preset `tiny`."""
-    folder = tmp_path_factory.mktemp("run") / "faces"
-    train(config=faces_presets.get_config("tiny"), data=faces.folder, workdir=folder)
-    return folder
+    config = faces_presets.get_config("tiny")
+    return made_once("talk", lambda folder: train(config=config, data=faces.folder, workdir=folder))
 
 
 def frames_of(path):
@@ -164,6 +168,7 @@ def test_epochs_of_a_few_steps_are_refused_where_patience_would_end(faces, faces
     assert temporal_gan.SYSTEM.fit(config, faces).animator.epoch == 2
 
 
+@pytest.mark.slow
 def test_an_animator_that_was_stopped_ends_where_it_would_have_bit_for_bit(
     trained, faces, faces_presets, tmp_path
 ):
@@ -178,6 +183,7 @@ def test_an_animator_that_was_stopped_ends_where_it_would_have_bit_for_bit(
     chex.assert_trees_all_equal(stopped, whole)
 
 
+@pytest.mark.slow
 def test_faces_are_measured_beside_their_stills(trained, faces, tmp_path):
     out = tmp_path / "report"
     vectors = tmp_path / "vectors.npz"
@@ -313,6 +319,7 @@ def test_wrong_uses_are_one_sentence(tmp_path, changes, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_faces_of_footage_by_a_table_of_speakers(shared, consent, tmp_path):
     clips = sorted((shared / "footage").glob("grid_*.mpg"))
     table = tmp_path / "clips.csv"
@@ -340,6 +347,7 @@ def test_faces_of_footage_by_a_table_of_speakers(shared, consent, tmp_path):
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_readmes_picture_is_made(trained, faces, tmp_path):
     picture = tmp_path / "faces.png"
     script = ROOT / "docs" / "make_picture.py"
