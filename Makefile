@@ -7,7 +7,7 @@ DEMO := runs/demo$(SYSTEM:%=_%)
 DEMO := $(DEMO:_lumierenet=)
 SECOND := lumiere_jax/inputs/narrations/second.flac
 
-.PHONY: demo paper ablation given bench torch torture test check env clean
+.PHONY: demo paper ablation given bench torch torture test test-slow test-all check env clean
 
 # What is prepared, how it is spoken, and the video, by system.
 DRAWN_lumierenet :=
@@ -67,8 +67,16 @@ torch: env  ## PyTorch, which the benchmarks and their tests are compared with
 torture: env  ## kills, full disks, hostile input, soaks and marks, counted: about 35 minutes
 	$(BIN)/python tests/torture/run.py
 
-test: env  ## the tests, on all cores
-	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+TESTS = $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+
+test: env  ## the tests of every minute, on all cores: what is slow is left out
+	$(TESTS) -m "not slow"
+
+test-slow: env  ## the tests of every night: whole commands, trainings, kills
+	$(TESTS) -m slow
+
+test-all: env  ## all tests
+	$(TESTS)
 
 check: env  ## format, lint, types and import rules
 	$(BIN)/ruff format --check .
@@ -87,5 +95,5 @@ $(VENV)/.complete-$(VERSION): requirements.txt requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
 	touch $@
 
-clean:  ## removes the environment and the demo
-	rm -rf $(VENV) runs/demo runs/demo_temporal_gan
+clean:  ## removes the environment, what tests compiled, and the demos
+	rm -rf $(VENV) .cache runs/demo runs/demo_temporal_gan

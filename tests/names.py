@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 # By what is odd about them; typed in a folder that holds the folder `a` and is the user's home.
 NAMES = {
     "up": ("a/../b", "b"),
@@ -26,3 +28,12 @@ NAMES = {
     "line": ("two\nlines", "two\nlines"),
     "long": ("l" * 220, "l" * 220),
 }
+
+
+def each_name(names=NAMES, quick=("brackets", "bytes")):
+    """A test's parameters `typed` and `there`; names that are not among the quick ones are slow."""
+    cases = [
+        pytest.param(*places, id=name, marks=() if name in quick else pytest.mark.slow)
+        for name, places in names.items()
+    ]
+    return pytest.mark.parametrize("typed, there", cases)

@@ -28,6 +28,8 @@ EXAMPLES = "workflows/test_end_to_end.py::test_a_narration_becomes_a_video_of_it
 SHORT: dict[str, str | None] = {
     "make demo": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
     "make test": None,
+    "make test-slow": None,
+    "make test-all": None,
     "make check": None,
     "make env": None,
     "make clean": None,
@@ -67,6 +69,8 @@ SHORT: dict[str, str | None] = {
     "docs/make_picture.py experiments": "workflows/test_experiments.py::test_the_readmes_picture",
     "docs/make_tables.py": "workflows/test_experiments.py::test_the_readmes_picture_and_tables",
     "tests/golden/make_golden.py": "test_the_golden_numbers_can_be_made_anew",
+    "tests/releases/make_release.py": "releases/test_record.py::test_a_release_is_made_anew",
+    "tests/releases/record.py": "releases/test_record.py::test_steps_are_those_that_were_recorded",
     "tests/torture/run.py": "test_the_short_torture_runs_its_quickest_part",
     "tests/torture/fuzz.py": "torture/test_fuzz.py::",
     "tests/torture/marks.py": "test_the_marks_of_a_short_torture_are_found",
@@ -85,7 +89,7 @@ COMMAND = re.compile(
     r"|make (?P<make>[^&|]+)"
     r"|(?P<other>pip|pre-commit|pytest|uvx|gcloud)(?= )"
 )
-TARGETS = re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+TARGETS = re.findall(r"^([\w-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def texts():
@@ -97,7 +101,15 @@ def texts():
     readme = lines(blocks.sub("", readme))
     yield from (line.strip() for line in readme if line.startswith("    "))
     yield from re.findall(r"`([^`]+)`", "\n".join(readme))
-    for folder in ("", "benchmarks", "configs", "docs", "tests/golden", "tests/torture"):
+    for folder in (
+        "",
+        "benchmarks",
+        "configs",
+        "docs",
+        "tests/golden",
+        "tests/releases",
+        "tests/torture",
+    ):
         for path in sorted((ROOT / folder).glob("*.py")):
             doc = re.search(r'"""(.*?)"""', path.read_text(), re.DOTALL)
             yield from (line.strip() for line in lines(doc[1] if doc else ""))

@@ -44,6 +44,7 @@ def test_what_a_part_printed_stays_when_it_fails_or_its_time_is_over(measured):
     assert rows[0] == {"ms": 2} and rows[1]["ended"] == "after 2 s"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_who_stops_it_leaves_no_process_and_results_that_can_be_read(
     script, tmp_path, number, code
@@ -110,6 +111,7 @@ def test_an_unknown_part_is_one_sentence(script):
     assert "there is no 'colour'; choose from right, card, beside" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "platforms, message",
     [("cpu", "JAX finds no accelerator here: "), ("abacus", "JAX does not start here: ")],

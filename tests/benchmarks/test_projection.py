@@ -47,6 +47,7 @@ def test_the_hours_are_those_of_a_calculation_by_hand(projection):
     assert (seqpix2pix.items, seqpix2pix.epochs) == (14_400, 200.0)
 
 
+@pytest.mark.slow
 def test_the_page_has_each_stage_and_the_sum(projection, tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(RESULTS))
     command = [sys.executable, SCRIPT, f"--results={tmp_path / 'results.json'}"]
@@ -59,6 +60,7 @@ def test_the_page_has_each_stage_and_the_sum(projection, tmp_path):
     assert "each of 14,400 200.0 times; a step of 4 takes 40.0 ms" in said
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_is_one_sentence(projection, tmp_path):
     with pytest.raises(UserError, match="no training step of 'blstm' .* on GPU .*compare.py"):
         projection.measured(RESULTS[:2], None, "float32")

@@ -81,6 +81,7 @@ def test_tensorflow_sees_no_accelerator(monkeypatch):
     assert asked == [([], "GPU"), ([], "TPU")]
 
 
+@pytest.mark.slow
 def test_tensorflow_takes_no_device_before_it_is_told_which(noise):
     """Reading records must not start it; once started, it would not let itself be told."""
     program = f"""

@@ -2,11 +2,13 @@
 
 import shutil
 
+import pytest
 from torture.disk import STEPS, emptied, kept, mounted, wrong_with
 from torture.processes import start, wait_until
 from torture.train_kills import flags_of, whole_steps
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_outlasts_a_disk_that_is_full(workdir, drawn, quick, tmp_path):
     copy = shutil.copytree(workdir, tmp_path / "run")
     before = whole_steps(copy)
@@ -16,6 +18,7 @@ def test_the_last_checkpoint_outlasts_a_disk_that_is_full(workdir, drawn, quick,
     assert not kept(copy, drawn, before)
 
 
+@pytest.mark.slow
 def test_a_workdir_that_is_removed_under_a_training_is_a_sentence(drawn, quick, tmp_path):
     flags = [*flags_of(drawn, tmp_path / "run", {**STEPS, "vae": 100_000}), "--stage=vae"]
     run = start(tmp_path, "train.py", *flags, **quick)

@@ -10,6 +10,7 @@ from torture.processes import ROOT
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits are Linux's")
 
 
+@pytest.mark.slow
 def test_damaged_files_give_a_result_or_one_error(tmp_path):
     rows = list(fuzz.fuzz(200, 0, tmp_path))
     assert sum(row.tries for row in rows) >= 200 and len(rows) == len(targets.KINDS)
@@ -57,6 +58,7 @@ def test_ffmpeg_lacks_memory_only_where_it_asks_for_some():
     assert said.split() == ["True", "False", "False", "False"]
 
 
+@pytest.mark.slow
 def test_what_raises_or_kills_its_process_is_counted_kept_and_the_rest_goes_on(tmp_path):
     (row,) = fuzz.fuzz(32, 0, tmp_path, {"numbers": crashing.NUMBERS})
     kept = list((tmp_path / "numbers").glob("*.why"))

@@ -3,6 +3,7 @@
 from collections import Counter
 from random import Random
 
+import pytest
 from torture import infer_kills, prepare_kills, train_kills
 from torture.footage import make_footage
 from torture.tally import Tally
@@ -17,6 +18,7 @@ def check(tally, **tries):
         assert tally.tries[name] >= count, tally.rows
 
 
+@pytest.mark.slow
 def test_train_goes_on_exactly_where_it_was_killed(drawn, quick, tmp_path):
     tally, steps = Tally(), {"vae": 12, "blstm": 2, "seqpix2pix": 2}
     train_kills.torture(
@@ -25,12 +27,14 @@ def test_train_goes_on_exactly_where_it_was_killed(drawn, quick, tmp_path):
     check(tally, **{train_kills.PARTIAL: 2, train_kills.LOST: 2, train_kills.EXACT: 1})
 
 
+@pytest.mark.slow
 def test_infer_starts_anew_and_the_older_video_stays_until_then(workdir, quick, tmp_path):
     tally = Tally()
     infer_kills.torture(tmp_path / "i", workdir, Random(0), tally, 1, seconds=20, **quick)
     check(tally, **{infer_kills.PARTIAL: 1, infer_kills.KILLED: 1})
 
 
+@pytest.mark.slow
 def test_prepare_goes_on_by_the_clip(quick, tmp_path):
     tally = Tally()
     flags = make_footage(tmp_path / "footage", {"one": 7, "two": 8})

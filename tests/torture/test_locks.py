@@ -35,6 +35,7 @@ def holder(tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 def test_the_second_run_is_refused_until_the_first_is_killed(holder, tmp_path):
     for _ in range(2):
         with pytest.raises(UserError, match="run is in use by another run: wait for it"):

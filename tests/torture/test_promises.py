@@ -8,6 +8,7 @@ SKIPPED = "import pytest\n@pytest.mark.skip\ndef test_one():\n    assert True\n"
 BROKEN = "def test_one():\n    assert False\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "texts, tries, failures",
     [

@@ -2,11 +2,13 @@
 
 import os
 
+import pytest
 from torture import soak
 from torture.processes import ROOT
 from torture.tally import Tally
 
 
+@pytest.mark.slow
 def test_narrations_in_a_row_leave_nothing_behind(workdir, quick, tmp_path):
     tally = Tally()
     soak.many(tmp_path, workdir, tally, 20, **quick)
@@ -30,6 +32,7 @@ ocp.CheckpointManager.save = losing
 """
 
 
+@pytest.mark.slow
 def test_memory_lost_at_each_checkpoint_of_a_training_is_seen(drawn, quick, tmp_path, monkeypatch):
     """The last eight of the checkpoints beside the eight before them."""
     monkeypatch.setattr(soak, "CHECKPOINTS", {"vae": 24})

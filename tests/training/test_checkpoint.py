@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorstore
 import watching
-from names import NAMES
+from names import each_name
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, loop
@@ -193,7 +193,7 @@ def test_arrays_of_larger_pieces_than_their_own_are_not_unpacked(trained, monkey
     assert "another shape" in str(raised.value.__cause__)
 
 
-@pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
+@each_name()
 def test_whatever_a_folder_is_called_what_is_saved_in_it_is_read(
     make_line, batches, tmp_path, monkeypatch, typed, there
 ):

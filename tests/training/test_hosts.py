@@ -90,6 +90,7 @@ for error in (UserError("mine"), KeyboardInterrupt(15)):
 """
 
 
+@pytest.mark.slow
 def test_where_one_process_fails_or_is_stopped_none_goes_on_without_it():
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

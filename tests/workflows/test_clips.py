@@ -96,6 +96,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_the_dataset_is_the_same_with_one_and_two_workers(tmp_path, talk, consent, poses, capfd):
     for workers in (1, 2):
         prepare_footage(

@@ -100,6 +100,7 @@ def test_another_number_of_cores_compiles_anew(kept, monkeypatch):
     assert len(places) == 2
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing_that_took_long(tmp_path):
     program = textwrap.dedent("""
         from ml_collections import config_flags

@@ -148,6 +148,7 @@ def fewer(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_page_and_the_numbers_are_there(out):
     results = json.loads((out / "results.json").read_text())
     assert [row["window"] for row in results["figure_4a"]] == [1, 15]
@@ -166,6 +167,7 @@ def test_the_page_and_the_numbers_are_there(out):
         assert (out / name.split('"')[0]).is_file()
 
 
+@pytest.mark.slow
 def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
     row = ("VAE without the weights of parts", "vae", {"mouth": 1.0})
     monkeypatch.setattr(trials, "ROWS", {"vae-no-parts": row})
@@ -181,6 +183,7 @@ def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
     assert both[0]["psnr"] != both[1]["psnr"] and both[0].keys() == both[1].keys()
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(out, tiny, drawn, monkeypatch):
     fewer(monkeypatch)
     for module in (experiments, experiments.evaluate):
@@ -191,6 +194,7 @@ def test_what_is_done_is_not_done_again(out, tiny, drawn, monkeypatch):
     assert (out / "results.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_other_settings_data_or_kinds_are_refused(out, tiny, drawn, monkeypatch):
     fewer(monkeypatch)
     other = tiny()
@@ -296,6 +300,7 @@ def test_make_runs_the_ablation(drawn, tmp_path):
     assert all("video" in measured for measured in results["measures"].values())
 
 
+@pytest.mark.slow
 def test_the_readmes_picture_and_tables_are_made_of_results(out, tmp_path):
     shutil.copytree(out, tmp_path / "out", symlinks=True)
     for name in ("baseline-1", "baseline-2"):

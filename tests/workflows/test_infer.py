@@ -21,6 +21,7 @@ from lumiere_jax.workflows.infer import infer
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_script_imports_no_tensorflow(workdir, speech, tmp_path):
     """From its start to a written video: TensorFlow takes as long to import as the rest."""
     program = textwrap.dedent("""
@@ -121,6 +122,7 @@ def test_a_failure_among_many_leaves_no_half_video(workdir, talks, tmp_path, mon
     assert not [path for path in (tmp_path / "films").iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_the_older_video_whole(workdir, tmp_path, number):
     soundfile.write(tmp_path / "long.wav", np.sin(np.arange(16_000 * 600) / 9) / 2, 16_000)

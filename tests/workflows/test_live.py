@@ -62,6 +62,7 @@ def feed(file, sound, block=160):
     file.close()
 
 
+@pytest.mark.slow
 def test_two_seconds_through_a_pipe_are_the_frames_of_the_same_features(
     workdir, monkeypatch, tmp_path
 ):
@@ -110,6 +111,7 @@ def test_two_seconds_through_a_pipe_are_the_frames_of_the_same_features(
     assert len(timing.latencies) > 1 and min(timing.latencies) > 0
 
 
+@pytest.mark.slow
 def test_standard_output_carries_nothing_but_frames(workdir):
     with subprocess.Popen(
         [sys.executable, "infer.py", f"--workdir={workdir}", "--audio=-", "--live", "--out=-"],

@@ -64,6 +64,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_two_processes_are_stopped_and_one_goes_on_to_the_same_losses(
     drawn, tiny, tmp_path, free_port, monkeypatch
 ):

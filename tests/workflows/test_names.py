@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from absl import flags
 from ml_collections import config_flags
-from names import NAMES
+from names import NAMES, each_name
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset
@@ -190,7 +190,7 @@ def write_poses(folder):
         (folder / f"{t:03}.json").write_text(json.dumps({"people": people}))
 
 
-@pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
+@each_name()
 def test_footage_is_prepared_whatever_it_is_called(home, consent, typed, there):
     """Footage, poses, consent and dataset in a folder of that name; the clip has the name too."""
     folder = home / there
@@ -222,7 +222,7 @@ def test_footage_is_prepared_whatever_it_is_called(home, consent, typed, there):
     )
 
 
-@pytest.mark.parametrize("typed, there", ODD.values(), ids=list(ODD))
+@each_name(ODD)
 def test_a_dataset_and_a_workdir_of_any_name_are_trained_on(home, drawn, tiny, typed, there):
     place = home / there
     place.mkdir()
@@ -245,6 +245,7 @@ def test_a_workdir_of_any_name_speaks(home, workdir, speech, typed, there):
     assert asked.answer({"verify": f"{typed}/videos/{Path(there).name}.mp4"}) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["brackets", "bytes"])
 def test_a_workdir_of_any_name_is_measured(home, workdir, drawn, name):
     _, there = NAMES[name]

@@ -27,6 +27,7 @@ def measured(workdir):
     }
 
 
+@pytest.mark.slow
 def test_a_run_on_eight_devices_is_the_pipelines_bit_for_bit(config, drawn, tmp_path, capsys):
     train(config=config, data=drawn, workdir=tmp_path / "fed")
     assert "kept" not in capsys.readouterr().out

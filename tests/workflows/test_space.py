@@ -46,6 +46,7 @@ def test_checkpoints_take_more_than_the_least_and_no_more_than_the_most(workdir,
         assert least < bytes_in(newest) < most / 3 * 1.01
 
 
+@pytest.mark.slow
 def test_a_workdir_takes_no_more_than_is_said(drawn, tiny, tmp_path):
     """With clips, and TensorBoard's events."""
     config = tiny()

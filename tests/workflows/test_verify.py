@@ -165,6 +165,7 @@ def script(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_the_script_exits_with_0_1_or_2(ours, pictures, tmp_path):
     code, out, err = script(f"--verify={ours}")
     assert (code, err) == (0, "") and "synthetic: true" in out

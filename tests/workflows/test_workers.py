@@ -67,6 +67,7 @@ def sleep(folder, number, tick):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 def test_workers_end_with_their_parent(tmp_path, end):
     """However it ends: killed outright, it cannot tidy up."""
