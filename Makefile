@@ -69,10 +69,10 @@ torture: env  ## kills, full disks, hostile input, soaks and marks, counted: abo
 
 TESTS = $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
-test: env  ## the tests of every minute, on all cores: what is slow is left out
+test: env  ## the quick tests, on all cores
 	$(TESTS) -m "not slow"
 
-test-slow: env  ## the tests of every night: whole commands, trainings, kills
+test-slow: env  ## the slow tests: whole commands, trainings, kills
 	$(TESTS) -m slow
 
 test-all: env  ## all tests

@@ -3,6 +3,7 @@
 Datasets and workdirs that many tests ask for are made once for all workers, and what is compiled is
 kept for the next run, in .cache/ of the project."""
 
+import contextlib
 import gc
 import hashlib
 import importlib.util
@@ -35,21 +36,25 @@ for variable in ("MAKEFLAGS", "MAKELEVEL"):
 
 install_import_hook("lumiere_jax", "beartype.beartype")
 
+from lumiere_jax.paths import plainly_named  # noqa: E402
 from lumiere_jax.workflows import compiled  # noqa: E402
 
+_for_good = contextlib.ExitStack()
 
-def keep_compiled():
-    """What tests compile, with the flags above, is kept, and not in the user's cache."""
+
+def use_compilation_cache():
+    """Caches compiled programs in .cache/ of the project, apart from the user's."""
     flags = hashlib.sha256(os.environ["XLA_FLAGS"].encode()).hexdigest()[:8]
     root = Path(__file__).resolve().parents[1]
-    folder = root / ".cache" / "compiled" / f"{compiled.machine()}-{flags}"
+    folder = root / ".cache" / "compiled" / f"{compiled.machine_name()}-{flags}"
     folder.mkdir(parents=True, exist_ok=True)
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        compiled.sweep(folder)
-    # For this process, and for those that tests start.
+    with FileLock(folder / ".lockfile"):  # JAX's own
+        compiled.remove_partial_entries(folder)
     settings = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_compilation_cache_max_size": 2**30,  # with a maximum, JAX locks it
+        # JAX reads the name as a pattern.
+        "jax_compilation_cache_dir": str(_for_good.enter_context(plainly_named(folder))),
+        # JAX locks a cache that has a maximum size.
+        "jax_compilation_cache_max_size": 2**30,
         "jax_persistent_cache_min_compile_time_secs": 0.0,
     }
     for name, value in settings.items():
@@ -57,10 +62,10 @@ def keep_compiled():
         os.environ[name.upper()] = str(value)  # for processes that tests start
 
 
-keep_compiled()
+use_compilation_cache()
 
-# JAX keeps millions of objects of what it has traced. Collections that go through all of them as
-# often as Python would took more than half of the tests' time.
+# JAX keeps millions of traced objects. At Python's thresholds, scanning them took over half of the
+# tests' time.
 gc.set_threshold(100_000, 50, 1000)
 
 
@@ -107,17 +112,19 @@ def tiny(presets):
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory):
-    """A folder of this worker's own, which the first worker to ask makes for all of them."""
+def made_once(request, tmp_path_factory):
+    """Returns this worker's copy of a folder that is built once per run."""
     base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
+    if hasattr(request.config, "workerinput"):
+        base = base.parent  # which pytest-xdist's workers share
 
     def copy(name, make):
+        part = base / f"{name}.part"
         with FileLock(base / f"{name}.lock"):
             if not (base / name).exists():
-                make(base / f"{name}.part")
-                (base / f"{name}.part").rename(base / name)
+                shutil.rmtree(part, ignore_errors=True)
+                make(part)
+                part.rename(base / name)
         return Path(shutil.copytree(base / name, tmp_path_factory.mktemp("own") / name))
 
     return copy

@@ -31,7 +31,7 @@ NAMES = {
 
 
 def each_name(names=NAMES, quick=("brackets", "bytes")):
-    """A test's parameters `typed` and `there`; names that are not among the quick ones are slow."""
+    """Parametrizes a test over names; all but `quick` are marked slow."""
     cases = [
         pytest.param(*places, id=name, marks=() if name in quick else pytest.mark.slow)
         for name, places in names.items()

@@ -63,7 +63,7 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     def start(_: list[str]) -> None:
         keep_freed_memory()
         claim_accelerator()
-        call(main, interrupted)
+        exit_on_error(main, interrupted)
 
     try:
         app.run(start, flags_parser=parse)
@@ -113,7 +113,7 @@ def with_config_expanded(argv: Sequence[str]) -> list[str]:
     return text
 
 
-def call(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
+def exit_on_error(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
     """Calls `main` and turns its mistakes into a sentence and exit code 2."""
     try:
         main()

@@ -37,9 +37,9 @@ def keep_compiled() -> None:
         return
     folder = absolute(cache_folder()) / "compiled"
     try:
-        place = _private(folder) / machine()
+        place = _private(folder) / machine_name()
         place.mkdir(exist_ok=True)
-        sweep(place)
+        remove_partial_entries(place)
         # JAX reads the name as a pattern, as long as the process lives.
         place = _for_good.enter_context(plainly_named(place))
     except OSError as error:
@@ -68,14 +68,14 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def sweep(place: Path) -> None:
-    """Removes what a killed run left half-written: JAX would stumble over it at every start."""
+def remove_partial_entries(place: Path) -> None:
+    """Removes entries that a killed run left half-written, over which JAX would stumble."""
     for path in place.glob(f"*{ENTRY}"):
         if not path.with_name(path.name.removesuffix(ENTRY) + USED).exists():
             path.unlink(missing_ok=True)
 
 
-def machine() -> str:
+def machine_name() -> str:
     """A name for this processor and the number of its cores.
 
     Programs are compiled for both, and JAX's keys do not tell the number of cores apart.

@@ -1,6 +1,7 @@
-"""What the systems computed before a change of the code that should change no number.
+"""Records steps and parameters, to show that a refactoring changes no number.
 
-    python tests/releases/record.py write            records, at the commit that is checked out
+    python tests/releases/record.py write            records the code that is checked out
+    python tests/releases/record.py write runs/demo  records a demo's report
     python tests/releases/record.py compare          says what is no longer as it was recorded
     python tests/releases/record.py steps            the same of the steps alone
     python tests/releases/record.py demo runs/demo   the same of a demo's report
@@ -47,12 +48,12 @@ PRESETS = {
 }
 DATA = {"lumierenet": "lectures", "temporal_gan": "faces"}
 TRAINED = ("tiny", "demo")
-TAKEN = 3
-# Of each array, as many numbers as are kept to compare.
+STEPS_TAKEN = 3
+# Values compared per array.
 KEPT = 16
 TOLERANCE = 1e-6
-# How far a demo's numbers may be from those recorded: decibels, and of the others a share.
-DECIBELS, SHARE = 0.1, 0.01
+# How far a demo's numbers may move: PSNR in dB, and the others. The MSE is the PSNR once more.
+DECIBELS, OTHERS = 0.1, 0.01
 UNNAMED = (
     (re.compile(r"^module @\w+", re.MULTILINE), "module @step"),
     (re.compile(r'jax\.result_info = "[^"]*"(, )?'), ""),
@@ -127,7 +128,7 @@ def trained_parameters() -> Iterator[tuple[str, list[np.ndarray]]]:
                 data = Path(folder) / "release" / DATA[system]
                 workdir = Path(folder) / f"{system} {preset}"
                 for name in systems.of(config).networks:
-                    getattr(config, name).steps = TAKEN
+                    getattr(config, name).steps = STEPS_TAKEN
                 train(config=config, data=data, workdir=workdir)
                 shape = (64, 64) if system == "lumierenet" else (128, 96)
                 for name, stage in systems.of(config).stages(config, shape).items():
@@ -147,7 +148,7 @@ def restored(folder: Path, stage: Any) -> Any:
 
 
 def digest(content: bytes) -> str:
-    """A name of this content alone."""
+    """SHA-256 of the content."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -164,7 +165,7 @@ def summary(leaves: list[np.ndarray]) -> tuple[str, np.ndarray]:
 
 def maker() -> str:
     """The versions and the processor that hashes of parameters depend on."""
-    return f"jax {jax.__version__}, {compiled.machine()}"
+    return f"jax {jax.__version__}, {compiled.machine_name()}"
 
 
 def write() -> None:
@@ -182,7 +183,7 @@ def compare_steps() -> list[str]:
     """What of the steps' StableHLO is not as it was recorded, a line each."""
     before = json.loads(STEPS.read_text())
     if (made_by := before.pop("jax")) != jax.__version__:
-        raise SystemExit(f"error: steps were recorded with jax {made_by}, not {jax.__version__}")
+        return [f"steps were recorded with jax {made_by}, not {jax.__version__}: not compared"]
     now = {name: digest(text.encode()) for name, text in lowered_steps()}
     names = sorted(name for name in before | now if before.get(name) != now.get(name))
     return [f"{name}: another StableHLO" for name in names]
@@ -193,16 +194,21 @@ def compare_parameters() -> tuple[list[str], float]:
     a number over its array's RMS."""
     with np.load(PARAMETERS) as file:
         before = dict(file)
-    same_maker, found, largest = str(before["maker"]) == maker(), [], 0.0
+    same_maker, found, largest = str(before.pop("maker")) == maker(), [], 0.0
     for name, leaves in trained_parameters():
         hashed, kept = summary(leaves)
-        deviation = np.abs(kept - before[name])[:, :-1].max()
+        hash_before, kept_before = before.pop(f"{name} hash", ""), before.pop(name, np.zeros(0))
+        if kept.shape != kept_before.shape:
+            found.append(f"{name}: other arrays")
+            continue
+        values, rms = np.abs(kept - kept_before)[:, :-1].max(), kept[:, -1] / kept_before[:, -1]
+        deviation = max(values, np.abs(rms - 1).max())
         largest = max(largest, deviation)
         if deviation > TOLERANCE:
             found.append(f"{name}: {deviation:.1e} of an array's RMS away")
-        elif same_maker and hashed != str(before[f"{name} hash"]):
+        elif same_maker and hashed != str(hash_before):
             found.append(f"{name}: other bits, within {deviation:.1e}")
-    return found, largest
+    return found + [f"{name} is gone" for name in before if not name.endswith(" hash")], largest
 
 
 def compare_demo(workdir: Path) -> list[str]:
@@ -212,8 +218,8 @@ def compare_demo(workdir: Path) -> list[str]:
     for part, values in json.loads(DEMOS.read_text())[workdir.name].items():
         for name, before in values.items():
             now = found[part][name]
-            far = DECIBELS if "psnr" in name else SHARE * max(1, abs(before))
-            if not abs(now - before) <= far:
+            far = DECIBELS if "psnr" in name else OTHERS
+            if name != "mse" and not abs(now - before) <= far:
                 lines.append(f"{part} {name}: {now:.4f}, was {before:.4f}")
     return lines
 
@@ -222,6 +228,12 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["write"]:
             write()
+            return 0
+        case ["write", workdir]:
+            demos = json.loads(DEMOS.read_text()) if DEMOS.exists() else {}
+            metrics = Path(workdir) / "report" / "metrics.json"
+            demos[Path(workdir).name] = json.loads(metrics.read_text())
+            DEMOS.write_text(json.dumps(demos, indent=1) + "\n")
             return 0
         case ["compare"]:
             lines, largest = compare_parameters()

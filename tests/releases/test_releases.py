@@ -29,56 +29,81 @@ MADE = [
 @pytest.fixture
 def release(tmp_path, request):
     """The folder of what a release made, with i / 1000 in the i-th array of each network."""
-    with tarfile.open(Path(__file__).with_name(f"release_{request.param}.tar.xz")) as made:
-        made.extractall(tmp_path, filter="data")
+    with tarfile.open(Path(__file__).with_name(f"release_{request.param}.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
     return tmp_path / "release"
 
 
-def made(*names):
-    """A test's parameters: the release, and the given ones of MADE's columns."""
+def release_cases(*names):
+    """Parametrizes a test over the releases and the given columns of MADE."""
     columns = {"workdir": 1, "data": 2, "frames": 3}
     rows = [(row[0], *(row[columns[name]] for name in names)) for row in MADE]
     return pytest.mark.parametrize(("release", *names), rows, indirect=["release"])
 
 
-@made("data", "frames")
-def test_a_dataset_is_read(release, data, frames):
-    dataset = open_dataset(release / data)
+def check_dataset(folder, frames):
+    """Asserts that a dataset has so many frames to train on, and that all parts are read."""
+    dataset = open_dataset(folder)
     assert dataset.frames("train") == frames
     features = dataset.features("train")
     assert features.shape == (frames, 40)
     np.testing.assert_allclose(features.mean(0), 0, atol=0.05)
-    for record in dataset.records("test"):
+    records = list(dataset.records("test"))
+    assert len(records) == dataset.frames("test") >= 25
+    for record in records:
         frame = archive.decode(record["frame"], dataset.shape)
         assert frame.std() > 10 and record["keypoints"].shape == (137, 3)
 
 
-@made("workdir")
-def test_a_workdir_is_read_array_by_array(release, workdir):
-    run = read_run(release / workdir)
+def check_arrays(workdir):
+    """Asserts that every stage is restored at its last step, array by array."""
+    run = read_run(workdir)
     for name, stage in systems.of(run.config).stages(run.config, run.shape).items():
-        with checkpoint.open_checkpoints(release / workdir / name, alone=True) as manager:
+        with checkpoint.open_checkpoints(workdir / name, alone=True) as manager:
             step = manager.latest_step()
             abstract = checkpoint.abstract_state(stage, whole(data_mesh(1)))
             state = checkpoint.restore(manager, step, abstract)
         assert step == stage.steps == int(state.step)
-        for i, leaf in enumerate(jax.tree.leaves(state.networks), 1):
+        leaves = jax.tree.leaves(state.networks)
+        assert len(leaves) > 10
+        for i, leaf in enumerate(leaves, 1):
             if leaf.dtype == np.float32:
                 np.testing.assert_array_equal(leaf, np.full_like(leaf, i / 1000))
 
 
+def train_further(workdir, data):
+    """Trains the last stage of a workdir by one step."""
+    config = read_run(workdir).config
+    (*_, name) = systems.of(config).networks
+    steps = checkpoint.latest_step(workdir / name) + 1
+    getattr(config, name).steps = steps
+    train(config=config, data=data, workdir=workdir, stage=name)
+    assert checkpoint.latest_step(workdir / name) == steps
+
+
+@release_cases("data", "frames")
+def test_a_dataset_is_read(release, data, frames):
+    check_dataset(release / data, frames)
+
+
+@release_cases("workdir")
+def test_a_workdir_is_read_array_by_array(release, workdir):
+    check_arrays(release / workdir)
+
+
 @pytest.mark.slow
-@made("workdir", "data")
+@release_cases("workdir", "data")
 def test_a_workdir_speaks_and_is_trained_further(release, workdir, data, tmp_path):
     workdir, data = release / workdir, release / data
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(8000) / 9) / 3, 16_000)
-    run = read_run(workdir)
     still = next(data.glob("stills/test-*.png"), None)
     frames = infer(workdir=workdir, audio=tmp_path / "a.wav", out=tmp_path / "a.mp4", image=still)
-    assert frames == -(-run.fps // 2)
+    assert frames == -(-read_run(workdir).fps // 2)
     assert read_record(tmp_path / "a.mp4")["synthetic"] is True
-    (*_, name) = systems.of(run.config).networks
-    steps = checkpoint.latest_step(workdir / name) + 1
-    getattr(run.config, name).steps = steps
-    train(config=run.config, data=data, workdir=workdir, stage=name)
-    assert checkpoint.latest_step(workdir / name) == steps
+    train_further(workdir, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", ["0_1_0"], indirect=True)
+def test_a_workdir_is_trained_on_the_same_footage_prepared_anew(release, drawn):
+    train_further(release / "ada", drawn)

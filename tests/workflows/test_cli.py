@@ -26,8 +26,8 @@ def script(*arguments):
 
 
 @pytest.fixture
-def called(monkeypatch, capsys):
-    """Exit code, standard output and standard error of a script that is run in this process."""
+def run_in_process(monkeypatch, capsys):
+    """Runs a script here; returns its exit code, standard output and standard error."""
 
     def call(name, *arguments):
         mains, before = [], set(flags.FLAGS)
@@ -39,7 +39,7 @@ def called(monkeypatch, capsys):
             runpy.run_path(name, run_name="__main__")
             with pytest.raises(SystemExit) as stop:
                 cli.parse([name, *arguments])
-                cli.call(mains[0])
+                cli.exit_on_error(mains[0])
         finally:
             for flag in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, flag)
@@ -73,8 +73,10 @@ def test_help_says_what_to_type_and_exits_with_0(name):
         (["train.py", "--config=configs/none.py:tiny"], "configs/none.py:tiny: there is no such"),
     ],
 )
-def test_a_mistake_in_the_flags_is_one_sentence_and_exits_with_2(called, arguments, sentence):
-    code, out, err = called(*arguments)
+def test_a_mistake_in_the_flags_is_one_sentence_and_exits_with_2(
+    run_in_process, arguments, sentence
+):
+    code, out, err = run_in_process(*arguments)
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.startswith("error: ") and err.count("\n") == 1
@@ -247,7 +249,7 @@ def test_a_signal_in_the_middle_of_an_import_is_neither_swallowed_nor_a_tracebac
 
 
 def test_a_device_that_is_not_there_is_a_sentence():
-    program = "from lumiere_jax.workflows import cli\nimport jax\ncli.call(jax.devices)"
+    program = "from lumiere_jax.workflows import cli\nimport jax\ncli.exit_on_error(jax.devices)"
     done = run("-c", program, JAX_PLATFORMS="cuda")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: JAX_PLATFORMS=cuda: JAX finds no such device here" in done.stderr
@@ -255,7 +257,7 @@ def test_a_device_that_is_not_there_is_a_sentence():
 
 def test_a_name_that_no_disk_knows_is_a_sentence(capsys, tmp_path):
     with pytest.raises(SystemExit) as stopped:
-        cli.call(lambda: (tmp_path / ("l" * 5000)).stat())
+        cli.exit_on_error(lambda: (tmp_path / ("l" * 5000)).stat())
     assert stopped.value.code == 2
     err = capsys.readouterr().err
     assert "l…l" in err and "cannot be used (File name too long): name another." in err
@@ -267,8 +269,8 @@ def test_a_full_disk_is_a_sentence_and_a_defect_is_not(capsys):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "lecture.mp4")
 
     with pytest.raises(SystemExit) as stopped:
-        cli.call(full)
+        cli.exit_on_error(full)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("error: lecture.mp4 cannot be written, the disk is")
     with pytest.raises(ZeroDivisionError):
-        cli.call(lambda: 1 / 0)
+        cli.exit_on_error(lambda: 1 / 0)

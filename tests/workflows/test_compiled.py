@@ -120,7 +120,8 @@ def test_a_second_start_compiles_nothing_that_took_long(tmp_path):
         cli.run(main)
     """)
     (tmp_path / "program.py").write_text(program)
-    environment = {k: v for k, v in os.environ.items() if k not in (compiled.FOLDER, "XLA_FLAGS")}
+    own = (compiled.FOLDER, *compiled.LIMITS, "XLA_FLAGS")
+    environment = {k: v for k, v in os.environ.items() if k not in own}
     environment |= {"PYTHONPATH": str(ROOT), "LUMIERE_JAX_CACHE": str(tmp_path / "caches")}
     starts = [
         subprocess.run(
