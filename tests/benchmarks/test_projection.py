@@ -60,14 +60,17 @@ def test_the_page_has_each_stage_and_the_sum(projection, tmp_path):
     assert "each of 14,400 200.0 times; a step of 4 takes 40.0 ms" in said
 
 
-@pytest.mark.slow
-def test_what_was_not_measured_is_one_sentence(projection, tmp_path):
+def test_what_was_not_measured_is_one_sentence(projection):
     with pytest.raises(UserError, match="no training step of 'blstm' .* on GPU .*compare.py"):
         projection.measured(RESULTS[:2], None, "float32")
     with pytest.raises(UserError, match="'vae' .* on none .*known: none"):
         projection.measured([], None, "float32")
     with pytest.raises(UserError, match="several devices .*--device=CPU or GPU"):
         projection.measured([*RESULTS, result("vae", 1, 1.0, device="CPU")], None, "float32")
+
+
+@pytest.mark.slow
+def test_results_that_are_not_there_are_one_sentence(tmp_path):
     command = [sys.executable, SCRIPT, f"--results={tmp_path / 'none.json'}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "none.json is not there: run benchmarks/" in done.stderr
