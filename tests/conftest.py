@@ -55,7 +55,7 @@ def use_compilation_cache():
         "jax_compilation_cache_dir": str(_for_good.enter_context(plainly_named(folder))),
         # JAX locks a cache that has a maximum size.
         "jax_compilation_cache_max_size": 2**30,
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_compile_time_secs": 0.02,
     }
     for name, value in settings.items():
         jax.config.update(name, value)
