@@ -1,6 +1,7 @@
 """Stage `blstm`: a → z, learned from audio windows and the VAE's codes (section 3.3)."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from lumiere_jax import losses
 from lumiere_jax.audio.features import FILTERS, filter_tops
 from lumiere_jax.audio.listening import NARROWEST, WHOLE
 from lumiere_jax.codes.recurrent import BLSTM, Windows
-from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.config import BLSTMConfig, Config
 from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
@@ -33,54 +34,73 @@ def narrowed(a: Windows, share: float, key: jax.Array) -> Windows:
     return jnp.where(narrow & (filter_tops()[None, None] > end), 0.0, a)
 
 
-def blstm_stage(config: Config) -> Stage:
-    """L2 between codes and the VAE encoder's means of the same frames (section 4.4)."""
+def optimiser(c: BLSTMConfig) -> optax.GradientTransformation:
+    """RMSProp (section 4.4)."""
+    return optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
+
+
+def init(config: Config, key: jax.Array) -> State:
+    """The state before the first step."""
     c = config.blstm
-    model = blstm_network(config)
-    optimiser = optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
+    variables = blstm_network(config).init(key, jnp.zeros((1, c.window, FILTERS)))
+    network = TrainState.create(variables, optimiser(c), average=False)
+    return State(networks={"blstm": network}, step=jnp.int32(0), key=key)
 
-    def init(key: jax.Array) -> State:
-        variables = model.init(key, jnp.zeros((1, c.window, FILTERS)))
-        network = TrainState.create(variables, optimiser, average=False)
-        return State(networks={"blstm": network}, step=jnp.int32(0), key=key)
 
-    def loss(params: Any, batch: Batch) -> jax.Array:
-        z = model.apply({"params": params}, batch["features"])
-        return losses.mse(z, batch["codes"]).mean()
+def loss(params: Any, config: Config, batch: Batch) -> jax.Array:
+    """The squared error between codes and the VAE encoder's means (section 4.4).
 
-    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-        network = state.networks["blstm"]
+    Args:
+      params: The BLSTM's parameters.
+      config: Of the run.
+      batch: "features", log-mel windows (b, window, 40), and "codes" (b, code).
 
-        def gradient(part: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
-            if c.narrow:
-                part = {**part, "features": narrowed(part["features"], c.narrow, key)}
-            return jax.value_and_grad(loss)(network.params, part)
+    Returns:
+      The mean over the batch, a scalar.
+    """
+    z = blstm_network(config).apply({"params": params}, batch["features"])
+    return losses.mse(z, batch["codes"]).mean()
 
-        key = jax.random.fold_in(state.key, state.step)
-        value, gradients = accumulate(gradient, c.accumulate, batch, key)
-        network = network.update(optimiser, gradients)
-        watched = {
-            "learning_rate": jnp.float32(c.learning_rate),
-            "gradient_norm": optax.tree.norm(gradients),
-        }
-        state = dataclasses.replace(state, networks={"blstm": network}, step=state.step + 1)
-        return state, {"loss": value, **watched}
 
-    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        """Also the loss with other frames' audio: as low, and the audio is not heard."""
-        params, count = state.networks["blstm"].params, len(batch["features"])
-        others = jnp.roll(batch["features"], count // 2, axis=0)
-        shuffled = {"loss_shuffled": loss(params, {**batch, "features": others})}
-        return {"loss": loss(params, batch), **(shuffled if count > 1 else {})}
+def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+    """One step on a batch, of which the share `narrow` is heard in a narrow band."""
+    c, network = config.blstm, state.networks["blstm"]
 
+    def gradient(part: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+        if c.narrow:
+            part = {**part, "features": narrowed(part["features"], c.narrow, key)}
+        return jax.value_and_grad(loss)(network.params, config, part)
+
+    key = jax.random.fold_in(state.key, state.step)
+    value, gradients = accumulate(gradient, c.accumulate, batch, key)
+    network = network.update(optimiser(c), gradients)
+    watched = {
+        "learning_rate": jnp.float32(c.learning_rate),
+        "gradient_norm": optax.tree.norm(gradients),
+    }
+    state = dataclasses.replace(state, networks={"blstm": network}, step=state.step + 1)
+    return state, {"loss": value, **watched}
+
+
+def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
+    """The loss, and that with other frames' audio: as low, and the audio is not heard."""
+    params, count = state.networks["blstm"].params, len(batch["features"])
+    others = jnp.roll(batch["features"], count // 2, axis=0)
+    shuffled = {"loss_shuffled": loss(params, config, {**batch, "features": others})}
+    return {"loss": loss(params, config, batch), **(shuffled if count > 1 else {})}
+
+
+def blstm_stage(config: Config) -> Stage:
+    """The stage, which needs the VAE's codes."""
+    c = config.blstm
     return Stage(
         name="blstm",
         needs=("vae",),
         batch=c.batch,
         steps=c.steps,
-        init=init,
-        step=step,
-        evaluate=evaluate,
+        init=functools.partial(init, config),
+        step=functools.partial(step, config),
+        evaluate=functools.partial(evaluate, config),
         accumulate=c.accumulate,
         dispatch=c.dispatch,
     )

@@ -1,7 +1,12 @@
-"""Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4)."""
+"""Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4).
+
+G draws frames, the temporal predictor P the last of a triplet from those before it, and D tells
+real from made: Eq. 10 to 13, with least squares.
+"""
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,17 +17,16 @@ import optax
 from lumiere_jax import losses, metrics, vgg
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet, stack_frames
-from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.config import Config, SeqPix2PixConfig
 from lumiere_jax.systems.lumierenet.vae import reconstruct, through_means, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.accumulate import accumulate
+from lumiere_jax.training.networks import (
+    apply_in_training,
+    gradient_norms,
+    update_networks,
+)
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
-
-
-def _triplets(pictures: jax.Array) -> jax.Array:
-    """(B, 3, …) to (3B, …), so that G sees a triplet as one batch."""
-    return pictures.reshape(-1, *pictures.shape[2:])
-
 
 TRIPLET = 3
 
@@ -33,168 +37,256 @@ def generator(config: Config, size: int) -> UNet:
     return UNet(size, c.width).clone(dtype=c.dtype)
 
 
-def seqpix2pix_stage(config: Config, size: int) -> Stage:
-    """Eq. 10 to 13 with least squares: G, the temporal predictor P and the discriminator D."""
+def discriminator(config: Config, size: int) -> DCGANDiscriminator:
+    """y, with w where it is conditional → real or made."""
     c = config.seqpix2pix
-    g_model = p_model = generator(config, size)
-    vae_model = vae_network(config, size)
-    d_model = DCGANDiscriminator(size, c.width, c.dtype)
-    uses_p = c.lambda1 > 0 or c.lambda2 > 0
+    return DCGANDiscriminator(size, c.width, c.dtype)
 
-    def rate(step: Any) -> Any:
-        # pix2pix's habit: constant, then linearly to zero over the second half.
-        left = (c.steps - step) / (c.steps / 2)
-        return c.learning_rate * jnp.clip(left, 0.0, 1.0)
 
-    optimiser = optax.adam(rate, b1=c.beta1, b2=c.beta2)
+def learning_rate(c: SeqPix2PixConfig, step: Any) -> Any:
+    """The rate of a step: constant, then linearly to zero over the second half, as in pix2pix."""
+    left = (c.steps - step) / (c.steps / 2)
+    return c.learning_rate * jnp.clip(left, 0.0, 1.0)
 
-    def init(key: jax.Array) -> State:
-        keys = jax.random.split(key, 3)
-        blank = lambda channels: jnp.zeros((1, size, size, channels))  # noqa: E731
-        seen_by_d = 6 if c.conditional_discriminator else 3
-        variables = {"G": g_model.init(keys[0], blank(3), train=False)}
-        if uses_p:
-            variables["P"] = p_model.init(keys[1], blank(6), train=False)
-        variables["D"] = d_model.init(keys[2], blank(seen_by_d), train=False)
-        networks = {
-            name: TrainState.create(v, optimiser, average=False) for name, v in variables.items()
-        }
-        return State(networks=networks, step=jnp.int32(0), key=key)
 
-    def discriminate(network: TrainState, params: Any, w: jax.Array, y: jax.Array):
-        seen = jnp.concatenate([w, y], axis=-1) if c.conditional_discriminator else y
-        variables = {"params": params, "batch_stats": network.statistics}
-        return d_model.apply(variables, seen, train=True, mutable=["batch_stats"])
+def optimiser(c: SeqPix2PixConfig) -> optax.GradientTransformation:
+    """Adam at `learning_rate` (section 4.4), for each network."""
+    return optax.adam(functools.partial(learning_rate, c), b1=c.beta1, b2=c.beta2)
 
-    def temporal_terms(params: Any, statistics: Any, y: jax.Array, g: jax.Array, key: jax.Array):
-        """Eq. 12 and 13, and P's running averages after both."""
 
-        def predict(past: jax.Array, key: jax.Array):
-            return p_model.apply(
-                {"params": params, "batch_stats": statistics},
-                stack_frames(past),
-                train=True,
-                rngs={"dropout": key},
-                mutable=["batch_stats"],
-            )
+def init(config: Config, size: int, key: jax.Array) -> State:
+    """The state before the first step: G, D, and P where Eq. 12 or 13 has a weight."""
+    c = config.seqpix2pix
+    keys = jax.random.split(key, 3)
+    blank = lambda channels: jnp.zeros((1, size, size, channels))  # noqa: E731
+    model = generator(config, size)
+    variables = {"G": model.init(keys[0], blank(3), train=False)}
+    if c.lambda1 > 0 or c.lambda2 > 0:
+        variables["P"] = model.init(keys[1], blank(6), train=False)
+    seen = 6 if c.conditional_discriminator else 3
+    variables["D"] = discriminator(config, size).init(keys[2], blank(seen), train=False)
+    networks = {
+        name: TrainState.create(v, optimiser(c), average=False) for name, v in variables.items()
+    }
+    return State(networks=networks, step=jnp.int32(0), key=key)
 
-        # In one batch, λ2's term would reach G through the statistics that both pasts share;
-        # under vmap, a CPU's products become slow batched ones.
-        keys = jax.random.split(key)
-        from_g, after_g = predict(g[:, :-1], keys[0])
-        from_y, after_y = predict(y[:, :-1], keys[1])
-        terms = {
-            "temporal_g": losses.l1(y[:, -1], from_g).mean(),
-            "temporal_y": losses.l1(y[:, -1], from_y).mean(),
-        }
-        mean = lambda a, b: (a + b) / 2.0  # noqa: E731
-        return terms, jax.tree.map(mean, after_g["batch_stats"], after_y["batch_stats"])
 
-    def generator_loss(
-        params: Any,
-        state: State,
-        frozen: Any,
-        w: jax.Array,
-        y: jax.Array,
-        keypoints: jax.Array,
-        key: jax.Array,
-    ):
-        """Eq. 10's G side, 11, 12 and 13, pixels and motion; also the fakes, which D sees too, the
-        running averages of G and P, and the terms."""
-        g_key, p_key = jax.random.split(key)
-        fakes, g_changed = g_model.apply(
-            {"params": params["G"], "batch_stats": state.networks["G"].statistics},
-            _triplets(w),
-            train=True,
-            rngs={"dropout": g_key},
-            mutable=["batch_stats"],
+def triplets_joined(pictures: jax.Array) -> jax.Array:
+    """(b, 3, …) to (3b, …): G and D see a triplet as a batch."""
+    return pictures.reshape(-1, *pictures.shape[2:])
+
+
+def discriminate(
+    params: Any, statistics: Any, config: Config, w: jax.Array, y: jax.Array
+) -> tuple[jax.Array, Any]:
+    """D's logits of frames y (b, rows, cols, 3) of figures w, and its running statistics after."""
+    seen = jnp.concatenate([w, y], axis=-1) if config.seqpix2pix.conditional_discriminator else y
+    return apply_in_training(discriminator(config, y.shape[1]), params, statistics, seen)
+
+
+def temporal_losses(
+    params: Any, statistics: Any, config: Config, y: jax.Array, g: jax.Array, key: jax.Array
+) -> tuple[Metrics, Any]:
+    """Eq. 12 and 13: the L1 between a triplet's last frame and P's, from G's past and the real one.
+
+    Args:
+      params: P's parameters.
+      statistics: P's running statistics.
+      config: Of the run.
+      y: Real frames (b, 3, rows, cols, 3) in [-1, 1].
+      g: G's frames, of the same shape.
+      key: For P's dropout.
+
+    Returns:
+      "temporal_g" and "temporal_y", and P's running statistics after both, their mean.
+    """
+    model = generator(config, y.shape[2])
+
+    def predict(past: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
+        dropout = {"dropout": key}
+        return apply_in_training(model, params, statistics, stack_frames(past), rngs=dropout)
+
+    # In one batch, λ2's term would reach G through the statistics that both pasts share;
+    # under vmap, a CPU's products become slow batched ones.
+    keys = jax.random.split(key)
+    from_g, after_g = predict(g[:, :-1], keys[0])
+    from_y, after_y = predict(y[:, :-1], keys[1])
+    terms = {
+        "temporal_g": losses.l1(y[:, -1], from_g).mean(),
+        "temporal_y": losses.l1(y[:, -1], from_y).mean(),
+    }
+    return terms, jax.tree.map(lambda a, b: (a + b) / 2.0, after_g, after_y)
+
+
+def generator_loss(
+    params: Any,
+    networks: Mapping[str, TrainState],
+    config: Config,
+    frozen: Any,
+    w: jax.Array,
+    y: jax.Array,
+    keypoints: jax.Array,
+    key: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any], Metrics]]:
+    """Eq. 10's side of G, Eq. 11, 12 and 13, pixels and motion.
+
+    Args:
+      params: Parameters of "G", and of "P" where it is there.
+      networks: All networks; D's parameters and everyone's running statistics are read.
+      config: Of the run; the weights of the terms are those of `config.seqpix2pix`.
+      frozen: VGG-19 as "vgg", or an empty dict there.
+      w: Figures (b, 3, rows, cols, 3) in [-1, 1].
+      y: Their frames.
+      keypoints: Of both (b, 3, 137, 3).
+      key: For dropout.
+
+    Returns:
+      The weighted sum, and G's frames (3b, rows, cols, 3), the running statistics of G and P after
+      the batch, and the terms by name.
+    """
+    c, size = config.seqpix2pix, y.shape[2]
+    g_key, p_key = jax.random.split(key)
+    statistics = {}
+    fakes, statistics["G"] = apply_in_training(
+        generator(config, size),
+        params["G"],
+        networks["G"].statistics,
+        triplets_joined(w),
+        rngs={"dropout": g_key},
+    )
+    d = networks["D"]
+    logits, _ = discriminate(d.params, d.statistics, config, triplets_joined(w), fakes)
+    terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
+    total = c.adversarial * terms["adversarial"]
+    g = fakes.reshape(y.shape)
+    if frozen["vgg"] and c.lambda0:
+        phi = lambda x: vgg.features(  # noqa: E731
+            frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers), c.dtype
         )
-        d = state.networks["D"]
-        logits, _ = discriminate(d, d.params, _triplets(w), fakes)
-        terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
-        total = c.adversarial * terms["adversarial"]
-        g = fakes.reshape(y.shape)
-        if frozen["vgg"] and c.lambda0:
-            phi = lambda x: vgg.features(  # noqa: E731
-                frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers), c.dtype
-            )
-            terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
-            total += c.lambda0 * terms["structural"]
-        statistics = {"G": g_changed["batch_stats"]}
-        if uses_p:
-            before = state.networks["P"].statistics
-            temporal, statistics["P"] = temporal_terms(params["P"], before, y, g, p_key)
-            terms |= temporal
-            total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
-        if c.pixel:
-            weights = losses.region_weights(
-                _triplets(keypoints), size, c.mouth, c.eyes, c.hands, c.face
-            )
-            terms["pixel"] = losses.weighted_l1(_triplets(y), fakes, weights).mean()
-            total += c.pixel * terms["pixel"]
-        if c.motion:
-            terms["motion"] = losses.motion(y, g).mean()
-            total += c.motion * terms["motion"]
-        return total, (fakes, statistics, terms)
-
-    def discriminator_loss(params: Any, d: TrainState, w: jax.Array, y: jax.Array, fakes):
-        """Eq. 10's D side, summed over the triplet; real and fake batches have own statistics."""
-        real, _ = discriminate(d, params, w, y)
-        fake, changed = discriminate(d, params, w, fakes)
-        value = losses.least_squares_discriminator(real, fake).mean() * TRIPLET
-        accuracy = jnp.mean(jnp.concatenate([real > 0.5, fake < 0.5]), dtype=jnp.float32)
-        return value, (changed["batch_stats"], accuracy)
-
-    def mix_reconstructions(frozen: Any, w: jax.Array, key: jax.Array) -> jax.Array:
-        """Some triplets as the VAE gives them back: what G gets in synthesis is never sharper."""
-        if not c.reconstructed:
-            return w
-        figures = (_triplets(w) + 1.0) / 2.0
-        decoded = through_means(vae_model, frozen["vae"], figures)
-        chosen = jax.random.bernoulli(key, c.reconstructed, (w.shape[0],))
-        return jnp.where(chosen.reshape(-1, 1, 1, 1, 1), (decoded * 2.0 - 1.0).reshape(w.shape), w)
-
-    def gradients_of(state: State, frozen: Any, batch: Batch, key: jax.Array):
-        """Of every network, with its running averages and the terms; D sees the same fakes."""
-        y = signed(batch["frames"])
-        key, mix_key = jax.random.split(key)
-        w = mix_reconstructions(frozen, signed(batch["figures"]), mix_key)
-        d = state.networks["D"]
-        params = {name: state.networks[name].params for name in state.networks if name != "D"}
-        gradients, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
-            params, state, frozen, w, y, batch["keypoints"], key
+        terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
+        total += c.lambda0 * terms["structural"]
+    if "P" in params:
+        temporal, statistics["P"] = temporal_losses(
+            params["P"], networks["P"].statistics, config, y, g, p_key
         )
-        (d_loss, (d_statistics, accuracy)), gradients["D"] = jax.value_and_grad(
-            discriminator_loss, has_aux=True
-        )(d.params, d, _triplets(w), _triplets(y), jax.lax.stop_gradient(fakes))
-        statistics["D"] = d_statistics
-        terms |= {"discriminator": d_loss, "discriminator_accuracy": accuracy}
-        return gradients, statistics, terms
+        terms |= temporal
+        total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
+    if c.pixel:
+        weights = losses.region_weights(
+            triplets_joined(keypoints), size, c.mouth, c.eyes, c.hands, c.face
+        )
+        terms["pixel"] = losses.weighted_l1(triplets_joined(y), fakes, weights).mean()
+        total += c.pixel * terms["pixel"]
+    if c.motion:
+        terms["motion"] = losses.motion(y, g).mean()
+        total += c.motion * terms["motion"]
+    return total, (fakes, statistics, terms)
 
-    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-        key = jax.random.fold_in(state.key, state.step)
-        part_of = functools.partial(gradients_of, state, frozen)
-        gradients, statistics, terms = accumulate(part_of, c.accumulate, batch, key)
-        networks = {
-            name: network.update(optimiser, gradients[name], statistics[name])
-            for name, network in state.networks.items()
-        }
-        norms = {f"gradient_norm_{name}": optax.tree.norm(gradients[name]) for name in networks}
-        watched = {"learning_rate": rate(state.step.astype(jnp.float32)), **norms}
-        state = dataclasses.replace(state, networks=networks, step=state.step + 1)
-        return state, {**terms, **watched}
 
-    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        y = batch["frames"][:, -1]
-        w, variables = batch["figures"][:, -1], state.networks["G"].inference_variables
-        fake = render(g_model, variables, w)
-        values = {"psnr": metrics.psnr(fake, y).mean(), "ssim": metrics.ssim(fake, y).mean()}
-        if c.reconstructed:
-            fake = render(g_model, variables, reconstruct(vae_model, frozen["vae"], w))
-            values["reconstructed_psnr"] = metrics.psnr(fake, y).mean()
-        return values
+def discriminator_loss(
+    params: Any, statistics: Any, config: Config, w: jax.Array, y: jax.Array, fakes: jax.Array
+) -> tuple[jax.Array, tuple[Any, jax.Array]]:
+    """Eq. 10's side of D, summed over the triplet; real and made batches have own statistics.
 
-    render_jit = jax.jit(lambda variables, w: render(g_model, variables, w))
+    Args:
+      params: D's parameters.
+      statistics: D's running statistics.
+      config: Of the run.
+      w: Figures (3b, rows, cols, 3) in [-1, 1].
+      y: Their frames.
+      fakes: G's.
+
+    Returns:
+      The loss, and D's running statistics after the made batch and its accuracy.
+    """
+    real, _ = discriminate(params, statistics, config, w, y)
+    fake, after = discriminate(params, statistics, config, w, fakes)
+    value = losses.least_squares_discriminator(real, fake).mean() * TRIPLET
+    accuracy = jnp.mean(jnp.concatenate([real > 0.5, fake < 0.5]), dtype=jnp.float32)
+    return value, (after, accuracy)
+
+
+def mix_reconstructions(config: Config, frozen: Any, w: jax.Array, key: jax.Array) -> jax.Array:
+    """Passes a share of triplets (b, 3, rows, cols, 3) through the VAE.
+
+    That is what G gets in synthesis, which is never sharper.
+    """
+    share = config.seqpix2pix.reconstructed
+    if not share:
+        return w
+    model = vae_network(config, w.shape[2])
+    decoded = through_means(model, frozen["vae"], (triplets_joined(w) + 1.0) / 2.0)
+    chosen = jax.random.bernoulli(key, share, (w.shape[0],))
+    return jnp.where(chosen.reshape(-1, 1, 1, 1, 1), (decoded * 2.0 - 1.0).reshape(w.shape), w)
+
+
+def gradients(
+    networks: Mapping[str, TrainState], config: Config, frozen: Any, batch: Batch, key: jax.Array
+) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
+    """Gradients of every network's loss, with D on the frames that G has just made.
+
+    Args:
+      networks: "G", "D", and "P" where it is there.
+      config: Of the run.
+      frozen: VGG-19 as "vgg", and the VAE as "vae" where triplets are passed through it.
+      batch: "figures" and "frames", uint8 (b, 3, rows, cols, 3), and "keypoints" (b, 3, 137, 3).
+      key: For the choice of triplets and dropout.
+
+    Returns:
+      Gradients and new running statistics, each by network, and the terms by name.
+    """
+    y = signed(batch["frames"])
+    key, mix_key = jax.random.split(key)
+    w = mix_reconstructions(config, frozen, signed(batch["figures"]), mix_key)
+    d = networks["D"]
+    params = {name: network.params for name, network in networks.items() if name != "D"}
+    found, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
+        params, networks, config, frozen, w, y, batch["keypoints"], key
+    )
+    (value, (statistics["D"], accuracy)), found["D"] = jax.value_and_grad(
+        discriminator_loss, has_aux=True
+    )(
+        d.params,
+        d.statistics,
+        config,
+        triplets_joined(w),
+        triplets_joined(y),
+        jax.lax.stop_gradient(fakes),
+    )
+    terms |= {"discriminator": value, "discriminator_accuracy": accuracy}
+    return found, statistics, terms
+
+
+def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+    """One step of all networks on a batch, which is taken in `accumulate` parts."""
+    c = config.seqpix2pix
+    key = jax.random.fold_in(state.key, state.step)
+    part_of = functools.partial(gradients, state.networks, config, frozen)
+    found, statistics, terms = accumulate(part_of, c.accumulate, batch, key)
+    networks = update_networks(state.networks, optimiser(c), found, statistics)
+    norms = gradient_norms(found)
+    watched = {"learning_rate": learning_rate(c, state.step.astype(jnp.float32)), **norms}
+    state = dataclasses.replace(state, networks=networks, step=state.step + 1)
+    return state, {**terms, **watched}
+
+
+def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
+    """PSNR and SSIM of the last frames of triplets, also from figures through the VAE."""
+    y, w = batch["frames"][:, -1], batch["figures"][:, -1]
+    size, variables = y.shape[1], state.networks["G"].inference_variables
+    model = generator(config, size)
+    fake = render(model, variables, w)
+    values = {"psnr": metrics.psnr(fake, y).mean(), "ssim": metrics.ssim(fake, y).mean()}
+    if config.seqpix2pix.reconstructed:
+        again = reconstruct(vae_network(config, size), frozen["vae"], w)
+        values["reconstructed_psnr"] = metrics.psnr(render(model, variables, again), y).mean()
+    return values
+
+
+def seqpix2pix_stage(config: Config, size: int) -> Stage:
+    """The stage on pictures of `size` x `size` pixels."""
+    c = config.seqpix2pix
+    render_jit = jax.jit(functools.partial(render, generator(config, size)))
 
     def pictures(state: State, frozen: Any, batch: Batch) -> np.ndarray:
         w, y = np.asarray(batch["figures"])[:6, -1], np.asarray(batch["frames"])[:6, -1]
@@ -205,9 +297,9 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
         needs=("vae",) if c.reconstructed else (),
         batch=c.batch,
         steps=c.steps,
-        init=init,
-        step=step,
-        evaluate=evaluate,
+        init=functools.partial(init, config, size),
+        step=functools.partial(step, config),
+        evaluate=functools.partial(evaluate, config),
         pictures=pictures,
         accumulate=c.accumulate,
     )

@@ -11,7 +11,7 @@ import optax
 
 from lumiere_jax import losses, metrics, vgg
 from lumiere_jax.figures.vae import VAE
-from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.config import Config, VAEConfig
 from lumiere_jax.systems.pictures import sheet, to_uint8, unit
 from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
@@ -22,59 +22,87 @@ def vae_network(config: Config, size: int) -> VAE:
     return VAE(size, config.vae.code, config.vae.dtype)
 
 
-def vae_stage(config: Config, size: int) -> Stage:
-    """Perceptual loss on VGG-19's layers (footnote 4), KL, and the optional pixel loss."""
-    c = config.vae
+def learning_rate(c: VAEConfig, step: Any) -> Any:
+    """The rate of a step, which rises linearly over the first `warm_up` steps."""
+    # RMSProp's first steps are its largest, and the many inputs of `logvar` add them up.
+    return c.learning_rate * jnp.minimum(1.0, (step + 1) / max(c.warm_up, 1))
+
+
+def optimiser(c: VAEConfig) -> optax.GradientTransformation:
+    """RMSProp at `learning_rate` (section 4.4)."""
+    rate = functools.partial(learning_rate, c)
+    return optax.rmsprop(rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
+
+
+def init(config: Config, size: int, key: jax.Array) -> State:
+    """The state before the first step, for figures of `size` x `size` pixels."""
     model = vae_network(config, size)
+    variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
+    c = config.vae
+    network = TrainState.create(variables, optimiser(c), average=c.average > 0)
+    return State(networks={"vae": network}, step=jnp.int32(0), key=key)
 
-    def rate(step: Any) -> Any:
-        # RMSProp's first steps are its largest, and the many inputs of `logvar` add them up.
-        return c.learning_rate * jnp.minimum(1.0, (step + 1) / max(c.warm_up, 1))
 
-    optimiser = optax.rmsprop(rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
+def loss(
+    params: Any, config: Config, frozen: Any, batch: Batch, key: jax.Array
+) -> tuple[jax.Array, Metrics]:
+    """Perceptual loss on VGG-19's layers (footnote 4), KL, and the optional pixel loss.
 
-    def init(key: jax.Array) -> State:
-        variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
-        network = TrainState.create(variables, optimiser, average=c.average > 0)
-        return State(networks={"vae": network}, step=jnp.int32(0), key=key)
+    Args:
+      params: The VAE's parameters.
+      config: Of the run; the weights of the terms are those of `config.vae`.
+      frozen: VGG-19 as "vgg", or an empty dict there.
+      batch: "figure", uint8 (b, rows, cols, 3), and "keypoints" (b, 137, 3).
+      key: Draws the codes.
 
-    def loss(params: Any, frozen: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        w = unit(batch["figure"])
-        outputs: Any = model.apply({"params": params}, w, key)
-        decoded, mu, logvar = outputs
-        kl = losses.kl_divergence(mu, logvar).mean()
-        terms = {"kl": kl}
-        total = c.kl * kl
-        if c.pixel:
-            weights = losses.region_weights(
-                batch["keypoints"], size, c.mouth, c.eyes, c.hands, c.face
-            )
-            terms["pixel"] = losses.weighted_mse(decoded, w, weights).mean()
-            total += c.pixel * terms["pixel"]
-        if frozen["vgg"] and c.perceptual:
-            phi = lambda x: vgg.features(frozen["vgg"], x, tuple(config.vgg_layers), c.dtype)  # noqa: E731
-            terms["perceptual"] = losses.perceptual(phi(w), phi(decoded)).mean()
-            total += c.perceptual * terms["perceptual"]
-        return total, {"loss": total, **terms}
+    Returns:
+      The weighted sum, and its terms by name.
+    """
+    c, w = config.vae, unit(batch["figure"])
+    size = w.shape[1]
+    outputs: Any = vae_network(config, size).apply({"params": params}, w, key)
+    decoded, mu, logvar = outputs
+    kl = losses.kl_divergence(mu, logvar).mean()
+    terms = {"kl": kl}
+    total = c.kl * kl
+    if c.pixel:
+        weights = losses.region_weights(batch["keypoints"], size, c.mouth, c.eyes, c.hands, c.face)
+        terms["pixel"] = losses.weighted_mse(decoded, w, weights).mean()
+        total += c.pixel * terms["pixel"]
+    if frozen["vgg"] and c.perceptual:
+        phi = lambda x: vgg.features(frozen["vgg"], x, tuple(config.vgg_layers), c.dtype)  # noqa: E731
+        terms["perceptual"] = losses.perceptual(phi(w), phi(decoded)).mean()
+        total += c.perceptual * terms["perceptual"]
+    return total, {"loss": total, **terms}
 
-    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-        key = jax.random.fold_in(state.key, state.step)
-        network = state.networks["vae"]
-        gradient = functools.partial(jax.grad(loss, has_aux=True), network.params, frozen)
-        gradients, terms = accumulate(gradient, c.accumulate, batch, key)
-        network = network.update(optimiser, gradients, None, c.average, state.step)
-        watched = {
-            "learning_rate": rate(state.step.astype(jnp.float32)),
-            "gradient_norm": optax.tree.norm(gradients),
-        }
-        state = dataclasses.replace(state, networks={"vae": network}, step=state.step + 1)
-        return state, {**terms, **watched}
 
-    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        w = reconstruct(model, state.networks["vae"].inference_variables, batch["figure"])
-        return {"psnr": metrics.psnr(w, batch["figure"]).mean()}
+def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+    """One step on a batch, which is taken in `config.vae.accumulate` parts."""
+    c = config.vae
+    key = jax.random.fold_in(state.key, state.step)
+    network = state.networks["vae"]
+    gradient = functools.partial(jax.grad(loss, has_aux=True), network.params, config, frozen)
+    gradients, terms = accumulate(gradient, c.accumulate, batch, key)
+    network = network.update(optimiser(c), gradients, None, c.average, state.step)
+    watched = {
+        "learning_rate": learning_rate(c, state.step.astype(jnp.float32)),
+        "gradient_norm": optax.tree.norm(gradients),
+    }
+    state = dataclasses.replace(state, networks={"vae": network}, step=state.step + 1)
+    return state, {**terms, **watched}
 
-    reconstruct_jit = jax.jit(lambda variables, w: reconstruct(model, variables, w))
+
+def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
+    """The PSNR of figures through the means of their codes."""
+    model = vae_network(config, batch["figure"].shape[1])
+    w = reconstruct(model, state.networks["vae"].inference_variables, batch["figure"])
+    return {"psnr": metrics.psnr(w, batch["figure"]).mean()}
+
+
+def vae_stage(config: Config, size: int) -> Stage:
+    """The stage on figures of `size` x `size` pixels."""
+    c = config.vae
+    reconstruct_jit = jax.jit(functools.partial(reconstruct, vae_network(config, size)))
 
     def pictures(state: State, frozen: Any, batch: Batch) -> np.ndarray:
         w = np.asarray(batch["figure"])[:6]
@@ -86,9 +114,9 @@ def vae_stage(config: Config, size: int) -> Stage:
         needs=(),
         batch=c.batch,
         steps=c.steps,
-        init=init,
-        step=step,
-        evaluate=evaluate,
+        init=functools.partial(init, config, size),
+        step=functools.partial(step, config),
+        evaluate=functools.partial(evaluate, config),
         pictures=pictures,
         accumulate=c.accumulate,
     )

@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,7 @@ from lumiere_jax.systems.temporal_gan.networks import (
     generator,
     sequence_discriminator,
 )
+from lumiere_jax.training.networks import apply_in_training, gradient_norms
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 SHOWN = 8
@@ -37,135 +40,206 @@ def rate_at(c: AnimatorConfig, first: float) -> optax.Schedule:
     return rate
 
 
-def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
-    """Eq. 1, in its non-saturating form for G, and Eq. 2, weighted as Eq. 3 says."""
-    c = config.animator
-    g_model = generator(config)
-    discriminators = {}
-    if c.frame_adversarial:
-        discriminators["frame"] = frame_discriminator(config, shape)
-    if c.sequence_adversarial:
-        discriminators["sequence"] = sequence_discriminator(config, shape)
-    weights = {"frame": c.frame_adversarial, "sequence": c.sequence_adversarial}
+def optimisers(c: AnimatorConfig) -> dict[str, optax.GradientTransformation]:
+    """Adam for each network, at a rate of its own (section 3.3)."""
     adam = functools.partial(optax.adam, b1=c.beta1, b2=c.beta2)
-    rates = {"G": rate_at(c, c.learning_rate), "frame": rate_at(c, c.frame_learning_rate)}
-    optimisers = {name: adam(rate) for name, rate in rates.items()}
-    optimisers["sequence"] = adam(c.sequence_learning_rate)
+    return {
+        "G": adam(rate_at(c, c.learning_rate)),
+        "frame": adam(rate_at(c, c.frame_learning_rate)),
+        "sequence": adam(c.sequence_learning_rate),
+    }
 
-    def init(key: jax.Array) -> State:
-        keys = jax.random.split(key, 3)
-        still, y = jnp.zeros((1, *shape, 3)), jnp.zeros((1, 2, *shape, 3))
-        x, noise = jnp.zeros((1, 2, WINDOW)), jnp.zeros((1, 2, c.noise))
-        whole = jnp.full(1, 2)
-        given = {"frame": (jnp.concatenate([still, still], -1),), "sequence": (y, x, whole)}
-        variables = {"G": g_model.init(keys[0], x, still, noise, whole, False)}
-        for own, (name, model) in zip(keys[1:], discriminators.items(), strict=False):
-            variables[name] = model.init(own, *given[name], train=False)
-        networks = {
-            name: TrainState.create(v, optimisers[name], average=name == "G" and c.average > 0)
-            for name, v in variables.items()
-        }
-        return State(networks=networks, step=jnp.int32(0), key=key)
 
-    def generate(params: Any, network: TrainState, batch: Batch, key: jax.Array):
-        """Frames of the batch's sequences, and G's running averages after them."""
-        x = batch["windows"]
-        noise = c.noise_deviation * jax.random.normal(key, (*x.shape[:2], c.noise))
-        y, changed = g_model.apply(
-            {"params": params, "batch_stats": network.statistics},
-            x,
-            signed(batch["still"]),
-            noise,
-            batch["lengths"],
-            True,
-            mutable=["batch_stats"],
-        )
-        return y, changed["batch_stats"]
+def adversarial_weights(c: AnimatorConfig) -> dict[str, float]:
+    """The weight of each discriminator that the config has; of weight 0, one is left out."""
+    weights = {"frame": c.frame_adversarial, "sequence": c.sequence_adversarial}
+    return {name: weight for name, weight in weights.items() if weight}
 
-    def discriminate(
-        name: str, params: Any, network: TrainState, y: jax.Array, batch: Batch, t: Any
-    ):
-        """A discriminator's logits, and its running averages: frame t of each, or all of them."""
-        if name == "frame":
-            chosen = y[jnp.arange(len(y)), t]
-            given = (jnp.concatenate([chosen, signed(batch["still"])], -1),)
-        else:
-            given = y, batch["windows"], batch["lengths"]
-        variables = {"params": params, "batch_stats": network.statistics}
-        logits, changed = discriminators[name].apply(
-            variables, *given, train=True, mutable=["batch_stats"]
-        )
-        return logits, changed["batch_stats"]
 
-    def generator_loss(params: Any, state: State, batch: Batch, y: jax.Array, t: Any, key: Any):
-        made, statistics = generate(params, state.networks["G"], batch, key)
-        seen = seen_frames(batch["lengths"], y.shape[1]).astype(jnp.float32)
-        l1 = losses.lower_half_l1(y, made, seen, c.upper).mean()
-        terms, total = {"reconstruction": l1}, c.reconstruction * l1
-        for name in discriminators:
-            network = state.networks[name]
-            logits, _ = discriminate(name, network.params, network, made, batch, t)
-            terms[f"{name}_adversarial"] = losses.non_saturating_generator(logits).mean()
-            total += weights[name] * terms[f"{name}_adversarial"]
-        return total, (made, statistics, {"loss": total, **terms})
+def discriminator(name: str, config: Config, shape: tuple[int, int]) -> nn.Module:
+    """The discriminator of this name, for frames of `shape`."""
+    make = {"frame": frame_discriminator, "sequence": sequence_discriminator}[name]
+    return make(config, shape)
 
-    def discriminator_loss(
-        params: Any, name: str, network: TrainState, y: Any, made: Any, batch: Any, t
-    ):
-        """Real and made sequences have statistics of their own."""
-        real, _ = discriminate(name, params, network, y, batch, t)
-        fake, statistics = discriminate(name, params, network, made, batch, t)
-        accuracy = jnp.mean(jnp.concatenate([real > 0, fake < 0]), dtype=jnp.float32)
-        return losses.cross_entropy_discriminator(real, fake).mean(), (statistics, accuracy)
 
-    def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-        key = jax.random.fold_in(state.key, state.step)
-        noise_key, frame_key = jax.random.split(key)
-        y, networks = signed(batch["frames"]), dict(state.networks)
-        # S(x) of Eq. 1.
-        t = jax.random.randint(frame_key, batch["lengths"].shape, 0, batch["lengths"])
-        g = networks["G"]
-        gradients, (made, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
-            g.params, state, batch, y, t, noise_key
-        )
-        networks["G"] = g.update(optimisers["G"], gradients, statistics, c.average, state.step)
-        terms |= {"learning_rate": rates["G"](state.step), "gradient_norm_G": _norm(gradients)}
-        for name in discriminators:
-            network = networks[name]
-            (value, (statistics, accuracy)), gradients = jax.value_and_grad(
-                discriminator_loss, has_aux=True
-            )(network.params, name, network, y, jax.lax.stop_gradient(made), batch, t)
-            networks[name] = network.update(optimisers[name], gradients, statistics)
-            terms[f"{name}_discriminator"] = value
-            terms[f"discriminator_accuracy_{name}"] = accuracy
-            terms[f"gradient_norm_{name}"] = _norm(gradients)
-        return dataclasses.replace(state, networks=networks, step=state.step + 1), terms
+def init(config: Config, shape: tuple[int, int], key: jax.Array) -> State:
+    """The state before the first step, for frames of `shape` (rows, cols)."""
+    c = config.animator
+    keys = jax.random.split(key, 3)
+    still, y = jnp.zeros((1, *shape, 3)), jnp.zeros((1, 2, *shape, 3))
+    x, noise = jnp.zeros((1, 2, WINDOW)), jnp.zeros((1, 2, c.noise))
+    whole = jnp.full(1, 2)
+    given = {"frame": (jnp.concatenate([still, still], -1),), "sequence": (y, x, whole)}
+    variables = {"G": generator(config).init(keys[0], x, still, noise, whole, False)}
+    for own, name in zip(keys[1:], adversarial_weights(c), strict=False):
+        model = discriminator(name, config, shape)
+        variables[name] = model.init(own, *given[name], train=False)
+    networks = {
+        name: TrainState.create(v, optimisers(c)[name], average=name == "G" and c.average > 0)
+        for name, v in variables.items()
+    }
+    return State(networks=networks, step=jnp.int32(0), key=key)
 
-    def frames_of(variables: Any, batch: Batch) -> jax.Array:
-        """uint8 frames of sequences from their beginning."""
-        noise = c.noise_deviation * jax.random.normal(
-            jax.random.key(0), (*batch["windows"].shape[:2], c.noise)
-        )
-        still = signed(batch["still"])
-        y = g_model.apply(variables, batch["windows"], still, noise, batch["lengths"], False)
-        return to_uint8(y, low=-1.0)
 
-    def evaluate(state: State, frozen: Any, batch: Batch) -> Metrics:
-        """Also the PSNR of the still itself, over the frames that differ from it."""
-        made = frames_of(state.networks["G"].inference_variables, batch)
-        y, seen = batch["frames"], seen_frames(batch["lengths"], made.shape[1])
-        frozen_still = jnp.broadcast_to(batch["still"][:, None], y.shape)
-        own = seen.astype(jnp.float32)
-        others = (seen & jnp.any(frozen_still != y, axis=(2, 3, 4))).astype(jnp.float32)
-        unit = lambda x: jnp.asarray(x).astype(jnp.float32) / 127.5  # noqa: E731
-        mouths = losses.lower_half_l1(unit(made), unit(y), own).mean()
-        return {
-            "psnr": _mean_psnr(made, y, own),
-            "still_psnr": _mean_psnr(frozen_still, y, others),
-            "reconstruction": mouths,
-        }
+def draw_noise(c: AnimatorConfig, key: jax.Array, windows: jax.Array) -> jax.Array:
+    """Noise (b, time, noise) for each of the windows (b, time, samples)."""
+    return c.noise_deviation * jax.random.normal(key, (*windows.shape[:2], c.noise))
 
-    frames_jit = jax.jit(frames_of)
+
+def discriminate(
+    name: str, params: Any, statistics: Any, config: Config, y: jax.Array, batch: Batch, t: Any
+) -> tuple[jax.Array, Any]:
+    """A discriminator's logits of sequences y, and its running statistics after them.
+
+    Args:
+      name: "frame", which sees frame `t` of each sequence, or "sequence", which sees them all.
+      params: Its parameters.
+      statistics: Its running statistics.
+      config: Of the run.
+      y: Frames (b, time, rows, cols, 3) in [-1, 1].
+      batch: "still", "windows" and "lengths" of the sequences.
+      t: The frames (b,) that "frame" sees.
+    """
+    if name == "frame":
+        chosen = y[jnp.arange(len(y)), t]
+        given = (jnp.concatenate([chosen, signed(batch["still"])], -1),)
+    else:
+        given = y, batch["windows"], batch["lengths"]
+    rows, cols = y.shape[2:4]
+    return apply_in_training(discriminator(name, config, (rows, cols)), params, statistics, *given)
+
+
+def generator_loss(
+    params: Any,
+    networks: Mapping[str, TrainState],
+    config: Config,
+    batch: Batch,
+    y: jax.Array,
+    t: jax.Array,
+    key: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, Any, Metrics]]:
+    """Eq. 3: Eq. 1 in its non-saturating form, and Eq. 2.
+
+    Args:
+      params: G's parameters.
+      networks: All networks; the discriminators and G's running statistics are read.
+      config: Of the run; the weights of the terms are those of `config.animator`.
+      batch: "still" uint8 (b, rows, cols, 3), "windows" (b, time, samples) and "lengths" (b,).
+      y: Their real frames (b, time, rows, cols, 3) in [-1, 1].
+      t: The frames (b,) that the frame discriminator sees.
+      key: For the noise.
+
+    Returns:
+      The weighted sum, and G's frames, its running statistics after them, and the terms by name.
+    """
+    c = config.animator
+    noise = draw_noise(c, key, batch["windows"])
+    made, statistics = apply_in_training(
+        generator(config),
+        params,
+        networks["G"].statistics,
+        batch["windows"],
+        signed(batch["still"]),
+        noise,
+        batch["lengths"],
+    )
+    seen = seen_frames(batch["lengths"], y.shape[1]).astype(jnp.float32)
+    l1 = losses.lower_half_l1(y, made, seen, c.upper).mean()
+    terms, total = {"reconstruction": l1}, c.reconstruction * l1
+    for name, weight in adversarial_weights(c).items():
+        d = networks[name]
+        logits, _ = discriminate(name, d.params, d.statistics, config, made, batch, t)
+        terms[f"{name}_adversarial"] = losses.non_saturating_generator(logits).mean()
+        total += weight * terms[f"{name}_adversarial"]
+    return total, (made, statistics, {"loss": total, **terms})
+
+
+def discriminator_loss(
+    params: Any,
+    statistics: Any,
+    name: str,
+    config: Config,
+    y: jax.Array,
+    made: jax.Array,
+    batch: Batch,
+    t: jax.Array,
+) -> tuple[jax.Array, tuple[Any, jax.Array]]:
+    """Eq. 1's side of a discriminator; real and made sequences have statistics of their own.
+
+    Args:
+      params: Its parameters.
+      statistics: Its running statistics.
+      name: "frame" or "sequence".
+      config: Of the run.
+      y: Real frames (b, time, rows, cols, 3) in [-1, 1].
+      made: G's.
+      batch: As in `generator_loss`.
+      t: The frames (b,) that the frame discriminator sees.
+
+    Returns:
+      The loss, and its running statistics after the made sequences and its accuracy.
+    """
+    real, _ = discriminate(name, params, statistics, config, y, batch, t)
+    fake, after = discriminate(name, params, statistics, config, made, batch, t)
+    accuracy = jnp.mean(jnp.concatenate([real > 0, fake < 0]), dtype=jnp.float32)
+    return losses.cross_entropy_discriminator(real, fake).mean(), (after, accuracy)
+
+
+def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
+    """One step of all networks; the discriminators see the frames that G made before its own."""
+    c, apply = config.animator, optimisers(config.animator)
+    key = jax.random.fold_in(state.key, state.step)
+    noise_key, frame_key = jax.random.split(key)
+    y, networks = signed(batch["frames"]), dict(state.networks)
+    # S(x) of Eq. 1.
+    t = jax.random.randint(frame_key, batch["lengths"].shape, 0, batch["lengths"])
+    gradients, (made, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
+        networks["G"].params, state.networks, config, batch, y, t, noise_key
+    )
+    networks["G"] = networks["G"].update(apply["G"], gradients, statistics, c.average, state.step)
+    terms["learning_rate"] = rate_at(c, c.learning_rate)(state.step)
+    terms |= gradient_norms({"G": gradients})
+    for name in adversarial_weights(c):
+        d = networks[name]
+        (value, (statistics, accuracy)), gradients = jax.value_and_grad(
+            discriminator_loss, has_aux=True
+        )(d.params, d.statistics, name, config, y, jax.lax.stop_gradient(made), batch, t)
+        networks[name] = d.update(apply[name], gradients, statistics)
+        terms[f"{name}_discriminator"] = value
+        terms[f"discriminator_accuracy_{name}"] = accuracy
+        terms |= gradient_norms({name: gradients})
+    return dataclasses.replace(state, networks=networks, step=state.step + 1), terms
+
+
+def frames_of(variables: Any, config: Config, batch: Batch) -> jax.Array:
+    """uint8 frames (b, time, rows, cols, 3) of sequences from their beginning."""
+    windows = batch["windows"]
+    noise = draw_noise(config.animator, jax.random.key(0), windows)
+    still = signed(batch["still"])
+    y = generator(config).apply(variables, windows, still, noise, batch["lengths"], False)
+    return to_uint8(y, low=-1.0)
+
+
+def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
+    """PSNR and Eq. 2; also the PSNR of the still itself, over the frames that differ from it."""
+    made = frames_of(state.networks["G"].inference_variables, config, batch)
+    y, seen = batch["frames"], seen_frames(batch["lengths"], made.shape[1])
+    frozen_still = jnp.broadcast_to(batch["still"][:, None], y.shape)
+    own = seen.astype(jnp.float32)
+    others = (seen & jnp.any(frozen_still != y, axis=(2, 3, 4))).astype(jnp.float32)
+    unit = lambda x: jnp.asarray(x).astype(jnp.float32) / 127.5  # noqa: E731
+    mouths = losses.lower_half_l1(unit(made), unit(y), own).mean()
+    return {
+        "psnr": _mean_psnr(made, y, own),
+        "still_psnr": _mean_psnr(frozen_still, y, others),
+        "reconstruction": mouths,
+    }
+
+
+def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
+    """The stage on frames of `shape` (rows, cols)."""
+    c = config.animator
+    frames_jit = jax.jit(lambda variables, batch: frames_of(variables, config, batch))
 
     def pictures(state: State, frozen: Any, batch: Batch) -> np.ndarray:
         first = {name: np.asarray(x)[:1] for name, x in batch.items()}
@@ -179,18 +253,14 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
         needs=(),
         batch=c.batch,
         steps=c.steps,
-        init=init,
-        step=step,
-        evaluate=evaluate,
+        init=functools.partial(init, config, shape),
+        step=functools.partial(step, config),
+        evaluate=functools.partial(evaluate, config),
         pictures=pictures,
         epoch=c.epoch,
         patience=c.patience,
         gain="reconstruction",
     )
-
-
-def _norm(gradients: Any) -> jax.Array:
-    return optax.tree.norm(gradients)
 
 
 def _mean_psnr(made: jax.Array, y: Any, seen: jax.Array) -> jax.Array:

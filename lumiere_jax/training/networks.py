@@ -1,0 +1,50 @@
+"""What training steps share: applying a network, updating it, and the norms of its gradients."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import optax
+
+from lumiere_jax.training.stage import TrainState
+
+
+def apply_in_training(
+    model: nn.Module, params: Any, statistics: Any, *inputs: Any, **options: Any
+) -> tuple[Any, Any]:
+    """Applies a network with the statistics of the batch.
+
+    Args:
+      model: A module whose call takes `train`.
+      params: Its parameters.
+      statistics: Its running statistics, the collection "batch_stats".
+      *inputs: The arguments of its call.
+      **options: Further options of `Module.apply`, such as `rngs`.
+
+    Returns:
+      The output, and the running statistics after this batch.
+    """
+    variables = {"params": params, "batch_stats": statistics}
+    output, changed = model.apply(
+        variables, *inputs, train=True, mutable=["batch_stats"], **options
+    )
+    return output, changed["batch_stats"]
+
+
+def update_networks(
+    networks: Mapping[str, TrainState],
+    optimiser: optax.GradientTransformation,
+    gradients: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+) -> dict[str, TrainState]:
+    """Updates every network by its gradients, and gives it its new running statistics."""
+    return {
+        name: network.update(optimiser, gradients[name], statistics[name])
+        for name, network in networks.items()
+    }
+
+
+def gradient_norms(gradients: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """The L2 norm of each network's gradients, under "gradient_norm_<network>"."""
+    return {f"gradient_norm_{name}": optax.tree.norm(g) for name, g in sorted(gradients.items())}
