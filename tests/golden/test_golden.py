@@ -4,7 +4,6 @@ golden.npz holds what these answered, in float64, to the weights and inputs that
 on both sides; make_golden.py writes it and is the only one that needs them.
 """
 
-import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ import hashed
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import traverse_util
 
@@ -22,9 +22,9 @@ from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import Decoder, Encoder
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import Config, seqpix2pix, stages
+from lumiere_jax.systems.lumierenet import Config, seqpix2pix, vae
 from lumiere_jax.systems.temporal_gan.networks import Generator
-from lumiere_jax.training.stage import State, TrainState
+from lumiere_jax.training.stage import TrainState
 
 # Largest deviation, over the RMS of what is compared: about five times what float32 was seen to do
 # against the references' float64. `pytest tests/golden -s` prints what it does here.
@@ -239,26 +239,6 @@ def test_vgg19(tmp_path, convention, scale):
         check(f"VGG-19, {convention}", f"{convention} {layer}", np.asarray(one) * scale)
 
 
-@pytest.fixture
-def gradients_of(monkeypatch):
-    """What a step of a stage hands to its optimisers, by network; variables by network go in."""
-
-    def hand_over(self, _, gradients, *rest):
-        return dataclasses.replace(self, params=gradients)
-
-    def run(stage, variables, frozen, batch):
-        networks = {
-            name: TrainState(v["params"], v.get("batch_stats", {}), {}, {})
-            for name, v in variables.items()
-        }
-        state = State(networks=networks, step=jnp.int32(0), key=jax.random.key(0))
-        new, _ = jax.jit(stage.step)(state, frozen, batch)
-        return {name: network.params for name, network in new.networks.items()}
-
-    monkeypatch.setattr(TrainState, "update", hand_over)
-    return run
-
-
 def config():
     config = Config()
     config.vae.code, config.vae.pixel = 8, 1.0
@@ -266,7 +246,7 @@ def config():
     return config
 
 
-def test_gradients_of_the_vaes_step(tmp_path, monkeypatch, gradients_of):
+def test_gradients_of_the_vaes_loss(tmp_path, monkeypatch):
     noise = hashed.uniform("noise", (2, 8))
     monkeypatch.setattr(jax.random, "normal", lambda key, shape, *_: jnp.asarray(noise[: shape[0]]))
     state = parameters("VAE", " 32")
@@ -275,13 +255,14 @@ def test_gradients_of_the_vaes_step(tmp_path, monkeypatch, gradients_of):
         "keypoints": np.zeros((2, 137, 3), np.float32),
     }
     frozen = {"vgg": load_vgg(tmp_path, "torchvision")}
-    found = gradients_of(
-        stages(config(), 32)["vae"], {"vae": vae_to_flax(state, 32)}, frozen, batch
+    gradient = jax.grad(vae.loss, has_aux=True)
+    found, _ = jax.jit(lambda params: gradient(params, config(), frozen, batch, jax.random.key(0)))(
+        vae_to_flax(state, 32)["params"]
     )
-    check_gradients("VAE", state, lambda state: vae_to_flax(state, 32), found["vae"])
+    check_gradients("VAE", state, lambda state: vae_to_flax(state, 32), found)
 
 
-def test_gradients_of_seqpix2pixs_step(tmp_path, monkeypatch, gradients_of):
+def test_gradients_of_seqpix2pixs_losses(tmp_path, monkeypatch):
     monkeypatch.setattr(seqpix2pix, "UNet", lambda *sizes: UNet(*sizes, dropout=0.0))
     states = {name: parameters(name) for name in "GPD"}
     batch = {
@@ -290,9 +271,14 @@ def test_gradients_of_seqpix2pixs_step(tmp_path, monkeypatch, gradients_of):
         "keypoints": np.zeros((2, 3, 137, 3), np.float32),
     }
     frozen = {"vgg": load_vgg(tmp_path, "torchvision")}
-    stage = stages(config(), 32)["seqpix2pix"]
-    variables = {name: to_flax(state) for name, state in states.items()}
-    found = gradients_of(stage, variables, frozen, batch)
+    networks = {
+        name: TrainState.create(to_flax(state), optax.identity(), average=False)
+        for name, state in states.items()
+    }
+    gradients = jax.jit(
+        lambda networks, batch, key: seqpix2pix.gradients(networks, config(), frozen, batch, key)
+    )
+    found, _, _ = gradients(networks, batch, jax.random.key(0))
     for name, state in states.items():
         check_gradients(name, state, to_flax, found[name])
 
