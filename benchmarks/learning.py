@@ -50,7 +50,8 @@ from lumiere_jax.outputs.mark import marked
 from lumiere_jax.systems import lumierenet, temporal_gan
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.gathering import gathering
-from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.systems.measuring import beside_still, compare, mouths, named
 from lumiere_jax.systems.pictures import sheet

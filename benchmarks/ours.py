@@ -33,10 +33,11 @@ from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems import batches
-from lumiere_jax.systems.lumierenet import Config, seqpix2pix, stages, synthesis
+from lumiere_jax.systems.lumierenet import Config, stages, synthesis, triplet_losses
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
-from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import painter
+from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.system import Run
 from lumiere_jax.systems.temporal_gan import animate
@@ -245,7 +246,7 @@ def chain_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
 def write_expected(case: Case, path: Path) -> None:
     """Variables, and what a step makes of them: losses and the norms of gradients, or outputs."""
     case = small(case)
-    seqpix2pix.UNet = lambda *sizes: UNet(*sizes, dropout=0.0)
+    triplet_losses.UNet = lambda *sizes: UNet(*sizes, dropout=0.0)
     noise = arrays(case)["noise"]
     if case.kind == "train":
         normal, jax.random.normal = jax.random.normal, lambda *_: jnp.asarray(noise)

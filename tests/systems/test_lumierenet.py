@@ -13,7 +13,13 @@ from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import Config, check_config, seqpix2pix, stages, synthesise
+from lumiere_jax.systems.lumierenet import (
+    Config,
+    check_config,
+    stages,
+    synthesise,
+    triplet_losses,
+)
 from lumiere_jax.systems.lumierenet.blstm import narrowed
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import reconstruct
@@ -150,7 +156,9 @@ def test_reconstructed_figures_are_what_the_vae_makes_of_them():
     def gradients(share, batch):
         frozen, config = {"vgg": {}, "vae": vae}, tiny(reconstructed=share)
         found, statistics, _ = jax.jit(
-            lambda networks, batch, key: seqpix2pix.gradients(networks, config, frozen, batch, key)
+            lambda networks, batch, key: triplet_losses.gradients(
+                networks, config, frozen, batch, key
+            )
         )(state.networks, batch, jax.random.key(2))
         assert set(found) == set(statistics) == {"G", "P", "D"}  # the VAE stays as it is
         return np.concatenate([np.ravel(x) for x in jax.tree.leaves(found["G"])])
@@ -331,7 +339,7 @@ def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
 
 def test_a_gans_parts_have_fakes_and_batchnorm_of_their_own(monkeypatch):
     """Gradients and running averages are the means of those of each part alone."""
-    monkeypatch.setattr(seqpix2pix, "UNet", functools.partial(UNet, dropout=0.0))
+    monkeypatch.setattr(triplet_losses, "UNet", functools.partial(UNet, dropout=0.0))
     size, plain = 32, {"lambda1": 0.0, "lambda2": 0.0, "pixel": 1.0}
     both, alone = (
         stages(tiny(batch=count, accumulate=count, **plain), size)["seqpix2pix"] for count in (2, 1)

@@ -15,7 +15,8 @@ from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 from lumiere_jax.systems.pictures import to_uint8
 from lumiere_jax.systems.scenes import BATCH, longest_segment

@@ -21,8 +21,9 @@ from lumiere_jax.parts import part_mask
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
-from lumiere_jax.systems.lumierenet.seqpix2pix import generator, render
+from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
+from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 from lumiere_jax.systems.measuring import (
     BATCH,

@@ -1,12 +1,7 @@
-"""Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4).
-
-G draws frames, the temporal predictor P the last of a triplet from those before it, and D tells
-real from made: Eq. 10 to 13, with least squares.
-"""
+"""Stage `seqpix2pix`: w → y, learned from triplets of figures and frames (section 3.4)."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,33 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lumiere_jax import losses, metrics, vgg
-from lumiere_jax.frames.discriminators import DCGANDiscriminator
-from lumiere_jax.frames.generators import UNet, stack_frames
+from lumiere_jax import metrics
+from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.lumierenet.config import Config, SeqPix2PixConfig
-from lumiere_jax.systems.lumierenet.vae import reconstruct, through_means, vae_network
+from lumiere_jax.systems.lumierenet.triplet_losses import discriminator, generator, gradients
+from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.networks import (
-    apply_in_training,
     gradient_norms,
     update_networks,
 )
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
-
-TRIPLET = 3
-
-
-def generator(config: Config, size: int) -> UNet:
-    """w → y, as the config has it; P is another of its kind."""
-    c = config.seqpix2pix
-    return UNet(size, c.width).clone(dtype=c.dtype)
-
-
-def discriminator(config: Config, size: int) -> DCGANDiscriminator:
-    """y, with w where it is conditional → real or made."""
-    c = config.seqpix2pix
-    return DCGANDiscriminator(size, c.width, c.dtype)
 
 
 def learning_rate(c: SeqPix2PixConfig, step: Any) -> Any:
@@ -69,192 +49,6 @@ def init(config: Config, size: int, key: jax.Array) -> State:
         name: TrainState.create(v, optimiser(c), average=False) for name, v in variables.items()
     }
     return State(networks=networks, step=jnp.int32(0), key=key)
-
-
-def triplets_joined(pictures: jax.Array) -> jax.Array:
-    """(b, 3, …) to (3b, …): G and D see a triplet as a batch."""
-    return pictures.reshape(-1, *pictures.shape[2:])
-
-
-def discriminate(
-    params: Any, statistics: Any, config: Config, w: jax.Array, y: jax.Array
-) -> tuple[jax.Array, Any]:
-    """D's logits of frames y (b, rows, cols, 3) of figures w, and its running statistics after."""
-    seen = jnp.concatenate([w, y], axis=-1) if config.seqpix2pix.conditional_discriminator else y
-    return apply_in_training(discriminator(config, y.shape[1]), params, statistics, seen)
-
-
-def temporal_losses(
-    params: Any, statistics: Any, config: Config, y: jax.Array, g: jax.Array, key: jax.Array
-) -> tuple[Metrics, Any]:
-    """Eq. 12 and 13: the L1 between a triplet's last frame and P's, from G's past and the real one.
-
-    Args:
-      params: P's parameters.
-      statistics: P's running statistics.
-      config: Of the run.
-      y: Real frames (b, 3, rows, cols, 3) in [-1, 1].
-      g: G's frames, of the same shape.
-      key: For P's dropout.
-
-    Returns:
-      "temporal_g" and "temporal_y", and P's running statistics after both, their mean.
-    """
-    model = generator(config, y.shape[2])
-
-    def predict(past: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
-        dropout = {"dropout": key}
-        return apply_in_training(model, params, statistics, stack_frames(past), rngs=dropout)
-
-    # In one batch, λ2's term would reach G through the statistics that both pasts share;
-    # under vmap, a CPU's products become slow batched ones.
-    keys = jax.random.split(key)
-    from_g, after_g = predict(g[:, :-1], keys[0])
-    from_y, after_y = predict(y[:, :-1], keys[1])
-    terms = {
-        "temporal_g": losses.l1(y[:, -1], from_g).mean(),
-        "temporal_y": losses.l1(y[:, -1], from_y).mean(),
-    }
-    return terms, jax.tree.map(lambda a, b: (a + b) / 2.0, after_g, after_y)
-
-
-def generator_loss(
-    params: Any,
-    networks: Mapping[str, TrainState],
-    config: Config,
-    frozen: Any,
-    w: jax.Array,
-    y: jax.Array,
-    keypoints: jax.Array,
-    key: jax.Array,
-) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any], Metrics]]:
-    """Eq. 10's side of G, Eq. 11, 12 and 13, pixels and motion.
-
-    Args:
-      params: Parameters of "G", and of "P" where it is there.
-      networks: All networks; D's parameters and everyone's running statistics are read.
-      config: Of the run; the weights of the terms are those of `config.seqpix2pix`.
-      frozen: VGG-19 as "vgg", or an empty dict there.
-      w: Figures (b, 3, rows, cols, 3) in [-1, 1].
-      y: Their frames.
-      keypoints: Of both (b, 3, 137, 3).
-      key: For dropout.
-
-    Returns:
-      The weighted sum, and G's frames (3b, rows, cols, 3), the running statistics of G and P after
-      the batch, and the terms by name.
-    """
-    c, size = config.seqpix2pix, y.shape[2]
-    g_key, p_key = jax.random.split(key)
-    statistics = {}
-    fakes, statistics["G"] = apply_in_training(
-        generator(config, size),
-        params["G"],
-        networks["G"].statistics,
-        triplets_joined(w),
-        rngs={"dropout": g_key},
-    )
-    d = networks["D"]
-    logits, _ = discriminate(d.params, d.statistics, config, triplets_joined(w), fakes)
-    terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
-    total = c.adversarial * terms["adversarial"]
-    g = fakes.reshape(y.shape)
-    if frozen["vgg"] and c.lambda0:
-        phi = lambda x: vgg.features(  # noqa: E731
-            frozen["vgg"], (x + 1.0) / 2.0, tuple(config.vgg_layers), c.dtype
-        )
-        terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
-        total += c.lambda0 * terms["structural"]
-    if "P" in params:
-        temporal, statistics["P"] = temporal_losses(
-            params["P"], networks["P"].statistics, config, y, g, p_key
-        )
-        terms |= temporal
-        total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
-    if c.pixel:
-        weights = losses.region_weights(
-            triplets_joined(keypoints), size, c.mouth, c.eyes, c.hands, c.face
-        )
-        terms["pixel"] = losses.weighted_l1(triplets_joined(y), fakes, weights).mean()
-        total += c.pixel * terms["pixel"]
-    if c.motion:
-        terms["motion"] = losses.motion(y, g).mean()
-        total += c.motion * terms["motion"]
-    return total, (fakes, statistics, terms)
-
-
-def discriminator_loss(
-    params: Any, statistics: Any, config: Config, w: jax.Array, y: jax.Array, fakes: jax.Array
-) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-    """Eq. 10's side of D, summed over the triplet; real and made batches have own statistics.
-
-    Args:
-      params: D's parameters.
-      statistics: D's running statistics.
-      config: Of the run.
-      w: Figures (3b, rows, cols, 3) in [-1, 1].
-      y: Their frames.
-      fakes: G's.
-
-    Returns:
-      The loss, and D's running statistics after the made batch and its accuracy.
-    """
-    real, _ = discriminate(params, statistics, config, w, y)
-    fake, after = discriminate(params, statistics, config, w, fakes)
-    value = losses.least_squares_discriminator(real, fake).mean() * TRIPLET
-    accuracy = jnp.mean(jnp.concatenate([real > 0.5, fake < 0.5]), dtype=jnp.float32)
-    return value, (after, accuracy)
-
-
-def mix_reconstructions(config: Config, frozen: Any, w: jax.Array, key: jax.Array) -> jax.Array:
-    """Passes a share of triplets (b, 3, rows, cols, 3) through the VAE.
-
-    That is what G gets in synthesis, which is never sharper.
-    """
-    share = config.seqpix2pix.reconstructed
-    if not share:
-        return w
-    model = vae_network(config, w.shape[2])
-    decoded = through_means(model, frozen["vae"], (triplets_joined(w) + 1.0) / 2.0)
-    chosen = jax.random.bernoulli(key, share, (w.shape[0],))
-    return jnp.where(chosen.reshape(-1, 1, 1, 1, 1), (decoded * 2.0 - 1.0).reshape(w.shape), w)
-
-
-def gradients(
-    networks: Mapping[str, TrainState], config: Config, frozen: Any, batch: Batch, key: jax.Array
-) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
-    """Gradients of every network's loss, with D on the frames that G has just made.
-
-    Args:
-      networks: "G", "D", and "P" where it is there.
-      config: Of the run.
-      frozen: VGG-19 as "vgg", and the VAE as "vae" where triplets are passed through it.
-      batch: "figures" and "frames", uint8 (b, 3, rows, cols, 3), and "keypoints" (b, 3, 137, 3).
-      key: For the choice of triplets and dropout.
-
-    Returns:
-      Gradients and new running statistics, each by network, and the terms by name.
-    """
-    y = signed(batch["frames"])
-    key, mix_key = jax.random.split(key)
-    w = mix_reconstructions(config, frozen, signed(batch["figures"]), mix_key)
-    d = networks["D"]
-    params = {name: network.params for name, network in networks.items() if name != "D"}
-    found, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
-        params, networks, config, frozen, w, y, batch["keypoints"], key
-    )
-    (value, (statistics["D"], accuracy)), found["D"] = jax.value_and_grad(
-        discriminator_loss, has_aux=True
-    )(
-        d.params,
-        d.statistics,
-        config,
-        triplets_joined(w),
-        triplets_joined(y),
-        jax.lax.stop_gradient(fakes),
-    )
-    terms |= {"discriminator": value, "discriminator_accuracy": accuracy}
-    return found, statistics, terms
 
 
 def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
