@@ -1,7 +1,8 @@
 """Strict settings for every test: typed shapes, several devices, no silent promotion.
 
 Datasets and workdirs that many tests ask for are made once for all workers, and what is compiled is
-kept for the next run, in .cache/ of the project."""
+kept for the next run, in .cache/ of the project.
+"""
 
 import contextlib
 import gc

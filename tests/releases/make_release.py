@@ -19,13 +19,13 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from record import restored
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lumiere_jax import systems
 from lumiere_jax.inputs import synthetic
 from lumiere_jax.training import checkpoint
-from lumiere_jax.training.parallel import data_mesh, whole
 from lumiere_jax.workflows import drawn
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import read_run
@@ -72,9 +72,7 @@ def number_arrays(workdir: Path) -> None:
     run = read_run(workdir)
     for name, stage in systems.of(run.config).stages(run.config, run.shape).items():
         folder = workdir / name
-        abstract = checkpoint.abstract_state(stage, whole(data_mesh(1)))
-        with checkpoint.open_checkpoints(folder, alone=True) as manager:
-            state = checkpoint.restore(manager, manager.latest_step(), abstract)
+        state = restored(folder, stage)
         metadata = checkpoint.read_metadata(folder)
         leaves, tree = jax.tree.flatten(state.networks)
         numbered = [

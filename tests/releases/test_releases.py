@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import pytest
 import soundfile
+from releases.record import restored
 
 from lumiere_jax import systems
 from lumiere_jax.inputs import archive
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.training import checkpoint
-from lumiere_jax.training.parallel import data_mesh, whole
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import read_run
@@ -59,11 +59,8 @@ def check_arrays(workdir):
     """Asserts that every stage is restored at its last step, array by array."""
     run = read_run(workdir)
     for name, stage in systems.of(run.config).stages(run.config, run.shape).items():
-        with checkpoint.open_checkpoints(workdir / name, alone=True) as manager:
-            step = manager.latest_step()
-            abstract = checkpoint.abstract_state(stage, whole(data_mesh(1)))
-            state = checkpoint.restore(manager, step, abstract)
-        assert step == stage.steps == int(state.step)
+        state = restored(workdir / name, stage)
+        assert checkpoint.latest_step(workdir / name) == stage.steps == int(state.step)
         leaves = jax.tree.leaves(state.networks)
         assert len(leaves) > 10
         for i, leaf in enumerate(leaves, 1):
