@@ -271,7 +271,7 @@ def write_expected(case: Case, path: Path) -> None:
 def lively_state(state: State) -> State:
     """A first state whose networks answer as trained ones do, see `lively`."""
     networks = {
-        name: dataclasses.replace(n, params=lively(n.params), statistics=lively(n.statistics))
+        name: dataclasses.replace(n, params=lively(n.params), batch_stats=lively(n.batch_stats))
         for name, n in state.networks.items()
     }
     return dataclasses.replace(state, networks=networks)

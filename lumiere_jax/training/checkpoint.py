@@ -1,9 +1,14 @@
-"""Orbax checkpoints: one folder a stage, each step written whole or not at all."""
+"""Orbax checkpoints: one folder a stage, each step written whole or not at all.
+
+A checkpoint holds the arrays of a `State` under the names of its fields, and the number of their
+format in its metadata. Older formats are read through `RENAMED` and `ADDED`.
+"""
 
 import contextlib
+import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +21,19 @@ import tensorstore
 from lumiere_jax.errors import UserError, is_disk_full, printable, reason, shortened
 from lumiere_jax.paths import plainly_named, true_name
 from lumiere_jax.training import hosts
-from lumiere_jax.training.stage import Stage, State
+from lumiere_jax.training.stage import Stage, State, TrainState
 
 CHECKPOINTS, DELETED, ENDED = "checkpoints", "deleted", "ended"
+FORMAT = 2
+FORMAT_KEY = "format"
+# By format, a network's fields under the names that they had: format 1 is that of release 0.3.0 and
+# earlier, which did not write its number.
+RENAMED = {
+    1: {"batch_stats": "statistics", "opt_state": "optimiser", "ema": "average"},
+    FORMAT: {},
+}
+# By format, the state's fields that it does not have.
+ADDED = {1: {"extra"}, FORMAT: set()}
 # Whole steps of a stage.
 KEPT = 2
 
@@ -101,7 +116,8 @@ def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any])
     manager.save(
         int(state.step),
         args=ocp.args.Composite(
-            state=ocp.args.StandardSave(state), metadata=ocp.args.JsonSave(metadata)
+            state=ocp.args.StandardSave(_as_dict(state)),
+            metadata=ocp.args.JsonSave({**metadata, FORMAT_KEY: FORMAT}),
         ),
         force=True,
     )
@@ -124,19 +140,19 @@ def _read_back(
     manager: ocp.CheckpointManager, step: int, state: State, metadata: dict[str, Any]
 ) -> None:
     folder = Path(manager.directory).parent
-    params = {name: network.params for name, network in state.networks.items()}
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    (name, *path), array = max(leaves, key=lambda leaf: leaf[1].size)
+    params = {name: {"params": network.params} for name, network in state.networks.items()}
+    leaves = jax.tree_util.tree_leaves_with_path({"networks": params})
+    path, array = max(leaves, key=lambda leaf: leaf[1].size)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     item: Any = jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=device)
-    for key in (name, "params", *path)[::-1]:
-        item = {key if isinstance(key, str) else key.key: item}
+    for key in path[::-1]:
+        item = {key.key: item}
     try:
         if read_metadata(folder) != json.loads(json.dumps(metadata)):
             raise ValueError("its metadata are others")
         with open_checkpoints(folder, alone=True) as reader, _readable(reader, step):
-            _check_arrays(reader, step, state)
-            (read,) = jax.tree.leaves(_restore_part(reader, step, {"networks": item}))
+            _check_arrays(reader, step, _as_dict(state))
+            (read,) = jax.tree.leaves(_restore_part(reader, step, item))
         if not np.array_equal(read, array.addressable_data(0)):
             raise ValueError("its numbers are others")
     except Exception as error:
@@ -170,16 +186,60 @@ def latest_step(folder: Path) -> int | None:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """What was saved beside the newest whole state of a stage."""
+    """The metadata of the newest whole state of a stage."""
     with open_checkpoints(folder, alone=True) as manager:
         step = manager.latest_step()
         assert step is not None
         with _readable(manager, step):
-            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
-            metadata = manager.restore(step, args=args)["metadata"]
-            if not all(isinstance(m, dict) for m in (metadata, metadata.get("needs", {}))):
-                raise ValueError("its metadata is no record")
-            return metadata
+            return _metadata(manager, step)[0]
+
+
+def _metadata(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, Any], int]:
+    """A step's metadata, and the format of its state.
+
+    Raises:
+      UserError: A later release wrote it.
+      ValueError: It is damaged.
+    """
+    args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+    metadata = manager.restore(step, args=args)["metadata"]
+    if not all(isinstance(m, dict) for m in (metadata, metadata.get("needs", {}))):
+        raise ValueError("its metadata is no record")
+    number = metadata.pop(FORMAT_KEY, 1)
+    if isinstance(number, int) and number > FORMAT:
+        raise UserError(
+            f"{place_of(manager, step)} has format {number}, and this release reads formats up to "
+            f"{FORMAT}: update lumiere_jax, or name another --workdir."
+        )
+    if number not in RENAMED:
+        raise ValueError(f"its format is {number!r}")
+    return metadata, number
+
+
+def _as_dict(state: State) -> dict[str, Any]:
+    """A state as the dicts that are written."""
+    fields = lambda x: {f.name: getattr(x, f.name) for f in dataclasses.fields(x)}  # noqa: E731
+    return {**fields(state), "networks": {n: fields(x) for n, x in state.networks.items()}}
+
+
+def _in_format(item: dict[str, Any], number: int) -> dict[str, Any]:
+    """A state, or a part of one, as dicts under the names of a format."""
+    if any(jax.tree.leaves(item.get(name)) for name in ADDED[number]):
+        raise ValueError(f"format {number} holds nothing for {', '.join(sorted(ADDED[number]))}")
+    return _renamed({k: x for k, x in item.items() if k not in ADDED[number]}, RENAMED[number])
+
+
+def _renamed(item: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    networks = {
+        name: {names.get(field, field): x for field, x in network.items()}
+        for name, network in item["networks"].items()
+    }
+    return {**item, "networks": networks}
+
+
+def _from_format(item: dict[str, Any], number: int) -> dict[str, Any]:
+    """What was read in a format, under today's names."""
+    return _renamed(item, {old: new for new, old in RENAMED[number].items()})
 
 
 def has_ended(folder: Path, patience: int) -> bool:
@@ -194,12 +254,17 @@ def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
 
 
 def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State:
-    """The state of `step`, laid out as `abstract` says."""
+    """The state of `step`, of the shapes and shardings of `abstract`."""
     with _readable(manager, step):
-        _check_arrays(manager, step, abstract)
-        return manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        _, number = _metadata(manager, step)
+        item = _in_format(_as_dict(abstract), number)
+        _check_arrays(manager, step, item)
+        written = manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(item))
         )["state"]
+    values = _from_format(written, number)
+    networks = {name: TrainState(**network) for name, network in values.pop("networks").items()}
+    return State(networks=networks, **values)
 
 
 def _check_arrays(manager: ocp.CheckpointManager, step: int, abstract: Any) -> None:
@@ -231,6 +296,8 @@ def _plain(key: Any) -> str:
 def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:  # Orbax raises whatever a damaged file leads it to
         raise UserError(
             f"{place_of(manager, step)} cannot be read: it is of other networks, and wants "
@@ -256,27 +323,21 @@ def require(workdir: Path, stage: Stage) -> int:
 
 
 def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
-    """The named networks' variables for use, by name, from a stage that has been trained.
+    """The named networks' variables for inference, by name, from a stage that has been trained.
 
-    Nothing else is read: optimisers are twice the size of what they optimise.
+    Nothing else is read: an optimiser's state is twice the size of its network.
     """
     step = require(workdir, stage)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     networks = abstract_state(stage, sharding).networks
     wanted = {
-        name: {"average": networks[name].average}
-        if networks[name].average
-        else {"params": networks[name].params, "statistics": networks[name].statistics}
+        name: {"ema": networks[name].ema} if networks[name].ema else networks[name].variables
         for name in names
     }
-    item = {"networks": wanted}
     with open_checkpoints(workdir / stage.name, alone=True) as manager:
         with _readable(manager, step):
+            _, number = _metadata(manager, step)
+            item = _in_format({"networks": wanted}, number)
             _check_arrays(manager, step, item)
-            state = _restore_part(manager, step, item)
-    return {
-        name: network["average"]
-        if "average" in network
-        else {"params": network["params"], "batch_stats": network["statistics"]}
-        for name, network in state["networks"].items()
-    }
+            read = _from_format(_restore_part(manager, step, item), number)
+    return {name: network.get("ema", network) for name, network in read["networks"].items()}

@@ -23,22 +23,26 @@ SHOWN = 32
 
 
 def guarded(step: Step) -> Step:
-    """The step where its losses and its gradients' norms are finite; otherwise it only counts.
+    """Wraps a step so that it changes nothing but the count where a metric is not finite.
 
-    Networks, running statistics, averages and optimisers stay as they were, and the next step has
-    the next batch. To the metrics it adds `skipped`, 0 or 1, and `stop`, the largest of the
-    batch's: that is how hosts agree on the step at which they stop.
+    Networks and `State.extra` stay as they were, and the next step has the next batch. To the
+    metrics it adds `skipped`, 0 or 1, and `stop`, the largest of the batch's: that is how hosts
+    agree on the step at which they stop.
     """
 
     def take(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
         rest = {name: x for name, x in batch.items() if name != STOP}
         new, metrics = step(state, frozen, rest)
         good = jnp.stack([jnp.isfinite(x).all() for x in metrics.values()]).all()
-        networks = jax.tree.map(lambda *both: jnp.where(good, *both), new.networks, state.networks)
+        networks, extra = jax.tree.map(
+            lambda *both: jnp.where(good, *both),
+            (new.networks, new.extra),
+            (state.networks, state.extra),
+        )
         told = {SKIPPED: 1.0 - good.astype(jnp.float32)}
         if STOP in batch:
             told[STOP] = batch[STOP].max()
-        return dataclasses.replace(new, networks=networks), {**metrics, **told}
+        return dataclasses.replace(new, networks=networks, extra=extra), {**metrics, **told}
 
     return take
 

@@ -185,7 +185,8 @@ def _saved(manager: Any) -> str:
 @jax.jit
 def _weights_are_finite(state: State) -> jax.Array:
     weights = [network.variables for network in state.networks.values()]
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(weights)]).all()
+    leaves = jax.tree.leaves((weights, state.extra))
+    return jnp.stack([jnp.isfinite(x).all() for x in leaves]).all()
 
 
 def _check_weights(stage: Stage, state: State, manager: Any) -> None:

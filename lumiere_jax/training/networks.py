@@ -11,21 +11,21 @@ from lumiere_jax.training.stage import TrainState
 
 
 def apply_in_training(
-    model: nn.Module, params: Any, statistics: Any, *inputs: Any, **options: Any
+    model: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **options: Any
 ) -> tuple[Any, Any]:
     """Applies a network with the statistics of the batch.
 
     Args:
       model: A module whose call takes `train`.
       params: Its parameters.
-      statistics: Its running statistics, the collection "batch_stats".
+      batch_stats: Its running statistics.
       *inputs: The arguments of its call.
       **options: Further options of `Module.apply`, such as `rngs`.
 
     Returns:
       The output, and the running statistics after this batch.
     """
-    variables = {"params": params, "batch_stats": statistics}
+    variables = {"params": params, "batch_stats": batch_stats}
     output, changed = model.apply(
         variables, *inputs, train=True, mutable=["batch_stats"], **options
     )
@@ -36,11 +36,11 @@ def update_networks(
     networks: Mapping[str, TrainState],
     optimiser: optax.GradientTransformation,
     gradients: Mapping[str, Any],
-    statistics: Mapping[str, Any],
+    batch_stats: Mapping[str, Any],
 ) -> dict[str, TrainState]:
     """Updates every network by its gradients, and gives it its new running statistics."""
     return {
-        name: network.update(optimiser, gradients[name], statistics[name])
+        name: network.update(optimiser, gradients[name], batch_stats[name])
         for name, network in networks.items()
     }
 

@@ -17,69 +17,90 @@ Metrics = dict[str, Any]
 
 @flax.struct.dataclass
 class TrainState:
-    """One network: parameters, running statistics, optimiser, and a moving average for use."""
+    """One network: what it learns, and what its training keeps beside that.
+
+    Attributes:
+      params: Trained parameters.
+      batch_stats: Running statistics of BatchNorm, or an empty dict.
+      opt_state: State of the optimiser.
+      ema: Exponential moving average of params and batch_stats, used for inference, or an empty
+        dict where none is kept.
+    """
 
     params: Any
-    statistics: Any
-    optimiser: Any
-    average: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: Any
 
     @classmethod
     def create(
-        cls, variables: Mapping[str, Any], optimiser: optax.GradientTransformation, average: bool
+        cls, variables: Mapping[str, Any], optimiser: optax.GradientTransformation, ema: bool
     ) -> "TrainState":
-        """State for a module's `init` output; `average` keeps a moving average beside it."""
+        """State for a module's `init` output; `ema` keeps a moving average beside it."""
         params = variables["params"]
-        statistics = variables.get("batch_stats", {})
-        copy = jax.tree.map(jnp.copy, {"params": params, "batch_stats": statistics})
-        return cls(params, statistics, optimiser.init(params), copy if average else {})
+        batch_stats = variables.get("batch_stats", {})
+        copy = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
+        return cls(params, batch_stats, optimiser.init(params), copy if ema else {})
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `apply` takes while training."""
-        return {"params": self.params, "batch_stats": self.statistics}
+        """Variables that `apply` takes in training."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
     @property
     def inference_variables(self) -> dict[str, Any]:
-        """What `apply` takes in use: the moving average where one is kept."""
-        return self.average or self.variables
+        """Variables that `apply` takes in inference: the moving average where one is kept."""
+        return self.ema or self.variables
 
     def update(
         self,
         optimiser: optax.GradientTransformation,
         gradients: Any,
-        statistics: Any = None,
-        average_decay: float = 0.0,
+        batch_stats: Any = None,
+        ema_decay: float = 0.0,
         step: jax.Array | None = None,
     ) -> "TrainState":
-        """One optimiser step; the average (of weights and statistics) warms up with `step`."""
+        """Takes one optimiser step.
+
+        Args:
+          optimiser: The one that `create` was given.
+          gradients: Of the loss with respect to params.
+          batch_stats: Running statistics after this batch; None keeps those before it.
+          ema_decay: The most that the moving average keeps of itself. It keeps
+            (1 + step) / (10 + step) where that is less.
+          step: Steps taken before this one.
+        """
         with jax.numpy_dtype_promotion("standard"):
-            updates, state = optimiser.update(gradients, self.optimiser, self.params)
+            updates, opt_state = optimiser.update(gradients, self.opt_state, self.params)
         new = dataclasses.replace(
             self,
             params=optax.apply_updates(self.params, updates),
-            statistics=self.statistics if statistics is None else statistics,
-            optimiser=state,
+            batch_stats=self.batch_stats if batch_stats is None else batch_stats,
+            opt_state=opt_state,
         )
-        if not self.average:
+        if not self.ema:
             return new
         count = jnp.float32(0) if step is None else step.astype(jnp.float32)
-        decay = jnp.minimum(jnp.float32(average_decay), (1.0 + count) / (10.0 + count))
-        return dataclasses.replace(
-            new,
-            average=jax.tree.map(
-                lambda old, now: decay * old + (1.0 - decay) * now, self.average, new.variables
-            ),
-        )
+        decay = jnp.minimum(jnp.float32(ema_decay), (1.0 + count) / (10.0 + count))
+        blend = lambda old, now: decay * old + (1.0 - decay) * now  # noqa: E731
+        return dataclasses.replace(new, ema=jax.tree.map(blend, self.ema, new.variables))
 
 
 @flax.struct.dataclass
 class State:
-    """A stage's whole state: named networks, the number of steps taken, and the key."""
+    """A stage's whole state, which a checkpoint holds.
+
+    Attributes:
+      networks: By name.
+      step: Steps taken, int32.
+      key: The key that each step folds its number into.
+      extra: Arrays that steps change without gradients, such as the slots of a memory.
+    """
 
     networks: dict[str, TrainState]
     step: Any
     key: Any
+    extra: Any = flax.struct.field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

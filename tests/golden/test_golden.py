@@ -272,7 +272,7 @@ def test_gradients_of_seqpix2pixs_losses(tmp_path, monkeypatch):
     }
     frozen = {"vgg": load_vgg(tmp_path, "torchvision")}
     networks = {
-        name: TrainState.create(to_flax(state), optax.identity(), average=False)
+        name: TrainState.create(to_flax(state), optax.identity(), ema=False)
         for name, state in states.items()
     }
     gradients = jax.jit(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from descent import descent, gradients
 from jax import lax
 
 from lumiere_jax.audio.features import normalise
@@ -15,17 +16,19 @@ from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.lumierenet import (
     Config,
+    blstm,
     check_config,
+    seqpix2pix,
     stages,
     synthesise,
     triplet_losses,
+    vae,
 )
 from lumiere_jax.systems.lumierenet.blstm import narrowed
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows
 from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
 from lumiere_jax.training import parallel
-from lumiere_jax.training.stage import TrainState
 
 SIZE = 64
 
@@ -225,13 +228,10 @@ def batches_of(count, size):
     return {"vae": figures, "blstm": windows, "seqpix2pix": both}
 
 
-def gradients_of(network):
-    """Optimisers' first moments are the gradients up to a factor; RMSProp keeps their squares.
-
-    What the optimisers make of them would be their signs.
-    """
-    moments = network.optimiser[0]
-    return moments.mu if hasattr(moments, "mu") else moments.nu
+def use_descent(monkeypatch, axis=None):
+    """Every stage descends its gradient, see descent.py."""
+    for module in (vae, blstm, seqpix2pix):
+        monkeypatch.setattr(module, "optimiser", lambda c: descent(axis))
 
 
 @pytest.mark.parametrize(
@@ -240,6 +240,7 @@ def gradients_of(network):
 def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeypatch, name):
     """Each device's own step: averaged gradients, synchronised BatchNorm, a slice of the noise."""
     size, devices, axis = 32, 8, "data"
+    use_descent(monkeypatch)
     config = tiny(batch=devices, pixel=1.0, hands=4.0, reconstructed=0.5)
     config.vae.batch = config.blstm.batch = devices
     config.blstm.narrow = 0.5
@@ -260,17 +261,13 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
         for mesh in meshes
     )
 
-    update, random = TrainState.update, jax.random
-    bernoulli, normal, uniform = random.bernoulli, random.normal, random.uniform
-
-    def averaged(self, optimiser, gradients, *rest):
-        return update(self, optimiser, lax.pmean(gradients, axis), *rest)
+    use_descent(monkeypatch, axis)
+    bernoulli, normal, uniform = jax.random.bernoulli, jax.random.normal, jax.random.uniform
 
     def own_slice(draw, shape):
         whole = draw((devices * shape[0], *shape[1:]))
         return lax.dynamic_slice_in_dim(whole, lax.axis_index(axis) * shape[0], shape[0])
 
-    monkeypatch.setattr(TrainState, "update", averaged)
     drawn = {
         "bernoulli": lambda key, p, shape: own_slice(functools.partial(bernoulli, key, p), shape),
         "normal": lambda key, shape, dtype: own_slice(functools.partial(normal, key), shape),
@@ -288,8 +285,8 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     for name, network in expected.networks.items():
         for other in (single.networks[name], pmapped[name]):
             for a, b in (
-                (gradients_of(network), gradients_of(other)),
-                (network.statistics, other.statistics),
+                tuple(gradients(state.networks[name], n) for n in (network, other)),
+                (network.batch_stats, other.batch_stats),
             ):
                 a, b = (np.concatenate([[0.0], *map(np.ravel, jax.tree.leaves(x))]) for x in (a, b))
                 assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
@@ -317,6 +314,7 @@ def test_products_in_bfloat16_leave_state_and_losses_in_float32_and_near(name):
 def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
     """Of stages without BatchNorm, whose noise is left out: each part draws its own."""
     size, count, states = 32, 8, []
+    use_descent(monkeypatch)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape, *_: jnp.zeros(shape))
     for parts in (1, 4):
         config = tiny()
@@ -331,7 +329,7 @@ def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
     for term in terms:
         np.testing.assert_allclose(terms[term], same_terms[term], rtol=1e-4, err_msg=term)
     a, b = (
-        np.concatenate([np.ravel(x) for x in jax.tree.leaves(gradients_of(s.networks[name]))])
+        np.concatenate([np.ravel(x) for x in jax.tree.leaves(s.networks[name].params)])
         for s in (whole, taken)
     )
     assert 0 < np.linalg.norm(a) and np.linalg.norm(a - b) < 1e-4 * np.linalg.norm(a)
@@ -340,6 +338,7 @@ def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
 def test_a_gans_parts_have_fakes_and_batchnorm_of_their_own(monkeypatch):
     """Gradients and running averages are the means of those of each part alone."""
     monkeypatch.setattr(triplet_losses, "UNet", functools.partial(UNet, dropout=0.0))
+    use_descent(monkeypatch)
     size, plain = 32, {"lambda1": 0.0, "lambda2": 0.0, "pixel": 1.0}
     both, alone = (
         stages(tiny(batch=count, accumulate=count, **plain), size)["seqpix2pix"] for count in (2, 1)
@@ -349,8 +348,11 @@ def test_a_gans_parts_have_fakes_and_batchnorm_of_their_own(monkeypatch):
     step = jax.jit(alone.step)
     parts = [step(state, {"vgg": {}}, {k: x[i : i + 1] for k, x in batch.items()}) for i in (0, 1)]
 
-    def made(state):
-        return {name: (gradients_of(n), n.statistics) for name, n in state.networks.items()}
+    def made(new):
+        return {
+            name: (gradients(state.networks[name], n), n.batch_stats)
+            for name, n in new.networks.items()
+        }
 
     mean = jax.tree.map(lambda a, b: (a + b) / 2.0, *(made(part) for part, _ in parts))
     chex.assert_trees_all_close(made(new), mean, rtol=1e-3, atol=1e-6)
@@ -392,10 +394,10 @@ def test_a_bad_batch_changes_nothing_of_any_network_and_a_good_one_all(name, wha
 
     state, skipped = taken(state, good)
     assert skipped == 0 and int(state.step) == 3
-    parts = {"params", "optimiser", "average"} if name == "vae" else {"params", "optimiser"}
+    parts = {"params", "opt_state", "ema"} if name == "vae" else {"params", "opt_state"}
     for network, old in before[0].items():
-        assert name == "vae" or old.statistics, "a network without BatchNorm"
-        for part in parts | ({"statistics"} if old.statistics else set()):
+        assert name == "vae" or old.batch_stats, "a network without BatchNorm"
+        for part in parts | ({"batch_stats"} if old.batch_stats else set()):
             both = (jax.tree.leaves(getattr(s, part)) for s in (old, state.networks[network]))
             pairs = list(zip(*both, strict=True))
             assert pairs and any((a != b).any() for a, b in pairs), f"{network}: {part}"

@@ -16,7 +16,7 @@ def line(steps, batch=BATCH, nan_at=(), nan_gradient_at=(), dispatch=1):
 
     def init(key):
         params = {"a": jax.random.normal(key, (3,)), "b": jnp.zeros(())}
-        network = TrainState.create({"params": params}, optimiser, average=True)
+        network = TrainState.create({"params": params}, optimiser, ema=True)
         return State(networks={"line": network}, step=jnp.int32(0), key=key)
 
     def loss(params, batch, key):

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorstore
@@ -27,15 +29,84 @@ def trained(make_line, batches, tmp_path):
 def test_what_is_used_is_the_moving_average(trained):
     folder, stage, state = trained
     (network,) = checkpoint.restore_frozen(folder, stage, "line").values()
-    np.testing.assert_array_equal(
-        network["params"]["a"], state.networks["line"].average["params"]["a"]
-    )
+    np.testing.assert_array_equal(network["params"]["a"], state.networks["line"].ema["params"]["a"])
     assert (np.array(network["params"]["a"]) != np.array(state.networks["line"].params["a"])).all()
 
 
 def test_what_was_said_of_a_state_is_kept_beside_it(trained):
     folder, _, _ = trained
     assert checkpoint.read_metadata(folder / "line") == {"of": "points"}
+
+
+def test_a_format_of_a_later_release_is_refused(trained):
+    folder, stage, _ = trained
+    path = folder / "line" / "checkpoints" / "3" / "metadata" / "metadata"
+    values = json.loads(path.read_text())
+    assert values.pop("format") == checkpoint.FORMAT
+    path.write_text(json.dumps({**values, "format": checkpoint.FORMAT + 1}))
+    message = f"3 has format {checkpoint.FORMAT + 1}, .* up to {checkpoint.FORMAT}: update lumiere"
+    for read in (
+        lambda: checkpoint.restore_frozen(folder, stage, "line"),
+        lambda: checkpoint.read_metadata(folder / "line"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read()
+    path.write_text(json.dumps({**values, "format": "two"}))
+    with pytest.raises(UserError, match="3 cannot be read"):
+        checkpoint.restore_frozen(folder, stage, "line")
+
+
+def with_slots(stage):
+    """The stage, with slots in its state that each step adds its loss to."""
+
+    def init(key):
+        return stage.init(key).replace(extra={"slots": jnp.zeros(2), "age": jnp.int32(0)})
+
+    def step(state, frozen, batch):
+        new, metrics = stage.step(state, frozen, batch)
+        extra = {"slots": state.extra["slots"] + metrics["loss"], "age": state.extra["age"] + 1}
+        return new.replace(extra=extra), metrics
+
+    return dataclasses.replace(stage, init=init, step=step)
+
+
+def test_what_changes_without_gradients_is_guarded_saved_and_restored(
+    make_line, batches, tmp_path, capsys
+):
+    whole = train(with_slots(make_line(3, nan_at=(2,))), batches, tmp_path / "whole")
+    train(with_slots(make_line(2, nan_at=(2,))), batches, tmp_path / "parts")
+    again = train(with_slots(make_line(3, nan_at=(2,))), batches, tmp_path / "parts")
+    assert int(whole.extra["age"]) == 2
+    assert np.isfinite(np.array(whole.extra["slots"])).all()
+    for name, array in whole.extra.items():
+        np.testing.assert_array_equal(again.extra[name], array)
+
+
+def test_slots_that_are_no_longer_finite_are_not_saved(make_line, batches, tmp_path):
+    stage = with_slots(make_line(1))
+
+    def step(state, frozen, batch):
+        new, metrics = stage.step(state, frozen, batch)
+        return new.replace(extra={**new.extra, "slots": new.extra["slots"] / 0.0}), metrics
+
+    with pytest.raises(UserError, match="is not finite by step 1.*nothing is saved"):
+        train(dataclasses.replace(stage, step=step), batches, tmp_path)
+
+
+def test_an_older_format_has_no_slots_to_restore(make_line, batches, tmp_path):
+    """Format 1, as its table says it was written."""
+    stage = make_line(1)
+    train(stage, batches, tmp_path)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    (step,) = (tmp_path / "line" / "checkpoints").glob("[0-9]*")
+    path = step / "metadata" / "metadata"
+    path.write_text(
+        json.dumps({k: x for k, x in json.loads(path.read_text()).items() if k != "format"})
+    )
+    with checkpoint.open_checkpoints(tmp_path / "line") as manager:
+        with pytest.raises(UserError, match="1 cannot be read") as raised:
+            checkpoint.restore(manager, 1, checkpoint.abstract_state(with_slots(stage), device))
+    assert "format 1 holds nothing for extra" in str(raised.value.__cause__)
 
 
 def test_an_untrained_stage_is_named_with_its_remedy(make_line, tmp_path):
@@ -175,15 +246,18 @@ def test_arrays_of_larger_pieces_than_their_own_are_not_unpacked(trained, monkey
     state = folder / "line" / "checkpoints" / "3" / "state"
     base = {"driver": "file", "path": f"{state}/"}
     store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
-    for name in ("params", "average.params"):
+    for name in ("params", "ema.params"):
         key = f"networks.line.{name}.a/.zarray"
         store.write(key, json.dumps(json.loads(store.read(key).result().value) | change)).result()
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
-    def unreached(*arguments, **named):
-        raise AssertionError
+    restore = checkpoint.ocp.CheckpointManager.restore
 
-    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", unreached)
+    def metadata_alone(manager, step, args):
+        assert set(args.keys()) == {"metadata"}
+        return restore(manager, step, args=args)
+
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", metadata_alone)
     with pytest.raises(UserError, match=f"{state.parent} cannot be read") as raised:
         checkpoint.restore_frozen(folder, stage, "line")
     assert "another shape" in str(raised.value.__cause__)
@@ -204,7 +278,7 @@ def test_whatever_a_folder_is_called_what_is_saved_in_it_is_read(
     workdir = Path(there if typed.startswith("~") else typed)
     state = train(make_line(3), batches, workdir)
     train(make_line(4), batches, workdir)  # goes on
-    saved = np.array(state.networks["line"].average["params"]["a"])
+    saved = np.array(state.networks["line"].ema["params"]["a"])
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = checkpoint.abstract_state(make_line(3), device)
     (tmp_path / there).rename(tmp_path / "plain")
@@ -214,7 +288,7 @@ def test_whatever_a_folder_is_called_what_is_saved_in_it_is_read(
         with checkpoint.open_checkpoints(place / "line", alone=True) as manager:
             first = checkpoint.restore(manager, 3, abstract)
             assert checkpoint.place_of(manager, 3) == place / "line" / "checkpoints" / "3"
-        read = np.array(first.networks["line"].average["params"]["a"])
+        read = np.array(first.networks["line"].ema["params"]["a"])
         np.testing.assert_array_equal(read, saved)
         (network,) = checkpoint.restore_frozen(place, make_line(3), "line").values()
         assert np.isfinite(np.array(network["params"]["a"])).all()

@@ -101,7 +101,7 @@ def test_a_bad_step_is_not_taken_and_counted(make_line, batches, tmp_path, what,
     state = run(make_line(12, dispatch=dispatch, **{what: bad}), batches, tmp_path / "a", **seldom)
     assert int(state.step) == 12
     chex.assert_tree_all_finite(state.networks)
-    counts = optax.tree.get(state.networks["line"].optimiser, "count")
+    counts = optax.tree.get(state.networks["line"].opt_state, "count")
     assert int(counts) == 12 - len(bad)
     lines = read_log(tmp_path / "a" / "line")
     assert sum(line.get("skipped", 0) for line in lines) == len(bad)

@@ -8,21 +8,21 @@ from lumiere_jax.training.stage import TrainState
 VARIABLES = {"params": {"a": jnp.array([1.0, 2.0])}, "batch_stats": {"mean": jnp.array([0.0])}}
 
 
-def network(average):
-    return TrainState.create(VARIABLES, optax.sgd(0.5), average)
+def network(ema):
+    return TrainState.create(VARIABLES, optax.sgd(0.5), ema)
 
 
 def test_an_update_is_the_optimisers_and_changes_nothing_else():
-    new = network(average=False).update(optax.sgd(0.5), {"a": jnp.array([2.0, 0.0])})
+    new = network(ema=False).update(optax.sgd(0.5), {"a": jnp.array([2.0, 0.0])})
     np.testing.assert_allclose(new.params["a"], [0.0, 2.0])
-    np.testing.assert_array_equal(new.statistics["mean"], [0.0])
+    np.testing.assert_array_equal(new.batch_stats["mean"], [0.0])
     assert new.inference_variables == new.variables
     new = new.update(optax.sgd(0.5), {"a": jnp.zeros(2)}, {"mean": jnp.array([7.0])})
     np.testing.assert_array_equal(new.variables["batch_stats"]["mean"], [7.0])
 
 
 def test_the_average_is_of_weights_and_statistics_and_warms_up():
-    state, optimiser = network(average=True), optax.sgd(0.5)
+    state, optimiser = network(ema=True), optax.sgd(0.5)
     decays = []
     for step in range(200):
         old = state.inference_variables
@@ -39,6 +39,6 @@ def test_the_average_is_of_weights_and_statistics_and_warms_up():
 
 
 def test_the_first_average_is_a_copy_so_that_the_state_can_be_donated():
-    state = network(average=True)
+    state = network(ema=True)
     leaves = {id(leaf) for leaf in jax.tree.leaves(state.variables)}
-    assert not leaves & {id(leaf) for leaf in jax.tree.leaves(state.average)}
+    assert not leaves & {id(leaf) for leaf in jax.tree.leaves(state.ema)}

@@ -43,7 +43,7 @@ def init(config: Config, key: jax.Array) -> State:
     """The state before the first step."""
     c = config.blstm
     variables = blstm_network(config).init(key, jnp.zeros((1, c.window, FILTERS)))
-    network = TrainState.create(variables, optimiser(c), average=False)
+    network = TrainState.create(variables, optimiser(c), ema=False)
     return State(networks={"blstm": network}, step=jnp.int32(0), key=key)
 
 

@@ -16,10 +16,7 @@ from lumiere_jax.systems.lumierenet.triplet_losses import discriminator, generat
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.accumulate import accumulate
-from lumiere_jax.training.networks import (
-    gradient_norms,
-    update_networks,
-)
+from lumiere_jax.training.networks import gradient_norms, update_networks
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
 
 
@@ -46,7 +43,7 @@ def init(config: Config, size: int, key: jax.Array) -> State:
     seen = 6 if c.conditional_discriminator else 3
     variables["D"] = discriminator(config, size).init(keys[2], blank(seen), train=False)
     networks = {
-        name: TrainState.create(v, optimiser(c), average=False) for name, v in variables.items()
+        name: TrainState.create(v, optimiser(c), ema=False) for name, v in variables.items()
     }
     return State(networks=networks, step=jnp.int32(0), key=key)
 
@@ -56,8 +53,8 @@ def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State
     c = config.seqpix2pix
     key = jax.random.fold_in(state.key, state.step)
     part_of = functools.partial(gradients, state.networks, config, frozen)
-    found, statistics, terms = accumulate(part_of, c.accumulate, batch, key)
-    networks = update_networks(state.networks, optimiser(c), found, statistics)
+    found, batch_stats, terms = accumulate(part_of, c.accumulate, batch, key)
+    networks = update_networks(state.networks, optimiser(c), found, batch_stats)
     norms = gradient_norms(found)
     watched = {"learning_rate": learning_rate(c, state.step.astype(jnp.float32)), **norms}
     state = dataclasses.replace(state, networks=networks, step=state.step + 1)

@@ -40,21 +40,21 @@ def triplets_joined(pictures: jax.Array) -> jax.Array:
 
 
 def discriminate(
-    params: Any, statistics: Any, config: Config, w: jax.Array, y: jax.Array
+    params: Any, batch_stats: Any, config: Config, w: jax.Array, y: jax.Array
 ) -> tuple[jax.Array, Any]:
     """D's logits of frames y (b, rows, cols, 3) of figures w, and its running statistics after."""
     seen = jnp.concatenate([w, y], axis=-1) if config.seqpix2pix.conditional_discriminator else y
-    return apply_in_training(discriminator(config, y.shape[1]), params, statistics, seen)
+    return apply_in_training(discriminator(config, y.shape[1]), params, batch_stats, seen)
 
 
 def temporal_losses(
-    params: Any, statistics: Any, config: Config, y: jax.Array, g: jax.Array, key: jax.Array
+    params: Any, batch_stats: Any, config: Config, y: jax.Array, g: jax.Array, key: jax.Array
 ) -> tuple[Metrics, Any]:
     """Eq. 12 and 13: the L1 between a triplet's last frame and P's, from G's past and the real one.
 
     Args:
       params: P's parameters.
-      statistics: P's running statistics.
+      batch_stats: P's running statistics.
       config: Of the run.
       y: Real frames (b, 3, rows, cols, 3) in [-1, 1].
       g: G's frames, of the same shape.
@@ -67,7 +67,7 @@ def temporal_losses(
 
     def predict(past: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
         dropout = {"dropout": key}
-        return apply_in_training(model, params, statistics, stack_frames(past), rngs=dropout)
+        return apply_in_training(model, params, batch_stats, stack_frames(past), rngs=dropout)
 
     # In one batch, λ2's term would reach G through the statistics that both pasts share;
     # under vmap, a CPU's products become slow batched ones.
@@ -109,16 +109,16 @@ def generator_loss(
     """
     c, size = config.seqpix2pix, y.shape[2]
     g_key, p_key = jax.random.split(key)
-    statistics = {}
-    fakes, statistics["G"] = apply_in_training(
+    batch_stats = {}
+    fakes, batch_stats["G"] = apply_in_training(
         generator(config, size),
         params["G"],
-        networks["G"].statistics,
+        networks["G"].batch_stats,
         triplets_joined(w),
         rngs={"dropout": g_key},
     )
     d = networks["D"]
-    logits, _ = discriminate(d.params, d.statistics, config, triplets_joined(w), fakes)
+    logits, _ = discriminate(d.params, d.batch_stats, config, triplets_joined(w), fakes)
     terms = {"adversarial": losses.least_squares_generator(logits).mean() * TRIPLET}
     total = c.adversarial * terms["adversarial"]
     g = fakes.reshape(y.shape)
@@ -129,8 +129,8 @@ def generator_loss(
         terms["structural"] = losses.perceptual(phi(y[:, -1]), phi(g[:, -1])).mean()
         total += c.lambda0 * terms["structural"]
     if "P" in params:
-        temporal, statistics["P"] = temporal_losses(
-            params["P"], networks["P"].statistics, config, y, g, p_key
+        temporal, batch_stats["P"] = temporal_losses(
+            params["P"], networks["P"].batch_stats, config, y, g, p_key
         )
         terms |= temporal
         total += c.lambda1 * terms["temporal_g"] + c.lambda2 * terms["temporal_y"]
@@ -143,17 +143,17 @@ def generator_loss(
     if c.motion:
         terms["motion"] = losses.motion(y, g).mean()
         total += c.motion * terms["motion"]
-    return total, (fakes, statistics, terms)
+    return total, (fakes, batch_stats, terms)
 
 
 def discriminator_loss(
-    params: Any, statistics: Any, config: Config, w: jax.Array, y: jax.Array, fakes: jax.Array
+    params: Any, batch_stats: Any, config: Config, w: jax.Array, y: jax.Array, fakes: jax.Array
 ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
     """Eq. 10's side of D, summed over the triplet; real and made batches have own statistics.
 
     Args:
       params: D's parameters.
-      statistics: D's running statistics.
+      batch_stats: D's running statistics.
       config: Of the run.
       w: Figures (3b, rows, cols, 3) in [-1, 1].
       y: Their frames.
@@ -162,8 +162,8 @@ def discriminator_loss(
     Returns:
       The loss, and D's running statistics after the made batch and its accuracy.
     """
-    real, _ = discriminate(params, statistics, config, w, y)
-    fake, after = discriminate(params, statistics, config, w, fakes)
+    real, _ = discriminate(params, batch_stats, config, w, y)
+    fake, after = discriminate(params, batch_stats, config, w, fakes)
     value = losses.least_squares_discriminator(real, fake).mean() * TRIPLET
     accuracy = jnp.mean(jnp.concatenate([real > 0.5, fake < 0.5]), dtype=jnp.float32)
     return value, (after, accuracy)
@@ -203,18 +203,18 @@ def gradients(
     w = mix_reconstructions(config, frozen, signed(batch["figures"]), mix_key)
     d = networks["D"]
     params = {name: network.params for name, network in networks.items() if name != "D"}
-    found, (fakes, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
+    found, (fakes, batch_stats, terms) = jax.grad(generator_loss, has_aux=True)(
         params, networks, config, frozen, w, y, batch["keypoints"], key
     )
-    (value, (statistics["D"], accuracy)), found["D"] = jax.value_and_grad(
+    (value, (batch_stats["D"], accuracy)), found["D"] = jax.value_and_grad(
         discriminator_loss, has_aux=True
     )(
         d.params,
-        d.statistics,
+        d.batch_stats,
         config,
         triplets_joined(w),
         triplets_joined(y),
         jax.lax.stop_gradient(fakes),
     )
     terms |= {"discriminator": value, "discriminator_accuracy": accuracy}
-    return found, statistics, terms
+    return found, batch_stats, terms

@@ -39,7 +39,7 @@ def init(config: Config, size: int, key: jax.Array) -> State:
     model = vae_network(config, size)
     variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
     c = config.vae
-    network = TrainState.create(variables, optimiser(c), average=c.average > 0)
+    network = TrainState.create(variables, optimiser(c), ema=c.average > 0)
     return State(networks={"vae": network}, step=jnp.int32(0), key=key)
 
 

@@ -75,7 +75,7 @@ def init(config: Config, shape: tuple[int, int], key: jax.Array) -> State:
         model = discriminator(name, config, shape)
         variables[name] = model.init(own, *given[name], train=False)
     networks = {
-        name: TrainState.create(v, optimisers(c)[name], average=name == "G" and c.average > 0)
+        name: TrainState.create(v, optimisers(c)[name], ema=name == "G" and c.average > 0)
         for name, v in variables.items()
     }
     return State(networks=networks, step=jnp.int32(0), key=key)
@@ -87,14 +87,14 @@ def draw_noise(c: AnimatorConfig, key: jax.Array, windows: jax.Array) -> jax.Arr
 
 
 def discriminate(
-    name: str, params: Any, statistics: Any, config: Config, y: jax.Array, batch: Batch, t: Any
+    name: str, params: Any, batch_stats: Any, config: Config, y: jax.Array, batch: Batch, t: Any
 ) -> tuple[jax.Array, Any]:
     """A discriminator's logits of sequences y, and its running statistics after them.
 
     Args:
       name: "frame", which sees frame `t` of each sequence, or "sequence", which sees them all.
       params: Its parameters.
-      statistics: Its running statistics.
+      batch_stats: Its running statistics.
       config: Of the run.
       y: Frames (b, time, rows, cols, 3) in [-1, 1].
       batch: "still", "windows" and "lengths" of the sequences.
@@ -106,7 +106,7 @@ def discriminate(
     else:
         given = y, batch["windows"], batch["lengths"]
     rows, cols = y.shape[2:4]
-    return apply_in_training(discriminator(name, config, (rows, cols)), params, statistics, *given)
+    return apply_in_training(discriminator(name, config, (rows, cols)), params, batch_stats, *given)
 
 
 def generator_loss(
@@ -134,10 +134,10 @@ def generator_loss(
     """
     c = config.animator
     noise = draw_noise(c, key, batch["windows"])
-    made, statistics = apply_in_training(
+    made, batch_stats = apply_in_training(
         generator(config),
         params,
-        networks["G"].statistics,
+        networks["G"].batch_stats,
         batch["windows"],
         signed(batch["still"]),
         noise,
@@ -148,15 +148,15 @@ def generator_loss(
     terms, total = {"reconstruction": l1}, c.reconstruction * l1
     for name, weight in adversarial_weights(c).items():
         d = networks[name]
-        logits, _ = discriminate(name, d.params, d.statistics, config, made, batch, t)
+        logits, _ = discriminate(name, d.params, d.batch_stats, config, made, batch, t)
         terms[f"{name}_adversarial"] = losses.non_saturating_generator(logits).mean()
         total += weight * terms[f"{name}_adversarial"]
-    return total, (made, statistics, {"loss": total, **terms})
+    return total, (made, batch_stats, {"loss": total, **terms})
 
 
 def discriminator_loss(
     params: Any,
-    statistics: Any,
+    batch_stats: Any,
     name: str,
     config: Config,
     y: jax.Array,
@@ -168,7 +168,7 @@ def discriminator_loss(
 
     Args:
       params: Its parameters.
-      statistics: Its running statistics.
+      batch_stats: Its running statistics.
       name: "frame" or "sequence".
       config: Of the run.
       y: Real frames (b, time, rows, cols, 3) in [-1, 1].
@@ -179,8 +179,8 @@ def discriminator_loss(
     Returns:
       The loss, and its running statistics after the made sequences and its accuracy.
     """
-    real, _ = discriminate(name, params, statistics, config, y, batch, t)
-    fake, after = discriminate(name, params, statistics, config, made, batch, t)
+    real, _ = discriminate(name, params, batch_stats, config, y, batch, t)
+    fake, after = discriminate(name, params, batch_stats, config, made, batch, t)
     accuracy = jnp.mean(jnp.concatenate([real > 0, fake < 0]), dtype=jnp.float32)
     return losses.cross_entropy_discriminator(real, fake).mean(), (after, accuracy)
 
@@ -193,18 +193,18 @@ def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State
     y, networks = signed(batch["frames"]), dict(state.networks)
     # S(x) of Eq. 1.
     t = jax.random.randint(frame_key, batch["lengths"].shape, 0, batch["lengths"])
-    gradients, (made, statistics, terms) = jax.grad(generator_loss, has_aux=True)(
+    gradients, (made, batch_stats, terms) = jax.grad(generator_loss, has_aux=True)(
         networks["G"].params, state.networks, config, batch, y, t, noise_key
     )
-    networks["G"] = networks["G"].update(apply["G"], gradients, statistics, c.average, state.step)
+    networks["G"] = networks["G"].update(apply["G"], gradients, batch_stats, c.average, state.step)
     terms["learning_rate"] = rate_at(c, c.learning_rate)(state.step)
     terms |= gradient_norms({"G": gradients})
     for name in adversarial_weights(c):
         d = networks[name]
-        (value, (statistics, accuracy)), gradients = jax.value_and_grad(
+        (value, (batch_stats, accuracy)), gradients = jax.value_and_grad(
             discriminator_loss, has_aux=True
-        )(d.params, d.statistics, name, config, y, jax.lax.stop_gradient(made), batch, t)
-        networks[name] = d.update(apply[name], gradients, statistics)
+        )(d.params, d.batch_stats, name, config, y, jax.lax.stop_gradient(made), batch, t)
+        networks[name] = d.update(apply[name], gradients, batch_stats)
         terms[f"{name}_discriminator"] = value
         terms[f"discriminator_accuracy_{name}"] = accuracy
         terms |= gradient_norms({name: gradients})
