@@ -7,11 +7,12 @@ Footage is cut to a square, resampled to the dataset's frame rate and to 16 kHz,
 gets a pose figure. Frames that show nobody, stand still, fade or have no sound are left out;
 data/ada/left_out.csv lists them. Look at data/ada/preview.png before you train.
 
-For configs/temporal_gan.py, --align=face makes a dataset of faces alone, of one speaker or many: a
-table of clips (CSV: clip,speaker,split) keeps speakers apart.
+--system says which system is to learn from the dataset. For configs/temporal_gan.py it is one of
+aligned faces alone, of one speaker or many: a table of clips (CSV: clip,speaker,split) keeps
+speakers apart. --align=face means --system=temporal_gan.
 
-  python prepare.py --align=face --footage='grid/*.mpg' --clips=clips.csv --consent=consent.toml \\
-    --out=data/faces
+  python prepare.py --system=temporal_gan --footage='grid/*.mpg' --clips=clips.csv \\
+    --consent=consent.toml --out=data/faces
 """
 
 from absl import flags
@@ -26,6 +27,7 @@ flags.DEFINE_bool(
     "explicit", True, "Draw eyes, brows, lips, mouth and fingers; --noexplicit: not, as the paper."
 )
 flags.DEFINE_string("poses", None, "Results of DensePose or OpenPose: DIR/<clip's name>/.")
+flags.DEFINE_string("system", None, "For whom: lumierenet [default], or temporal_gan for faces.")
 flags.DEFINE_string("align", None, "face: aligned faces, three quarters as wide as high.")
 flags.DEFINE_string("clips", None, "A table with each clip's speaker and split, CSV.")
 flags.DEFINE_string("crop", None, "A square X,Y,SIDE of the picture; default: the centre.")

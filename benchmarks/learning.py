@@ -33,8 +33,8 @@ from rounds import say
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
 from lumiere_jax import vgg
-from lumiere_jax.audio.encoders import stream_windows as waveform_windows
-from lumiere_jax.audio.features import RATE, extract, frames_within, loudness_gain, normalise
+from lumiere_jax.audio.features import RATE, frames_within, loudness_gain, normalise
+from lumiere_jax.audio.front_ends import log_mel, rows_of, waveform
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.inputs import pipeline, resident
 from lumiere_jax.inputs.drawn.scripts import (
@@ -226,14 +226,14 @@ def lecture_clips(scale: Scale) -> list[Script]:
 
 def log_mel_rows(script: Script) -> np.ndarray:
     """A clip's log-mel rows, of a voice at the loudness that is heard."""
-    frames = frames_within(len(script.waveform), FPS)
-    return np.concatenate(list(extract(lambda: [script.waveform], FPS, frames)))
+    sound, frames = [script.waveform], frames_within(len(script.waveform), FPS)
+    return rows_of(log_mel(FPS), sound, frames, loudness_gain(sound))
 
 
 def heard_windows(script: Script) -> np.ndarray:
     """The windows (frames, 2560) of a face's waveform."""
     sound, frames = [script.waveform], frames_within(len(script.waveform), FACES_FPS)
-    return np.stack(list(waveform_windows(sound, FACES_FPS, frames, loudness_gain(sound))))
+    return rows_of(waveform(FACES_FPS), sound, frames, loudness_gain(sound))
 
 
 def talker(scale: Scale, sheets: Path) -> None:

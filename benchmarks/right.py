@@ -25,7 +25,8 @@ from sides import QUICKLY
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
 from lumiere_jax import systems, vgg
-from lumiere_jax.audio.features import RATE, stream_log_mel
+from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.systems import lumierenet, measuring
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.system import System
@@ -181,7 +182,7 @@ def face_frames(dtype: str) -> Numbers:
 
 def rows_of_sound(dtype: str) -> Numbers:
     sound = speech("second")[:RATE]
-    return {"rows": np.concatenate(list(stream_log_mel([sound], Fraction(30), 30)))}
+    return {"rows": rows_of(log_mel(Fraction(30)), [sound], 30)}
 
 
 def measures(dtype: str) -> Numbers:

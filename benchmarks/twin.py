@@ -211,8 +211,8 @@ class Twin:
             frames_covering,
             gain_to_loudness,
             normalise,
-            stream_log_mel,
         )
+        from lumiere_jax.audio.front_ends import log_mel, stream
         from lumiere_jax.audio.listening import measure
         from lumiere_jax.inputs.sound import heard, probe_audio, read_sound
         from lumiere_jax.outputs.video import write_video
@@ -229,7 +229,7 @@ class Twin:
         def pictures() -> Iterator[np.ndarray]:
             level, band, _ = measure(heard(sound))
             band = min(band, sound.rate / 2)
-            rows = stream_log_mel(heard(sound), fps, frames, gain_to_loudness(level))
+            rows = stream(log_mel(fps), heard(sound), frames, gain_to_loudness(level))
             normal = (normalise(piece, nothing, nothing + 1, band) for piece in rows)
             windows = stream_windows(normal, 15)
             with torch.inference_mode(), self.autocast():

@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lumiere_jax.inputs import archive
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.systems.lumierenet import synthesise
+from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.workflows.infer import load_model
@@ -34,19 +35,19 @@ def demo(
     every seventh of a shorter one."""
     dataset = open_dataset(data)
     model = load_model(workdir)
-    block = min(BLOCK, len(dataset.features("test")) // COLUMNS)
+    block = min(BLOCK, dataset.frames("test") // COLUMNS)
     times = range(block // 2, COLUMNS * block, block)
-    rows = dataset.features("test")[: times[-1] + 1]
+    rows = split_features(dataset, "test")[: times[-1] + 1]
     made = list(synthesise(model.run.config, model.run.size, model.variables, [rows]))
     records = dataset.records("test")
     picture = sheet(
         [
             np.stack([made[t].figure for t in times]),
             np.stack([made[t].frame for t in times]),
-            np.stack([archive.decode(records[t]["frame"]) for t in times]),
+            np.stack([encoded.decode(records[t]["frame"]) for t in times]),
         ]
     )
-    png.write_bytes(archive.encode_png(picture))
+    png.write_bytes(encoded.encode_png(picture))
 
 
 def faces(
@@ -65,10 +66,10 @@ def faces(
         made.extend(chunk.pictures["spoken"])
         if len(made) > times[-1]:
             break
-    real = [archive.decode(records[segment.offset + t]["frame"]) for t in times]
-    still = archive.decode(records[segment.offset]["frame"])
+    real = [encoded.decode(records[segment.offset + t]["frame"]) for t in times]
+    still = encoded.decode(records[segment.offset]["frame"])
     rows = [[still] * len(times), [made[t] for t in times], real]
-    png.write_bytes(archive.encode_png(sheet([np.stack(row) for row in rows])))
+    png.write_bytes(encoded.encode_png(sheet([np.stack(row) for row in rows])))
 
 
 def experiments(out: Path = Path("runs/paper"), png: Path = Path("docs/paper.png")) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 else:
     AnyArray = jax.Array | np.ndarray
 
+POINTS = 137
+"""Keypoints of a frame."""
+
 Waveform = Float[AnyArray, "samples"]
 """Mono, 16 kHz, in [-1, 1]."""
 Chunk = Float[AnyArray, "_"]

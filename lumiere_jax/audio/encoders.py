@@ -4,19 +4,14 @@ A window of 0.16 s lies around the middle of its frame; what lies past the ends 
 silence.
 """
 
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float
 
-from lumiere_jax.audio.features import frame_start
 from lumiere_jax.layers import batch_norm, normal_init
-from lumiere_jax.shapes import AnyArray, Chunk
+from lumiere_jax.shapes import AnyArray
 
 WINDOW = 2560
 # A first kernel of 5 ms every millisecond, whose steps the others halve five times.
@@ -25,35 +20,6 @@ CHANNELS = (16, 32, 64, 128, 256, 512)
 
 Windows = Float[AnyArray, "batch samples"]
 Seen = Bool[AnyArray, "batch"]
-
-
-def window_start(t: int, fps: Fraction) -> int:
-    """First sample of frame t's window, which may lie before the sound: its middle is the frame's,
-    floor(rate · (t + ½) / fps), in integers."""
-    return frame_start(2 * t + 1, 2 * fps) - WINDOW // 2
-
-
-def stream_windows(
-    chunks: Iterable[Chunk], fps: Fraction, frames: int, gain: float = 1.0
-) -> Iterator[Float[np.ndarray, "2560"]]:
-    """The windows of frames 0 to `frames` - 1 of sound in pieces of any length.
-
-    Cutting it elsewhere changes nothing, and memory does not grow with its length.
-    """
-    chunks = iter(chunks)
-    origin = min(window_start(0, fps), 0)
-    held = np.zeros(-origin, np.float32)
-    for t in range(frames):
-        start = window_start(t, fps)
-        stop = start + WINDOW - origin
-        while len(held) < stop:
-            piece = next(chunks, None)
-            if piece is None:
-                held = np.pad(held, (0, stop - len(held)))
-            else:
-                held = np.concatenate([held, np.asarray(piece, np.float32) * np.float32(gain)])
-        yield held[start - origin : stop]
-        held, origin = held[start - origin :], start
 
 
 class WaveformEncoder(nn.Module):

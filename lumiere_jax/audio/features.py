@@ -6,7 +6,7 @@ after an hour. Windows are start-aligned, so a frame hears 44 ms from its own st
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,7 +29,6 @@ CLIP = 4.0
 # Power of a block under which it is silent, -70 dBFS.
 SILENT = 10**-7.0
 
-CHUNK_FRAMES = 90
 BLOCK = RATE // 10
 
 
@@ -75,31 +74,6 @@ def log_mel(waveform: Waveform, starts: Int[AnyArray, " time"]) -> Float[jax.Arr
     return jnp.log(jnp.maximum(energies, FLOOR))
 
 
-def stream_log_mel(
-    chunks: Iterable[Chunk], fps: Fraction, frames: int, gain: float = 1.0
-) -> Iterator[np.ndarray]:
-    """Log-mel rows of frames 0 to `frames` - 1 in pieces of at most `CHUNK_FRAMES`.
-
-    The sound may come in pieces of any length; cutting it elsewhere changes nothing. What lies
-    past its end is silence. Memory does not grow with its length.
-    """
-    chunks = iter(chunks)
-    longest = RATE * CHUNK_FRAMES * fps.denominator // fps.numerator + 2 + WINDOW
-    held = np.zeros(1, np.float32)
-    for first in range(0, frames, CHUNK_FRAMES):
-        origin = frame_start(first, fps)
-        while len(held) < longest + 1:
-            piece = next(chunks, None)
-            if piece is None:
-                held = np.pad(held, (0, longest + 1 - len(held)))
-            else:
-                held = np.concatenate([held, np.asarray(piece, np.float32)])
-        starts = [frame_start(t, fps) - origin for t in range(first, first + CHUNK_FRAMES)]
-        rows = np.asarray(log_mel(held[: longest + 1] * np.float32(gain), np.array(starts)))
-        yield rows[: frames - first]
-        held = held[frame_start(first + CHUNK_FRAMES, fps) - origin :]
-
-
 def loudness(chunks: Iterable[Chunk]) -> float:
     """RMS level in dBFS of the parts that are not pauses; -inf for silence.
 
@@ -135,19 +109,6 @@ def gain_to_loudness(level: float) -> float:
 def loudness_gain(chunks: Iterable[Chunk]) -> float:
     """The factor that brings a voice to -26 dBFS; 1 for silence."""
     return gain_to_loudness(loudness(chunks))
-
-
-def extract(
-    sound: Callable[[], Iterable[Chunk]],
-    fps: Fraction,
-    frames: int,
-    voice: Callable[[], Iterable[Chunk]] | None = None,
-) -> Iterator[np.ndarray]:
-    """Log-mel rows (…, 40) in pieces, of sound brought to -26 dBFS.
-
-    Loudness is that of `voice`, which is the sound itself unless more of it is given.
-    """
-    return stream_log_mel(sound(), fps, frames, loudness_gain((voice or sound)()))
 
 
 def normalise(

@@ -1,4 +1,4 @@
-"""A clip, prepared: a folder of encoded frames and figures, keypoints and sound.
+"""A clip, prepared: a folder of its columns, frame by frame, and its sound.
 
 It is what the dataset's builder reads, so footage is decoded and posed once, whatever the
 splits. Everything is written and read in order: memory does not grow with a clip's length.
@@ -7,71 +7,48 @@ splits. Everything is written and read in order: memory does not grow with a cli
 import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
 from lumiere_jax.audio.features import RATE, frame_start
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.encoded import decode_picture
-from lumiere_jax.shapes import Picture
+from lumiere_jax.inputs.columns import Column, Moment, numbers, pictures
 
-JPEG_QUALITY = 95
-# Frames and figures in turn, where each of them ends, keypoints and aperture, 16 kHz mono.
-PICTURES, ENDS, KNOWN, SOUND = "pictures.bin", "ends.i64", "known.f32", "sound.f32"
+# Each frame's encoded pictures, where each of them ends, its numbers, and 16 kHz mono.
+PICTURES, ENDS, NUMBERS, SOUND = "pictures.bin", "ends.i64", "numbers.bin", "sound.f32"
 # Of footage: a byte for each frame, see `left_out`.
 LEFT_OUT = "left_out.u8"
-NUMBERS = 137 * 3 + 1
-_TRACKS = (PICTURES, ENDS, KNOWN)
+_TRACKS = (PICTURES, ENDS, NUMBERS)
+
+Add = Callable[[Sequence[bytes], bytes], None]
+"""Adds a frame's encoded pictures, and the bytes of its numbers."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """One frame of a clip; an aligned face has no figure. `aperture` is the mouth's true opening,
-    NaN where nobody knows it."""
-
-    frame: Picture
-    figure: Picture | None
-    keypoints: np.ndarray
-    aperture: float = float("nan")
-
-
-def encode_jpeg(picture: Picture) -> bytes:
-    """RGB to JPEG bytes."""
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
-
-
-def encode_png(picture: Picture) -> bytes:
-    """RGB to PNG bytes; figures are labels, so they must come back exactly."""
-    _, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return data.tobytes()
-
-
-def decode(data: bytes, shape: tuple[int, int] | None = None) -> Picture:
-    """RGB from JPEG or PNG bytes; UserError where they are none, or not of this shape."""
-    try:
-        picture = decode_picture(data)
-        if shape is not None and picture.shape[:2] != shape:
-            raise ValueError(f"it does not have {shape[1]}x{shape[0]} pixels")
-        return picture[..., ::-1]
-    except ValueError as error:
-        raise UserError(
-            f"a picture of the dataset cannot be read ({error}): make it anew with prepare.py."
-        ) from error
-
-
-def write_clip(folder: Path, examples: Iterable[Example], sound: Iterable[np.ndarray]) -> None:
+def write_clip(
+    folder: Path,
+    columns: Sequence[Column],
+    moments: Iterable[Moment],
+    sound: Iterable[np.ndarray],
+) -> None:
     """Writes a clip into a new folder; `sound` is mono, 16 kHz."""
     folder.mkdir()
     with written(folder) as add:
-        for e in examples:
-            figure = () if e.figure is None else (encode_png(e.figure),)
-            add((encode_jpeg(e.frame), *figure), np.append(e.keypoints, e.aperture))
+        for moment in moments:
+            add(*encode(columns, moment))
     _write_sound(folder, sound)
+
+
+def encode(columns: Sequence[Column], moment: Moment) -> tuple[list[bytes], bytes]:
+    """A frame's encoded pictures, and the bytes of its numbers."""
+    encoded = [column.encode(moment) for column in pictures(columns)]
+    return encoded, b"".join(column.encode(moment) for column in numbers(columns))
+
+
+def empty(columns: Sequence[Column]) -> tuple[list[bytes], bytes]:
+    """What stands in the place of a frame that is left out."""
+    return [b""] * len(pictures(columns)), bytes(sum(c.size for c in numbers(columns)))
 
 
 def join(folder: Path, parts: Iterable[Path], sound: Iterable[np.ndarray]) -> None:
@@ -80,7 +57,7 @@ def join(folder: Path, parts: Iterable[Path], sound: Iterable[np.ndarray]) -> No
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(open(folder / name, "wb")) for name in _TRACKS}
         for part in parts:
-            for name in (PICTURES, KNOWN):
+            for name in (PICTURES, NUMBERS):
                 with open(part / name, "rb") as source:
                     shutil.copyfileobj(source, files[name])
             files[ENDS].write((np.fromfile(part / ENDS, "<i8") + end).tobytes())
@@ -95,30 +72,30 @@ def _write_sound(folder: Path, sound: Iterable[np.ndarray]) -> None:
 
 
 @contextlib.contextmanager
-def written(folder: Path) -> Iterator[Callable[[Sequence[bytes], np.ndarray], None]]:
-    """A function that adds one frame's encoded pictures and numbers to what the folder holds."""
+def written(folder: Path) -> Iterator[Add]:
+    """Opens a folder's files for frames that are added in their order."""
     with contextlib.ExitStack() as stack:
-        pictures, ends, known = (stack.enter_context(open(folder / name, "wb")) for name in _TRACKS)
+        stored, ends, rest = (stack.enter_context(open(folder / name, "wb")) for name in _TRACKS)
 
-        def add(encoded: Sequence[bytes], numbers: np.ndarray) -> None:
+        def add(encoded: Sequence[bytes], values: bytes) -> None:
             for data in encoded:
-                pictures.write(data)
-                ends.write(np.int64(pictures.tell()).tobytes())
-            known.write(numbers.astype("<f4").tobytes())
+                stored.write(data)
+                ends.write(np.int64(stored.tell()).tobytes())
+            rest.write(values)
 
         yield add
 
 
 def read_pictures(folder: Path, first: int, count: int) -> Iterator[bytes]:
     """The encoded pictures of a folder, in the order in which they were added."""
-    with open(folder / PICTURES, "rb") as pictures, open(folder / ENDS, "rb") as ends:
+    with open(folder / PICTURES, "rb") as stored, open(folder / ENDS, "rb") as ends:
         # The end of the picture before the first, which a clip's own first has not.
         ends.seek(8 * max(first - 1, 0))
         end = int.from_bytes(ends.read(8), "little") if first else 0
-        pictures.seek(end)
+        stored.seek(end)
         for _ in range(count):
             stop = int.from_bytes(ends.read(8), "little")
-            yield pictures.read(stop - end)
+            yield stored.read(stop - end)
             end = stop
 
 
@@ -134,15 +111,21 @@ def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator
             yield np.pad(samples, (0, wanted - len(samples)))
 
 
-def read_examples(folder: Path, first: int, frames: int, names: tuple[str, ...]) -> Iterator[dict]:
-    """The encoded pictures that each frame has, by their names, its keypoints and its aperture."""
-    encoded = read_pictures(folder, len(names) * first, len(names) * frames)
-    with open(folder / KNOWN, "rb") as known:
-        known.seek(4 * NUMBERS * first)
+def read_examples(
+    folder: Path, columns: Sequence[Column], first: int, frames: int
+) -> Iterator[dict[str, Any]]:
+    """Each frame's columns by name: pictures encoded, numbers as arrays."""
+    stored, rest = pictures(columns), numbers(columns)
+    size = sum(column.size for column in rest)
+    encoded = read_pictures(folder, len(stored) * first, len(stored) * frames)
+    with open(folder / NUMBERS, "rb") as values:
+        values.seek(size * first)
         for _ in range(frames):
-            numbers = np.frombuffer(known.read(4 * NUMBERS), "<f4")
-            yield {
-                **{name: next(encoded) for name in names},
-                "keypoints": numbers[:-1].reshape(137, 3),
-                "aperture": numbers[-1],
-            }
+            example: dict[str, Any] = {column.name: next(encoded) for column in stored}
+            data, place = values.read(size), 0
+            for column in rest:
+                dtype = np.dtype(column.dtype).newbyteorder("<")
+                own = np.frombuffer(data, dtype, column.size // dtype.itemsize, place)
+                example[column.name] = own.reshape(column.shape)[()]
+                place += column.size
+            yield example

@@ -1,4 +1,4 @@
-"""PNG and JPEG bytes, decoded within bounds."""
+"""Pictures as PNG and JPEG bytes, decoded within bounds."""
 
 import contextlib
 import io
@@ -10,10 +10,39 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from lumiere_jax.errors import UserError
+from lumiere_jax.shapes import Picture
+
+JPEG_QUALITY = 95
 # Pixels on a side, of footage too.
 LARGEST = 8192
 # Python's filters of warnings are those of all threads.
 _FILTERS = threading.RLock()
+
+
+def encode_jpeg(picture: Picture) -> bytes:
+    """RGB to JPEG bytes."""
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()
+
+
+def encode_png(picture: Picture) -> bytes:
+    """RGB to PNG bytes, which come back exactly."""
+    _, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return data.tobytes()
+
+
+def decode(data: bytes, shape: tuple[int, int] | None = None) -> Picture:
+    """RGB from JPEG or PNG bytes; UserError where they are none, or not of this shape."""
+    try:
+        picture = decode_picture(data)
+        if shape is not None and picture.shape[:2] != shape:
+            raise ValueError(f"it does not have {shape[1]}x{shape[0]} pixels")
+        return picture[..., ::-1]
+    except ValueError as error:
+        raise UserError(
+            f"a picture of the dataset cannot be read ({error}): make it anew with prepare.py."
+        ) from error
 
 
 def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:

@@ -2,12 +2,11 @@
 
 import contextlib
 import functools
-import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,62 +14,60 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lumiere_jax.audio.features import (
-    CLIP,
-    FILTERS,
-    RATE,
-    extract,
-    frame_start,
-    loudness_gain,
-    normalise,
-)
+from lumiere_jax.audio.features import CLIP, FILTERS, RATE, frame_start, loudness_gain
+from lumiere_jax.audio.front_ends import FrontEnd, log_mel, rows_of
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
 from lumiere_jax.inputs import archive
+from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Column, read_columns
 from lumiere_jax.inputs.consent import missing_fields
+from lumiere_jax.inputs.geometry import GEOMETRIES, SIZES, SQUARE, Geometry
 from lumiere_jax.inputs.records import Records
 from lumiere_jax.inputs.segments import Segment, check_segments, same_voice
 
-SIZES = (64, 128, 256, 512, 1024)
-SMALLEST_FACE = 128
 SLOWEST, FASTEST = 5, 120
 DESCRIPTION = "dataset.json"
-FORMAT = 3
-# What a dataset of aligned faces calls its figures, of which it has none.
-ALIGNED_FACE = "aligned face"
+# Up to format 3, datasets describe no columns, and store the log-mel row of every frame.
+FORMAT, LAST_WITH_ROWS = 4, 3
+# Samples that are read at once.
+BLOCK = 10 * RATE
+ROWS = Column(name="features", shape=(FILTERS,))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What datasets, and what is trained on them, say of their data. `size` is rows of pictures."""
+    """What datasets, and workdirs that were trained on them, say of their data.
+
+    Attributes:
+      size: Rows of pictures.
+      fps: Frames a second.
+      figure: How pose figures were made; networks trained on one scheme fit no other.
+      mean: Of the training split's log-mel energies, (40,).
+      std: Their standard deviations, (40,).
+      geometry: What pictures show.
+      columns: What is stored of every frame.
+      consent: The speakers' record of consent.
+      drawn_seed: Of a drawn lecturer.
+    """
 
     size: int
     fps: Fraction
     figure: str
     mean: np.ndarray
     std: np.ndarray
+    geometry: Geometry
+    columns: tuple[Column, ...]
     consent: dict[str, Any] = field(default_factory=dict)
     drawn_seed: int | None = None
 
     @property
-    def aligned(self) -> bool:
-        """Whether pictures are aligned faces, without figures."""
-        return self.figure == ALIGNED_FACE
-
-    @property
     def shape(self) -> tuple[int, int]:
         """Rows and cols of a picture."""
-        return picture_shape(self.size, self.figure)
+        return self.geometry.shape(self.size)
 
-
-def picture_shape(size: int, figure: str) -> tuple[int, int]:
-    """Rows and cols of pictures of `size`: square, and of faces three quarters as wide as high."""
-    return size, size * 3 // 4 if figure == ALIGNED_FACE else size
-
-
-def picture_names(figure: str) -> tuple[str, ...]:
-    """The pictures of each frame."""
-    return ("frame",) if figure == ALIGNED_FACE else ("frame", "figure")
+    def column(self, name: str) -> Column:
+        """A column by its name; KeyError where there is none."""
+        return {column.name: column for column in self.columns}[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +91,7 @@ class Dataset(Description):
         from lumiere_jax.inputs.builder import records
 
         try:
-            source = records(self.folder, split, picture_names(self.figure))
+            source = records(self.folder, split, self.columns)
             if len(source) != self.frames(split):
                 raise ValueError(f"{len(source)} of {self.frames(split)} are there")
             _ = source[0], source[len(source) - 1]
@@ -107,10 +104,31 @@ class Dataset(Description):
             ) from error
         return source
 
-    def features(self, split: str) -> np.ndarray:
-        """Normalised audio features (frames, 40) of a split, in order."""
-        rows = [example["features"] for example in self.records(split)]
-        return normalise(np.stack(rows), self.mean, self.std)
+    def features(self, front_end: FrontEnd, split: str) -> np.ndarray:
+        """The rows of `heard` of a split's segments, one after the other."""
+        own = [segment for segment in self.segments if segment.split == split]
+        return np.concatenate([self.heard(front_end, segment) for segment in own])
+
+    def heard(self, front_end: FrontEnd, segment: Segment) -> np.ndarray:
+        """The rows (rows, *shape) that cover a segment, of its voice at -26 dBFS.
+
+        They are computed from the stored sound. A dataset of an older format is heard from the
+        log-mel rows that it stores.
+
+        Raises:
+          UserError: the sound, or a record, is damaged.
+        """
+        if ROWS in self.columns and front_end == log_mel(self.fps):
+            records = self.records(segment.split)
+            own = range(segment.offset, segment.offset + segment.frames)
+            return np.stack([records[i][ROWS.name] for i in own])
+        rows = front_end.rows(frame_start(segment.frames, self.fps))
+        return rows_of(front_end, self._blocks(segment), rows, self.gain(segment))
+
+    def _blocks(self, segment: Segment) -> Iterator[np.ndarray]:
+        """A segment's sound in pieces."""
+        with _opened(self.folder / segment.sound) as file:
+            yield from file.blocks(BLOCK, dtype="float32")
 
     def sound(self, segment: Segment, frames: int) -> Float[np.ndarray, "samples 1"]:
         """The sound of a segment's first frames, at 16 kHz; UserError where it is damaged."""
@@ -153,53 +171,46 @@ def _gain(*paths: Path) -> float:
     def blocks() -> Iterator[np.ndarray]:
         for path in paths:
             with _opened(path) as file:
-                yield from file.blocks(10 * RATE, dtype="float32")
+                yield from file.blocks(BLOCK, dtype="float32")
 
     return loudness_gain(blocks())
 
 
 def read_segment(
-    archives: Path,
-    segments: Sequence[Segment],
-    segment: Segment,
-    fps: Fraction,
-    pictures: tuple[str, ...],
+    archives: Path, columns: tuple[Column, ...], segment: Segment
 ) -> Iterator[tuple[int, dict]]:
-    """The examples of one of the segments, with their keys; the features are those of its own sound
-    alone."""
-    known = archive.read_examples(archives / segment.clip, segment.first, segment.frames, pictures)
-    rows = itertools.chain.from_iterable(_log_mel(archives, segments, segment, fps))
-    for t, (example, row) in enumerate(zip(known, rows, strict=True)):
-        yield segment.offset + t, {**example, "features": row}
+    """The examples of a segment, with their keys."""
+    examples = archive.read_examples(
+        archives / segment.clip, columns, segment.first, segment.frames
+    )
+    for t, example in enumerate(examples):
+        yield segment.offset + t, example
 
 
-def _log_mel(
-    archives: Path, segments: Iterable[Segment], segment: Segment, fps: Fraction
-) -> Iterator[np.ndarray]:
-    """Rows, in pieces, of a segment's own sound. Its loudness is that of its clip in its split."""
-
-    def sound(*parts: Segment) -> Iterator[np.ndarray]:
-        for s in parts:
-            yield from archive.read_sound(archives / s.clip, s.first, s.frames, fps)
-
-    voice = functools.partial(sound, *same_voice(segments, segment))
-    return extract(functools.partial(sound, segment), fps, segment.frames, voice)
-
-
-def statistics(archives: Path, segments: list[Segment], fps: Fraction) -> tuple[Any, Any]:
-    """Per-filter mean and standard deviation of the training split's log-mel energies."""
-    count, total, squares = 0, np.zeros(FILTERS), np.zeros(FILTERS)
-    for s in segments:
-        if s.split == "train":
-            for piece in _log_mel(archives, segments, s, fps):
-                rows = piece.astype(np.float64)
-                count += len(rows)
-                total += rows.sum(0)
-                squares += (rows**2).sum(0)
-    mean = total / count
+def statistics(rows: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (feature,) of rows (n, feature) in pieces, summed in float64."""
+    count, total, squares = 0, 0.0, 0.0
+    for piece in rows:
+        wide = piece.astype(np.float64)
+        count += len(wide)
+        total = total + wide.sum(0)
+        squares = squares + (wide**2).sum(0)
+    mean = np.asarray(total / count)
     # A filter that never moves (digital silence) must not divide by nothing.
     std = np.sqrt(np.maximum(squares / count - mean**2, 1 / CLIP**2))
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def unmeasured(**fields: Any) -> Dataset:
+    """A dataset of these fields, whose statistics are not known yet."""
+    return Dataset(mean=np.zeros(FILTERS), std=np.ones(FILTERS), **fields)
+
+
+def with_statistics(dataset: Dataset) -> Dataset:
+    """The dataset with the statistics of its training split's log-mel rows."""
+    train = (segment for segment in dataset.segments if segment.split == "train")
+    mean, std = statistics(dataset.heard(log_mel(dataset.fps), segment) for segment in train)
+    return replace(dataset, mean=mean, std=std)
 
 
 def figure_scheme(source: str, explicit: bool) -> str:
@@ -210,10 +221,11 @@ def figure_scheme(source: str, explicit: bool) -> str:
 def write_description(dataset: Dataset) -> None:
     """Writes `dataset.json` into the dataset's folder."""
     values = {
-        "format": _oldest_format(dataset),
+        "format": FORMAT,
         "size": dataset.size,
         "fps": str(dataset.fps),
         "figure": dataset.figure,
+        **describe_columns(dataset),
         "drawn_seed": dataset.drawn_seed,
         "consent": dataset.consent,
         "mean": dataset.mean.tolist(),
@@ -226,13 +238,17 @@ def write_description(dataset: Dataset) -> None:
     (dataset.folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _oldest_format(dataset: Dataset) -> int:
-    """The format of the first release that can read it: 3 with further segments of a clip, 2 with
-    speakers or aligned faces."""
-    if any(segment.part is not None for segment in dataset.segments):
-        return 3
-    speakers = any(segment.speaker is not None for segment in dataset.segments)
-    return 2 if dataset.aligned or speakers else 1
+def describe_columns(data: Description) -> dict[str, Any]:
+    """The geometry and the columns of data, for JSON."""
+    columns = [column.described() for column in data.columns]
+    return {"geometry": data.geometry.name, "columns": columns}
+
+
+def _columns_before(figure: str) -> tuple[Geometry, tuple[Column, ...]]:
+    """The geometry and the columns of datasets that do not describe them."""
+    geometry = next((g for g in GEOMETRIES.values() if g.scheme == figure), SQUARE)
+    pictures = (FRAME,) if geometry.scheme else (FRAME, FIGURE)
+    return geometry, (*pictures, KEYPOINTS, APERTURE, ROWS)
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,14 +265,17 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"its fps is {fps!r}, not {SLOWEST} to {FASTEST}")
     if not isinstance(values["figure"], str):
         raise ValueError("its figure is no text")
-    if values["figure"] == ALIGNED_FACE and size < SMALLEST_FACE:
-        raise ValueError(f"its size is {size}, under {SMALLEST_FACE} for faces")
+    geometry, columns = _columns_before(values["figure"])
+    if "columns" in values:
+        geometry, columns = GEOMETRIES[values["geometry"]], read_columns(values["columns"])
+    if size not in geometry.sizes:
+        raise ValueError(f"its size is {size}, none of {', '.join(map(str, geometry.sizes))}")
     if lacking := next(missing_fields(values["consent"]), None):
         raise ValueError(f"its consent does not say {lacking}")
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
         raise ValueError(f"its drawn_seed is {seed!r}")
     known = {name: values[name] for name in ("size", "figure", "consent", "drawn_seed")}
-    known["fps"] = Fraction(fps)
+    known |= {"fps": Fraction(fps), "geometry": geometry, "columns": columns}
     for name, least in (("mean", -1e6), ("std", 0)):
         numbers = np.array(values[name], np.float64)
         if numbers.shape != (FILTERS,) or not ((least < numbers) & (numbers < 1e6)).all():
@@ -281,6 +300,8 @@ def open_dataset(folder: Path) -> Dataset:
             )
         if values["format"] not in range(1, FORMAT + 1):
             raise ValueError(f"its format is {values['format']!r}, not 1 to {FORMAT}")
+        if values["format"] > LAST_WITH_ROWS and "columns" not in values:
+            raise ValueError("it describes no columns")
         segments = tuple(Segment(**s) for s in values["segments"])
         check_segments(segments)
         return Dataset(folder=folder, segments=segments, **described(values))

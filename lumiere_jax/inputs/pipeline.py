@@ -6,12 +6,13 @@ every batch, as each of n hosts does.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.columns import Column
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.records import Records
 
@@ -20,7 +21,6 @@ Load = Callable[[Any], dict[str, Any]]
 too: the frames of the split that the items are, or end with."""
 
 MEMORY = 2
-POINTS = 137
 FOREVER = np.iinfo(np.int64).max
 # Seeds near zero permute hardly at all: the cipher wants bits in its key.
 KEY = (2654435769, 1013904223, 1779033703)
@@ -84,16 +84,14 @@ def told(
         ) from error
 
 
-def reader(records: Records, shape: tuple[int, int], pictures: tuple[str, ...]) -> Load:
-    """Reads examples: `pictures` (n, rows, cols, 3) uint8 of this shape, and keypoints.
+def reader(records: Records, dataset: Dataset, names: Sequence[str]) -> Load:
+    """Reads the columns of these names: pictures (n, rows, cols, 3) uint8, numbers (n, *shape).
 
     Python hands over bytes alone. They are parsed and decoded by TensorFlow, outside the GIL.
     """
-    tf = host_tensorflow()
-    names = {
-        **{name: tf.io.FixedLenFeature([], tf.string) for name in pictures},
-        "keypoints": tf.io.FixedLenFeature([POINTS, 3], tf.float32),
-    }
+    tf, shape = host_tensorflow(), dataset.shape
+    columns = [dataset.column(name) for name in names]
+    features = {column.name: _feature(column) for column in columns}
 
     def fetch(index):
         # One by one: the source's own reading of several starts threads for every call.
@@ -105,23 +103,38 @@ def reader(records: Records, shape: tuple[int, int], pictures: tuple[str, ...]) 
 
     def load(index):
         encoded = tf.ensure_shape(tf.numpy_function(fetch, [index], tf.string), index.shape)
-        examples = tf.io.parse_example(encoded, names)
-        for name in pictures:
-            # Batches are decoded side by side, so that pictures need not be.
-            examples[name] = tf.map_fn(
-                decode, examples[name], parallel_iterations=1, fn_output_signature=tf.uint8
-            )
+        examples = tf.io.parse_example(encoded, features)
+        for column in columns:
+            if column.is_picture:
+                # Batches are decoded side by side, so that pictures need not be.
+                examples[column.name] = tf.map_fn(
+                    decode,
+                    examples[column.name],
+                    parallel_iterations=1,
+                    fn_output_signature=tf.uint8,
+                )
+            else:
+                examples[column.name] = tf.cast(examples[column.name], column.dtype)
         return {**examples, "index": tf.cast(index, tf.int32)}
 
     return load
 
 
+def _feature(column: Column) -> Any:
+    """TensorFlow's description of a column in a record, where integers have 64 bits."""
+    tf = host_tensorflow()
+    if column.is_picture:
+        return tf.io.FixedLenFeature([], tf.string)
+    kind = tf.float32 if np.issubdtype(column.dtype, np.floating) else tf.int64
+    return tf.io.FixedLenFeature(column.shape, kind)
+
+
 def in_order(
-    dataset: Dataset, split: str, pictures: tuple[str, ...], chunk: int = 16
+    dataset: Dataset, split: str, names: Sequence[str], chunk: int = 16
 ) -> Iterator[dict[str, np.ndarray]]:
-    """A split's examples once, in order, up to `chunk` of them at a time."""
+    """A split's columns of these names once, in order, up to `chunk` examples at a time."""
     tf, records = host_tensorflow(), dataset.records(split)
-    load = reader(records, dataset.shape, pictures)
+    load = reader(records, dataset, names)
     return told(_run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records)
 
 
@@ -150,7 +163,7 @@ def figure_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     records = dataset.records(split)
-    load = reader(records, dataset.shape, ("figure",))
+    load = reader(records, dataset, ("figure", "keypoints"))
     return told(shuffled(load, batch, len(records), seed, first, last, part), records)
 
 
@@ -180,7 +193,7 @@ def triplet_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
     tf, records = host_tensorflow(), dataset.records(split)
-    load = reader(records, dataset.shape, ("frame", "figure"))
+    load = reader(records, dataset, ("frame", "figure", "keypoints"))
     targets = triplet_targets(dataset, split, stride)
 
     def triplets(index):

@@ -1,6 +1,8 @@
 """Data that stays in device memory: batches are indices, and are gathered inside the step."""
 
 import os
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import flax.struct
@@ -14,6 +16,8 @@ from lumiere_jax.inputs.lectures import Dataset
 
 # Networks, optimisers and activations want the rest.
 SHARE = 0.5
+# Columns of what is drawn from.
+FIGURES, TRIPLETS = ("figure", "keypoints"), ("frame", "figure", "keypoints")
 
 
 @flax.struct.dataclass
@@ -47,7 +51,7 @@ def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
 
 def figures(dataset: Dataset, split: str) -> Resident:
     """What `figure_batches` draws from."""
-    return of_figures(_decoded(dataset, split, ("figure",)))
+    return of_figures(_decoded(dataset, split, FIGURES))
 
 
 def of_figures(tables: dict[str, np.ndarray]) -> Resident:
@@ -58,7 +62,7 @@ def of_figures(tables: dict[str, np.ndarray]) -> Resident:
 
 def triplets(dataset: Dataset, split: str) -> Resident:
     """What `triplet_batches` draws from."""
-    return of_triplets(_decoded(dataset, split, ("frame", "figure")))
+    return of_triplets(_decoded(dataset, split, TRIPLETS))
 
 
 def of_triplets(tables: dict[str, np.ndarray]) -> Resident:
@@ -78,10 +82,10 @@ def windows(rows: np.ndarray, steps: np.ndarray, codes: np.ndarray) -> Resident:
     return Resident(tables, {"features": steps.astype(np.int32), "codes": order})
 
 
-def picture_bytes(dataset: Dataset, split: str, pictures: int) -> int:
-    """What a split takes with so many pictures of each frame."""
-    rows, cols = dataset.shape
-    return dataset.frames(split) * (3 * rows * cols * pictures + 4 * 3 * pipeline.POINTS)
+def column_bytes(dataset: Dataset, split: str, names: Sequence[str]) -> int:
+    """Bytes of a split's columns of these names."""
+    tables = (_row(dataset, name) for name in names)
+    return dataset.frames(split) * sum(prod(shape) * dtype.itemsize for shape, dtype in tables)
 
 
 def check_fits(stage: str, needed: int) -> None:
@@ -108,18 +112,25 @@ def shown(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-def _decoded(dataset: Dataset, split: str, pictures: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """A split's pictures, as rows of a table each, and its keypoints."""
-    frames, (rows, cols) = dataset.frames(split), dataset.shape
-    tables: dict[str, np.ndarray] = {
-        **{name: np.empty((frames, rows, 3 * cols), np.uint8) for name in pictures},
-        "keypoints": np.empty((frames, pipeline.POINTS, 3), np.float32),
-    }
+def _row(dataset: Dataset, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of a column's row in a table."""
+    column, (rows, cols) = dataset.column(name), dataset.shape
+    if column.is_picture:
+        return (rows, 3 * cols), np.dtype(np.uint8)
+    return column.shape, np.dtype(column.dtype)
+
+
+def _decoded(dataset: Dataset, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """A split's columns of these names, a table each."""
+    frames, tables = dataset.frames(split), {}
+    for name in names:
+        shape, dtype = _row(dataset, name)
+        tables[name] = np.empty((frames, *shape), dtype)
     done = 0
     quiet = jax.process_index() > 0
     with tqdm(total=frames, desc=f"frames of {split}", unit="frame", disable=quiet) as bar:
-        for chunk in pipeline.in_order(dataset, split, pictures):
-            count = len(chunk["keypoints"])
+        for chunk in pipeline.in_order(dataset, split, names):
+            count = len(chunk["index"])
             for name, table in tables.items():
                 table[done : done + count] = chunk[name].reshape(count, *table.shape[1:])
             done += count

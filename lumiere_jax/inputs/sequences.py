@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumiere_jax.audio.encoders import WINDOW, window_start
+from lumiere_jax.audio.encoders import WINDOW
+from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.pipeline import FOREVER, host_tensorflow, reader, shuffled, told
@@ -59,7 +60,7 @@ def sequence_batches(
     and right exchanged. Which frame is a sequence's still depends on the sequence alone.
     """
     tf, records = host_tensorflow(), dataset.records(split)
-    load = reader(records, dataset.shape, ("frame",))
+    load = reader(records, dataset, ("frame",))
     every = sequences(dataset, split, frames)
 
     def heard(index):
@@ -114,9 +115,11 @@ def _heard_windows(dataset: Dataset, own: Sequence, frames: int) -> np.ndarray:
     Those at either end also cover samples of the segment just outside of the sequence; all of them
     are at the segment's loudness.
     """
+    front_end = waveform(dataset.fps)
     times = range(own.first, own.first + own.frames)
-    starts = np.array([window_start(t, dataset.fps) for t in times])
-    samples = dataset.samples(own.segment, int(starts[0]), int(starts[-1]) + WINDOW)
+    starts = np.array([front_end.start(t) for t in times])
+    first, last = int(starts[0]) - front_end.before, int(starts[-1]) + front_end.after
+    samples = dataset.samples(own.segment, first, last)
     windows = np.zeros((frames, WINDOW), np.float32)
-    windows[: own.frames] = samples[(starts - starts[0])[:, None] + np.arange(WINDOW)]
+    windows[: own.frames] = front_end.apply(samples, starts - starts[0])
     return windows * np.float32(dataset.gain(own.segment))

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from lumiere_jax.files import write_whole
-from lumiere_jax.inputs.archive import decode, encode_png
+from lumiere_jax.inputs.encoded import decode, encode_png
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot

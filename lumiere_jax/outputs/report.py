@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from lumiere_jax.inputs.archive import encode_png
+from lumiere_jax.inputs.encoded import encode_png
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot

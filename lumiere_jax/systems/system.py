@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lumiere_jax.audio.features import RATE
+from lumiere_jax.inputs.columns import Column
+from lumiere_jax.inputs.geometry import Geometry
 from lumiere_jax.inputs.lectures import Dataset, Description
 from lumiere_jax.inputs.resident import Resident
 from lumiere_jax.shapes import Chunk, Picture
@@ -79,7 +81,8 @@ class System:
     """A system by its name.
 
     `config` makes its config with the paper's numbers, and `check` raises a UserError for one that
-    cannot work; `fit` gives it what depends on the dataset. `aligned` says whether it wants faces.
+    cannot work; `fit` gives it what depends on the dataset. `geometry` and `columns` are the
+    pictures and the columns that a dataset needs for it.
     `networks` are those that synthesis uses, by their stage. A checkpoint fits only the networks
     that it was made from: `architecture` names, by stage, the config's fields that decide them (of
     a decay or weight, whether it is 0), and `hears` those that decide what a model is told.
@@ -91,7 +94,8 @@ class System:
     name: str
     config: Callable[[], Any]
     check: Callable[[Any], None]
-    aligned: bool
+    geometry: Geometry
+    columns: tuple[Column, ...]
     networks: Mapping[str, str]
     architecture: Mapping[str, tuple[str, ...]]
     hears: Callable[[Any], tuple[Any, ...]]

@@ -15,7 +15,7 @@ from lumiere_jax.inputs.poses.pieces import pose
 from lumiere_jax.inputs.poses.settling import choose, settle
 from lumiere_jax.workflows.workers import Run
 
-FORMAT = 2
+FORMAT = 3
 """Of what is kept: another number, and it is made anew."""
 WHOLE, PARTS, KEY = "whole", "parts", "key"
 PARTS_OF_SPEECH = {
@@ -30,7 +30,10 @@ def key(footage: Footage) -> str:
     """Names all that decides what a clip's archive holds."""
     files = [footage.clip.path, *(sorted(footage.poses.iterdir()) if footage.poses else ())]
     stats = [(str(f.resolve()), (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
-    given = dataclasses.asdict(footage) | {"format": FORMAT, "files": stats}
+    # A function's name stands for what it does: two processes print it alike.
+    columns = [(c.described(), getattr(c.fill, "__qualname__", "")) for c in footage.columns]
+    own = {f.name: getattr(footage, f.name) for f in dataclasses.fields(footage)}
+    given = own | {"columns": columns, "format": FORMAT, "files": stats}
     return hashlib.sha256(json.dumps(given, default=str, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ import lumiere_jax
 from lumiere_jax import losses
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
-from lumiere_jax.inputs import archive
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs import experiments as page
 from lumiere_jax.outputs import report
@@ -178,7 +178,7 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
     for split in ("train", "val", "test"):
         if not dataset.frames(split):
             continue
-        rows, steps = dataset.features(split), heard_rows(config, dataset, split)
+        rows, steps = split_features(dataset, split), heard_rows(config, dataset, split)
         z = codes(config, dataset, split, vae)
         mean = z.mean(0) if split == "train" else mean
         part = "train" if split == "train" else "held_out"
@@ -196,7 +196,7 @@ def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str
     records, values = dataset.records("test"), []
     for first in range(0, len(records), BATCH):
         known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
-        w = np.stack([archive.decode(record["figure"], dataset.shape) for record in known])
+        w = np.stack([encoded.decode(record["figure"], dataset.shape) for record in known])
         keypoints = np.stack([record["keypoints"] for record in known])
         values.append(measuring.judge(in_batches(again, BATCH, w), w, keypoints))
     return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})

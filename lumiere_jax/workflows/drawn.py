@@ -9,7 +9,7 @@ import numpy as np
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, lectures, synthetic
-from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs.columns import Column, Moment
 from lumiere_jax.inputs.drawn.scripts import (
     FACES_FPS,
     FPS,
@@ -19,10 +19,12 @@ from lumiere_jax.inputs.drawn.scripts import (
     face_scripts,
     lecture_scripts,
 )
-from lumiere_jax.inputs.lectures import ALIGNED_FACE, Dataset
+from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.poses import Tick
 from lumiere_jax.inputs.segments import SPLITS, place_segments
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.systems import SYSTEMS
+from lumiere_jax.systems.system import System
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.space import ask_for, dataset_bytes
@@ -39,29 +41,31 @@ def prepare_synthetic(
     size: int = SIZE,
     seed: int = 0,
     explicit: bool = True,
-    align: str | None = None,
+    system: System | None = None,
     speakers: int | None = None,
 ) -> Dataset:
     """Makes a dataset of the drawn lecturer: narration one trains, narration two tests.
 
-    `minutes` repeats the first narration with new gestures until they are full. With `align="face"`
-    it is one of the faces of as many `speakers`, by the seeds from `seed` on: all but two train,
-    one validates and one tests, on words that nobody else says.
+    `minutes` repeats the first narration with new gestures until they are full. For a `system` of
+    aligned faces, it is one of the faces of as many `speakers`, by the seeds from `seed` on: all
+    but two train, one validates and one tests, on words that nobody else says. By default the
+    system is LumièreNet.
 
     Raises:
       UserError: anything about the flags.
     """
-    figure = ALIGNED_FACE if align else lectures.figure_scheme("drawn", explicit)
-    check_place(out, size, figure)
+    system = system or next(iter(SYSTEMS.values()))
+    geometry, columns, faces = system.geometry, system.columns, system.geometry.aligned
+    check_place(out, size, geometry)
     if minutes is not None and not 0.1 <= minutes <= 600:
         raise UserError(f"--minutes={minutes}: use 0.1 to 600.")
     if seed < 0:
         raise UserError(f"--seed={seed}: use 0 or more.")
-    fps = FACES_FPS if align else FPS
+    fps = FACES_FPS if faces else FPS
     first, second = (read_narration(synthetic.narration(name)) for name in ("first", "second"))
     scripts = (
         face_scripts(first, second, seed, SPEAKERS if speakers is None else speakers, minutes)
-        if align
+        if faces
         else lecture_scripts(first, second, seed, minutes)
     )
     parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
@@ -69,25 +73,36 @@ def prepare_synthetic(
         for split, begin, frames in script.parts:
             parts[split].append((script.clip, begin, frames))
     named = {script.clip: f"drawn, seed {script.seed}" for script in scripts}
-    segments = place_segments(parts, named if align else None)
+    segments = place_segments(parts, named if faces else None)
     check_lengths(segments, f"--minutes={minutes}", fps)
     who = f"a lecturer drawn by lumiere_jax (seed {seed})"
     record = {
-        "who": f"nobody: {f'{len(scripts)} faces of ' if align else ''}{who}",
+        "who": f"nobody: {f'{len(scripts)} faces of ' if faces else ''}{who}",
         "when": "1970-01-01",
         "purpose": "demonstration and tests",
     }
     frames = sum(s.frames for s in segments)
-    ask_for(out, *dataset_bytes(frames, size, fps))
+    ask_for(out, *dataset_bytes(frames, size, fps, columns))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         archives = folder / "clips"
         archives.mkdir()
         tasks = [(script, archives / script.clip) for script in scripts]
-        draw = drawn_faces if align else functools.partial(drawn_lecture, explicit=explicit)
-        work = functools.partial(_write, draw=draw, size=size)
+        draw = drawn_faces if faces else functools.partial(drawn_lecture, explicit=explicit)
+        work = functools.partial(_write, draw=draw, size=size, columns=columns)
         with side_by_side(min(2, len(tasks)), frames) as run:
             run(work, tasks)
-        finish(folder, archives, segments, size, fps, figure, record, seed)
+        planned = lectures.unmeasured(
+            folder=folder,
+            size=size,
+            fps=fps,
+            figure=geometry.scheme or lectures.figure_scheme("drawn", explicit),
+            geometry=geometry,
+            columns=columns,
+            segments=tuple(segments),
+            consent=record,
+            drawn_seed=seed,
+        )
+        finish(planned, archives)
         shutil.rmtree(archives)
     return lectures.open_dataset(out)
 
@@ -97,10 +112,12 @@ def read_narration(path: Path) -> np.ndarray:
     return np.concatenate(list(to_mono(read_sound(path), probe_audio(path).rate)))
 
 
-def _write(script: Script, path: Path, tick: Tick, *, draw, size: int) -> None:
-    def examples() -> Iterator[Example]:
-        for example in draw(script, size):
+def _write(
+    script: Script, path: Path, tick: Tick, *, draw, size: int, columns: tuple[Column, ...]
+) -> None:
+    def moments() -> Iterator[Moment]:
+        for moment in draw(script, size):
             tick(1)
-            yield example
+            yield moment
 
-    archive.write_clip(path, examples(), [script.waveform])
+    archive.write_clip(path, columns, moments(), [script.waveform])

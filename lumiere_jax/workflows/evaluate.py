@@ -17,7 +17,7 @@ import lumiere_jax
 from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError, printable
-from lumiere_jax.inputs import archive
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.embeddings import Embed, open_embedding, read_embeddings
 from lumiere_jax.inputs.face_measures import open_finder
@@ -99,7 +99,9 @@ def _brought(
 ) -> tuple[Embed | None, dict[str, float]]:
     """A network of faces, and numbers that files alone decide."""
     given = {"embedding": embedding, "references": references, "hypotheses": hypotheses}
-    if not run.aligned and (flag := next((name for name, path in given.items() if path), None)):
+    if not run.geometry.aligned and (
+        flag := next((name for name, path in given.items() if path), None)
+    ):
         raise UserError(
             f"--{flag} goes with a model of faces, and '{run.config.system}' is none: leave it out."
         )
@@ -193,7 +195,7 @@ def _measure(
             for segment, part in zip(segments, parts, strict=True):
                 frames, pieces = mishear(segment), []
                 while piece := list(itertools.islice(frames, BATCH)):
-                    pieces.append(measure_aperture(np.stack(piece), run.aligned))
+                    pieces.append(measure_aperture(np.stack(piece), run.geometry.aligned))
                     bar.update(len(piece))
                 part["aperture.shuffled"] = np.concatenate(pieces)
     return samples, parts
@@ -242,7 +244,7 @@ def _write_videos(
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
     sound, records = dataset.sound(segment, count), dataset.records(split)
     real = (
-        archive.decode(records[i]["frame"], dataset.shape)
+        encoded.decode(records[i]["frame"], dataset.shape)
         for i in range(segment.offset, segment.offset + count)
     )
     for name, frames, record in (
@@ -276,12 +278,12 @@ def _facts(model: Model, dataset: Dataset, split: str) -> dict[str, str]:
     run = model.run
     seconds = dataset.frames(split) / float(dataset.fps)
     return {
-        "Faces of" if run.aligned else "Lecturer": str(run.consent.get("who")),
+        "Faces of" if run.geometry.aligned else "Lecturer": str(run.consent.get("who")),
         "Consent": f"{run.consent.get('when')}, for {run.consent.get('purpose')} "
         f"(record {consent_id(run.consent)})",
         "Model": f"{run.config.system}, {model.id}",
         "Pictures": f"{run.shape[1]} × {run.shape[0]}, {float(run.fps):g} a second",
-        "Faces" if run.aligned else "Pose figures": dataset.figure,
+        "Faces" if run.geometry.aligned else "Pose figures": dataset.figure,
         "Measured": f"{dataset.frames(split)} frames ({seconds:.1f} s) of the {split} split; "
         f"the model saw {dataset.frames('train')} frames of the train split",
         "Steps": ", ".join(f"{name} {step}" for name, step in model.steps.items()),

@@ -61,7 +61,7 @@ def experiment(
       UserError: anything about the configs, the weights, the data or the output folder.
     """
     dataset = open_dataset(data)
-    if dataset.aligned:
+    if dataset.geometry.aligned:
         raise UserError(
             f"{data} is of aligned faces: name presets to compare, as in "
             "--config=configs/temporal_gan.py:small,configs/temporal_gan.py:small-static."

@@ -19,7 +19,7 @@ def face_width(keypoints: Keypoints, size: int) -> float | None:
 def small_face(dataset: Dataset) -> str | None:
     """Half a sentence where footage shows a face that is too small, from a few even frames."""
     # Nobody can frame the drawn lecturer anew, and aligned faces are all as wide.
-    if dataset.drawn_seed is not None or dataset.aligned:
+    if dataset.drawn_seed is not None or dataset.geometry.aligned:
         return None
     records = dataset.records("train")
     picked = np.linspace(0, len(records) - 1, LOOKED_AT).astype(int)

@@ -240,7 +240,7 @@ class _Still(NamedTuple):
 def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None) -> _Given | None:
     """What is to speak, where the model of a workdir wants a face."""
     system = systems.of(read_run(workdir).config)
-    if not system.aligned:
+    if not system.geometry.aligned:
         if image is not None or paste or consent is not None:
             raise UserError(
                 f"{workdir} is a model of one lecturer in one framing ('{system.name}'): leave "

@@ -45,7 +45,7 @@ def live(
     timing = Timing()
     signer = _signer(certificate, key, out)
     with _opened(out) as target, contextlib.redirect_stdout(sys.stderr):
-        if read_run(workdir).aligned:
+        if read_run(workdir).geometry.aligned:
             raise UserError(
                 f"--live speaks with a lecturer's model, and {workdir} is one of faces: name a "
                 "narration's file, and leave --live out."

@@ -21,12 +21,15 @@ from lumiere_jax.inputs import lectures, left_out, media
 from lumiere_jax.inputs.archive import LEFT_OUT
 from lumiere_jax.inputs.clips_table import read_clips
 from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.lectures import ALIGNED_FACE, FASTEST, SLOWEST, Dataset
+from lumiere_jax.inputs.geometry import Geometry
+from lumiere_jax.inputs.lectures import FASTEST, SLOWEST, Dataset
 from lumiere_jax.inputs.poses import Footage, Source, mediapipe
 from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
 from lumiere_jax.inputs.sound import track_message
 from lumiere_jax.paths import expanded, matching, user_path
+from lumiere_jax.systems import SYSTEMS
+from lumiere_jax.systems.system import System
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
@@ -36,8 +39,6 @@ from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.space import ask_for, dataset_bytes
 from lumiere_jax.workflows.workers import cores, side_by_side
 
-# What a system of frames or of faces wants, unless it is said: pixels and frames a second.
-LECTURE, FACES = (256, "30"), (128, "25")
 # Seconds that are no silence, without which a clip has no voice: a click has fewer.
 SPOKEN = 0.5
 # Bytes of a clip's name, without what follows its dot; most disks allow 255 with what is added.
@@ -68,19 +69,40 @@ def prepare(given: Mapping[str, Any]) -> Dataset:
         if name in given:
             kind = "--footage" if synthetic else "--synthetic"
             raise UserError(f"--{name} goes with {kind}: leave it out.")
-    if "speakers" in given and not given.get("align"):
-        raise UserError("--speakers goes with --align=face: leave it out.")
-    if "explicit" in given and given.get("align"):
-        raise UserError(
-            "--explicit and --noexplicit are for figures, and --align makes none: leave them out."
-        )
     if "beam_options" in given and "workers" in given:
         raise UserError("--workers are for this machine, --beam_options say where Beam works.")
     if given.get("align") not in (None, "face"):
         raise UserError(f"--align={given['align']}: write face, all that can be aligned.")
+    chosen = system_for(given.get("system"), given.get("align"))
     own: dict[str, Any] = {k: user_path(f"--{k}", v) if k in PATHS else v for k, v in given.items()}
-    own.pop("synthetic", None)
+    if "speakers" in given and not chosen.geometry.aligned:
+        raise UserError("--speakers goes with --align=face: leave it out.")
+    if "explicit" in given and chosen.geometry.aligned:
+        raise UserError(
+            "--explicit and --noexplicit are for figures, and --align makes none: leave them out."
+        )
+    for name in ("synthetic", "align"):
+        own.pop(name, None)
+    own["system"] = chosen
     return prepare_synthetic(**own) if synthetic else prepare_footage(**{"consent": None, **own})
+
+
+def system_for(name: str | None, align: str | None = None) -> System:
+    """The system of this name; without one, the first whose pictures are, or are not, aligned.
+
+    Raises:
+      UserError: there is none of this name, or none that goes with `align`.
+    """
+    if name is None:
+        return next(s for s in SYSTEMS.values() if s.geometry.aligned == bool(align))
+    if name not in SYSTEMS:
+        raise UserError(f"--system={name}: choose one of {', '.join(SYSTEMS)}.")
+    if align and not SYSTEMS[name].geometry.aligned:
+        raise UserError(
+            f"--align={align} makes aligned faces, and --system={name} learns from "
+            f"{SYSTEMS[name].geometry.pictures}: leave one of them out."
+        )
+    return SYSTEMS[name]
 
 
 def parse_fps(text: str) -> Fraction:
@@ -113,7 +135,7 @@ def prepare_footage(
     figure: str = "mediapipe",
     explicit: bool = True,
     poses: Path | None = None,
-    align: str | None = None,
+    system: System | None = None,
     clips: Path | None = None,
     crop: str | None = None,
     size: int | None = None,
@@ -126,18 +148,18 @@ def prepare_footage(
     or through Beam, by its options NAME=VALUE,NAME=VALUE. Of a clip's sound tracks the one with
     speech is taken, or number `sound_track`, from 1.
 
-    With `align="face"` it is one of aligned faces, without figures. The table `clips` says who
-    speaks in each clip, and its split.
+    Its pictures and columns are those that the `system` learns from, by default LumièreNet. The
+    table `clips` says who speaks in each clip, and its split.
 
     Raises:
       UserError: anything about the flags, the consent record, the table, the clips or the poses.
     """
-    usual_size, usual_fps = FACES if align else LECTURE
-    size = usual_size if size is None else size
-    rate, square, record = parse_fps(fps or usual_fps), parse_crop(crop), read_consent(consent)
-    scheme = ALIGNED_FACE if align else lectures.figure_scheme(figure, explicit)
-    check_place(out, size, scheme)
-    _check_figures(figure, explicit, poses, align)
+    system = system or system_for(None)
+    geometry, columns = system.geometry, system.columns
+    size = geometry.size if size is None else size
+    rate, square, record = parse_fps(fps or geometry.fps), parse_crop(crop), read_consent(consent)
+    check_place(out, size, geometry)
+    _check_figures(figure, explicit, poses, geometry)
     options = beam.parse_options(beam_options) if beam_options else None
     named = _named(footage)
     table = read_clips(clips, named) if clips else None
@@ -158,12 +180,13 @@ def prepare_footage(
             crop=square,
             poses=pose_folder(poses, clip.name, figure, alone=len(probed) == 1) if poses else None,
             explicit=explicit,
-            align=bool(align),
+            geometry=geometry,
+            columns=columns,
         )
         for clip in probed
     ]
-    side = max(footage.side for footage in footages) if align else 0
-    ask_for(out, *dataset_bytes(sum(frames.values()), size, rate, side))
+    side = max(footage.side for footage in footages) if geometry.aligned else 0
+    ask_for(out, *dataset_bytes(sum(frames.values()), size, rate, columns, side))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:
@@ -178,7 +201,17 @@ def prepare_footage(
             except UserError:
                 shutil.rmtree(kept)  # other footage, or another crop, will be other clips
                 raise
-            finish(folder, kept / WHOLE, stay, size, rate, scheme, record, None, options)
+            planned = lectures.unmeasured(
+                folder=folder,
+                size=size,
+                fps=rate,
+                figure=geometry.scheme or lectures.figure_scheme(figure, explicit),
+                geometry=geometry,
+                columns=columns,
+                segments=tuple(stay),
+                consent=record,
+            )
+            finish(planned, kept / WHOLE, options)
             left_out.write(folder / left_out.FILE, codes, rate)
             shutil.rmtree(kept)
         finally:
@@ -192,7 +225,7 @@ def prepare_footage(
     return dataset
 
 
-def _check_figures(figure: str, explicit: bool, poses: Path | None, align: str | None) -> None:
+def _check_figures(figure: str, explicit: bool, poses: Path | None, geometry: Geometry) -> None:
     if figure not in get_args(Source):
         raise UserError(f"--figure={figure}: choose one of {', '.join(get_args(Source))}.")
     if (figure == "mediapipe") != (poses is None):
@@ -201,8 +234,8 @@ def _check_figures(figure: str, explicit: bool, poses: Path | None, align: str |
             if poses is None
             else "--poses goes with --figure=densepose or openpose: MediaPipe makes its own."
         )
-    if align and figure != "mediapipe":
-        raise UserError(f"--align={align} finds faces by --figure=mediapipe, not {figure}.")
+    if geometry.aligned and figure != "mediapipe":
+        raise UserError(f"--align=face finds faces by --figure=mediapipe, not {figure}.")
     if not explicit and figure != "mediapipe":
         raise UserError(f"--noexplicit goes with --figure=mediapipe, not {figure}: leave it out.")
 

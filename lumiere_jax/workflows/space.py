@@ -16,6 +16,7 @@ import jax
 
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
+from lumiere_jax.inputs.columns import Column
 from lumiere_jax.inputs.resident import shown
 from lumiere_jax.training import checkpoint, hosts
 from lumiere_jax.training.reports import REPORTS, between_clips
@@ -26,8 +27,8 @@ T = TypeVar("T")
 # Bytes of a pixel in a frame and its figure, at least and at most: 0.7 at 256 px to 1.8 at 64 px
 # were measured. At most they are there twice, in pieces and archives or archives and dataset.
 PIXEL_LEAST, PIXEL_MOST = 0.05, 2.5
-# Bytes of a frame's keypoints, and of a sample.
-NUMBERS, SAMPLE = 137 * 3 * 4, 4
+# Bytes of a sample.
+SAMPLE = 4
 # A share of a checkpoint's numbers that compression leaves at least: 0.82 to 0.93 were measured.
 COMPRESSED = 0.5
 # A picture that hardly differs from the one before, its sound, and their places in the index.
@@ -82,10 +83,13 @@ def video_bytes(frames: int, size: int, seconds: float) -> tuple[int, int]:
     return STILL * frames, int(VIDEO_MOST * frames * size**2 + SOUND_MOST * seconds)
 
 
-def dataset_bytes(frames: int, size: int, fps: Fraction, side: int = 0) -> tuple[int, int]:
+def dataset_bytes(
+    frames: int, size: int, fps: Fraction, columns: Iterable[Column], side: int = 0
+) -> tuple[int, int]:
     """What preparing writes, at least (an interrupted run left the rest) and at most; faces are cut
     out of pictures of `side`."""
-    pixels, numbers = frames * size**2, frames * NUMBERS + int(frames / fps * RATE * SAMPLE)
+    pixels, sound = frames * size**2, int(frames / fps * RATE * SAMPLE)
+    numbers = sound + frames * sum(column.size for column in columns if not column.is_picture)
     kept = int(PIXEL_MOST * frames * side**2)
     return int(PIXEL_LEAST * pixels), 2 * (int(PIXEL_MOST * pixels) + numbers) + kept
 

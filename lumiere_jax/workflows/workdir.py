@@ -16,13 +16,14 @@ from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json, write_whole
 from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.lectures import Dataset, described
+from lumiere_jax.inputs.lectures import Dataset, describe_columns, described
 from lumiere_jax.systems import SYSTEMS
 from lumiere_jax.systems.system import Run, System
 from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
-FORMAT = 1
+# Of format 1, which ended with release 0.3.0, the data's columns are those of its figures.
+FORMAT = 2
 # By how much the log-mel statistics of the same footage may differ.
 ROUNDED = 1e-3
 
@@ -33,6 +34,8 @@ def run_of(config: Any, dataset: Dataset) -> Run:
         size=dataset.size,
         fps=dataset.fps,
         figure=dataset.figure,
+        geometry=dataset.geometry,
+        columns=dataset.columns,
         mean=dataset.mean,
         std=dataset.std,
         consent=dataset.consent,
@@ -48,6 +51,7 @@ def write_run(workdir: Path, run: Run) -> None:
         "size": run.size,
         "fps": str(run.fps),
         "figure": run.figure,
+        **describe_columns(run),
         "mean": run.mean.tolist(),
         "std": run.std.tolist(),
         "consent": run.consent,
@@ -97,8 +101,8 @@ def read_run(workdir: Path) -> Run:
                 f", and this is {lumiere_jax.__version__}, which does not know its format "
                 f"({values['format']}): update lumiere_jax, or name another --workdir."
             )
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r} is not {FORMAT}")
+        if values["format"] not in (1, FORMAT):
+            raise ValueError(f"format {values['format']!r} is not 1 to {FORMAT}")
         name = values["config"]["system"]
         if name not in SYSTEMS:
             raise UserError(
@@ -240,10 +244,14 @@ def checked(config: Any) -> System:
 
 def check_kind(system: System, dataset: Dataset, data: Path, flag: str = "--config") -> None:
     """UserError unless the dataset is of the kind that the system is made for."""
-    if dataset.aligned != system.aligned:
-        kinds = "of aligned faces" if dataset.aligned else "of lectures"
-        remedy = "with --align=face" if system.aligned else "without --align"
+    if dataset.geometry != system.geometry:
         raise UserError(
-            f"{data} is {kinds}, which '{system.name}' is not made for: prepare the footage "
-            f"{remedy}, or name another {flag}."
+            f"{data} is of {dataset.geometry.pictures}, which '{system.name}' is not made for: "
+            f"prepare the footage with --system={system.name}, or name another {flag}."
+        )
+    there = [column.described() for column in dataset.columns]
+    if lacking := [c.name for c in system.columns if c.described() not in there]:
+        raise UserError(
+            f"{data} has no column '{lacking[0]}', which '{system.name}' wants: prepare the "
+            f"footage with --system={system.name}, or name another {flag}."
         )

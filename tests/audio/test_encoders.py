@@ -1,59 +1,15 @@
-"""The learned audio encoder: windows to the sample, and convolutions that are products."""
-
-from fractions import Fraction
+"""The learned audio encoder: convolutions that are products."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax import lax
 
 from lumiere_jax.audio import encoders
-from lumiere_jax.audio.encoders import WINDOW, WaveformEncoder, stream_windows, window_start
+from lumiere_jax.audio.encoders import WINDOW, WaveformEncoder
 
-RATES = [Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(5), Fraction(120)]
 NET = WaveformEncoder(code=8)
-
-
-def cut(waveform, fps, t):
-    """The window of frame t, sample by sample."""
-    samples = np.arange(WINDOW) + window_start(t, fps)
-    inside = (samples >= 0) & (samples < len(waveform))
-    return np.where(inside, waveform[np.clip(samples, 0, len(waveform) - 1)], 0)
-
-
-def test_windows_at_25_fps_are_the_papers_with_960_samples_before_the_first_frame():
-    assert [window_start(t, Fraction(25)) for t in range(3)] == [-960, -320, 320]
-
-
-@pytest.mark.parametrize("fps", RATES)
-def test_hours_of_windows_stay_in_the_middle_of_their_frames(fps):
-    for t in (0, 1, 100_003, 1_000_000):
-        middle = (Fraction(2 * t + 1, 2) / fps) * 16_000
-        assert 0 <= middle - (window_start(t, fps) + WINDOW // 2) < 1
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.integers(0, 5_000), max_size=8), st.sampled_from(RATES), st.integers(1, 12))
-def test_cutting_the_sound_elsewhere_changes_no_window(lengths, fps, frames):
-    waveform = np.random.default_rng(0).normal(size=sum(lengths)).astype(np.float32)
-    pieces = np.split(waveform, np.cumsum(lengths)[:-1]) if lengths else []
-    windows = list(stream_windows(iter(pieces), fps, frames, gain=2.0))
-    assert len(windows) == frames
-    padded = np.append(waveform, np.float32(0))
-    for t, window in enumerate(windows):
-        np.testing.assert_array_equal(window, 2 * cut(padded, fps, t))
-
-
-def test_memory_does_not_grow_with_the_sound():
-    def endless():
-        while True:
-            yield np.ones(16_000, np.float32)
-
-    held = [len(w.base) for w in stream_windows(endless(), Fraction(25), 2_000)]
-    assert max(held) <= WINDOW + 16_000 + 960
 
 
 @pytest.fixture(scope="module")

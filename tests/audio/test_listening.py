@@ -8,7 +8,8 @@ import soundfile
 from scipy.signal import butter, resample_poly, sosfilt
 
 from lumiere_jax.audio import features
-from lumiere_jax.audio.features import RATE, extract, frames_within, normalise
+from lumiere_jax.audio.features import RATE, frames_within, loudness_gain, normalise
+from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.audio.listening import HighPass, Level, above_rumble, band_message, measure
 from lumiere_jax.inputs.synthetic import narration
 
@@ -35,7 +36,7 @@ def filtered(sound, cuts=1):
 
 def rows(sound):
     count = frames_within(len(sound), FPS)
-    return np.concatenate(list(extract(lambda: [sound], FPS, count)))
+    return rows_of(log_mel(FPS), [sound], count, loudness_gain([sound]))
 
 
 def likeness(a, b):

@@ -17,7 +17,7 @@ import pytest
 from flax import traverse_util
 
 from lumiere_jax import losses, vgg
-from lumiere_jax.audio import features
+from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import Decoder, Encoder
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
@@ -302,5 +302,5 @@ def test_adversarial_losses_and_their_gradients():
 @pytest.mark.parametrize("fps, frames", [(30, 72), (25, 60)])
 def test_log_mel(fps, frames):
     """30 fps by librosa, 25 by python_speech_features."""
-    rows = np.concatenate(list(features.stream_log_mel([hashed.sound()], Fraction(fps), frames)))
+    rows = rows_of(log_mel(Fraction(fps)), [hashed.sound()], frames)
     check("log-mel", f"log-mel {fps}", rows, 1024)

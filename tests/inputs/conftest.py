@@ -8,49 +8,52 @@ import numpy as np
 import pytest
 
 from lumiere_jax.audio.features import frame_start
-from lumiere_jax.inputs import archive, builder, lectures
-from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs import archive, lectures
+from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Moment
+from lumiere_jax.inputs.geometry import SQUARE
 from lumiere_jax.inputs.segments import segments_of
+from lumiere_jax.workflows.dataset import finish
 
 FPS, FRAMES = Fraction(30), 40
+COLUMNS = (FRAME, FIGURE, KEYPOINTS, APERTURE)
 
 
-def examples(clip, frames=FRAMES, shape=(64, 64), faces=False):
+def moments(clip, shape, frames=FRAMES):
     for t in range(frames):
-        figure = None if faces else np.full((*shape, 3), (clip, t, 7), np.uint8)
-        frame = np.full((*shape, 3), 4 * t + clip, np.uint8)
-        keypoints = np.full((137, 3), 100 * clip + t, np.float32)
-        yield Example(frame, figure, keypoints, t / 10)
+        yield Moment(
+            keypoints=np.full((137, 3), 100 * clip + t, np.float32),
+            draw_frame=lambda t=t: np.full((*shape, 3), 4 * t + clip, np.uint8),
+            figure=np.full((*shape, 3), (clip, t, 7), np.uint8),
+            aperture=t / 10,
+        )
 
 
 def sounds(clip, frames=FRAMES):
     return 0.1 * np.random.default_rng(clip).normal(size=frame_start(frames, FPS)).astype("f4")
 
 
-def make(folder: Path, change=lambda clip, sound: sound, clips=2, figure="drawn"):
+def make(folder: Path, change=lambda clip, sound: sound, clips=2, geometry=SQUARE, columns=None):
     """A dataset of `clips` clips whose sound `change` may touch."""
-    faces = figure == lectures.ALIGNED_FACE
-    size = 128 if faces else 64
-    shape = lectures.picture_shape(size, figure)
+    size = 128 if geometry.aligned else 64
+    usual = (FRAME, KEYPOINTS, APERTURE) if geometry.aligned else COLUMNS
+    columns = columns or usual
     archives = folder / "clips"
     archives.mkdir(parents=True)
     for clip in range(clips):
         sound = change(clip, sounds(clip))
-        archive.write_clip(archives / f"c{clip}", examples(clip, shape=shape, faces=faces), [sound])
-    segments = tuple(segments_of({f"c{clip}": FRAMES for clip in range(clips)}))
-    mean, std = lectures.statistics(archives, list(segments), FPS)
-    builder.build(folder, archives, segments, FPS, lectures.picture_names(figure))
-    dataset = lectures.Dataset(
+        pictures = moments(clip, geometry.shape(size))
+        archive.write_clip(archives / f"c{clip}", columns, pictures, [sound])
+    dataset = lectures.unmeasured(
         folder=folder,
         size=size,
         fps=FPS,
-        figure=figure,
-        segments=segments,
-        mean=mean,
-        std=std,
+        figure=geometry.scheme or "drawn",
+        geometry=geometry,
+        columns=columns,
+        segments=tuple(segments_of({f"c{clip}": FRAMES for clip in range(clips)})),
         consent={"who": "noise", "when": "2026-01-31", "purpose": "tests"},
     )
-    lectures.write_description(dataset)
+    finish(dataset, archives)
     return lectures.open_dataset(folder)
 
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from lumiere_jax.inputs import builder
+from lumiere_jax.inputs.columns import FRAME
 
 
 def test_records_that_cannot_be_opened_leave_no_folder_open(tmp_path, monkeypatch):
@@ -16,6 +17,6 @@ def test_records_that_cannot_be_opened_leave_no_folder_open(tmp_path, monkeypatc
     monkeypatch.setattr(builder, "ArrayRecordDataSource", broken)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(ValueError, match="no records") as raised:
-        builder.records(folder, "train", ("frame",))
+        builder.records(folder, "train", (FRAME,))
     # Whoever holds the error holds what was being done, too.
     assert raised.tb and len(os.listdir("/proc/self/fd")) == before

@@ -98,7 +98,7 @@ def test_more_than_a_few_stop_the_run(damage):
     dataset = damage("train", 3, 4, 5, 30)
     wanted = r"data, 'train' split: 4 of its 60 records are damaged, .*: check the disk"
     with pytest.raises(UserError, match=wanted):
-        dataset.features("train")
+        list(dataset.records("train"))
     with pytest.raises(UserError, match=wanted):
         list(itertools.islice(pipeline.triplet_batches(dataset, "train", 5, 0, 1), 40))
     with pytest.raises(UserError, match=wanted):

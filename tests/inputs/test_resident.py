@@ -54,7 +54,7 @@ def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
 def test_a_split_is_kept_whole_and_its_size_is_known_beforehand(noise):
     data = resident.triplets(noise, "train")
     chex.assert_shape(data.tables["frames"], (60, 64, 3 * 64))
-    known = resident.picture_bytes(noise, "train", 2)
+    known = resident.column_bytes(noise, "train", resident.TRIPLETS)
     assert known == sum(table.nbytes for table in data.tables.values())
     assert known <= data.size < 1.02 * known
 

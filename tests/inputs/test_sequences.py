@@ -1,5 +1,6 @@
 """Sequences of aligned faces: their frames, what they hear, their stills, and how long they are."""
 
+import functools
 import itertools
 import json
 import shutil
@@ -8,15 +9,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lumiere_jax.audio.encoders import WINDOW, window_start
+from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.audio.features import frame_start, loudness_gain
+from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, builder, lectures
-from lumiere_jax.inputs.archive import Example
+from lumiere_jax.inputs import archive, builder, encoded, lectures
+from lumiere_jax.inputs.columns import APERTURE, FRAME, KEYPOINTS, Moment
+from lumiere_jax.inputs.geometry import FACE
 from lumiere_jax.inputs.segments import Segment, segments_by_split
 from lumiere_jax.inputs.sequences import sequence_batches, sequences
+from lumiere_jax.workflows.dataset import finish
 
 FPS = Fraction(25)
+COLUMNS = (FRAME, KEYPOINTS, APERTURE)
 CLIPS = {"ada": 12, "bob": 7, "cleo": 6}
 SPLITS = {"ada": "train", "bob": "train", "cleo": "val"}
 
@@ -40,13 +45,23 @@ def faces(tmp_path_factory):
     archives.mkdir()
     for clip, (name, frames) in enumerate(CLIPS.items()):
         points = np.zeros((137, 3), np.float32)
-        examples = (Example(picture(clip, t), None, points) for t in range(frames))
-        archive.write_clip(archives / name, examples, [sound(clip)])
+        moments = (
+            Moment(keypoints=points, draw_frame=functools.partial(picture, clip, t))
+            for t in range(frames)
+        )
+        archive.write_clip(archives / name, COLUMNS, moments, [sound(clip)])
     segments = segments_by_split(CLIPS, SPLITS, {name: name.upper() for name in CLIPS})
-    from lumiere_jax.workflows.dataset import finish
-
-    record = {"who": "noise", "when": "2026-01-31", "purpose": "tests"}
-    finish(folder, archives, segments, 128, FPS, lectures.ALIGNED_FACE, record)
+    dataset = lectures.unmeasured(
+        folder=folder,
+        size=128,
+        fps=FPS,
+        figure=FACE.scheme,
+        geometry=FACE,
+        columns=COLUMNS,
+        segments=tuple(segments),
+        consent={"who": "noise", "when": "2026-01-31", "purpose": "tests"},
+    )
+    finish(dataset, archives)
     return lectures.open_dataset(folder)
 
 
@@ -59,29 +74,24 @@ def clip_of(dataset, frame, split="train"):
 
 
 def test_a_dataset_of_faces_says_so_and_keeps_its_speakers(faces):
-    assert faces.aligned and faces.shape == (128, 96)
+    assert faces.geometry is FACE and faces.shape == (128, 96)
     assert [(s.split, s.clip, s.speaker, s.frames) for s in faces.segments] == [
         ("train", "ada", "ADA", 12),
         ("train", "bob", "BOB", 7),
         ("val", "cleo", "CLEO", 6),
     ]
     values = json.loads((faces.folder / "dataset.json").read_text())
-    assert values["format"] == 2
-    assert set(faces.records("train")[0]) == {"frame", "keypoints", "features", "aperture"}
-    assert archive.decode((faces.folder / "preview.png").read_bytes()).shape == (128, 8 * 96, 3)
-
-
-def test_a_dataset_of_lectures_is_read_by_older_releases(noise):
-    values = json.loads((noise.folder / "dataset.json").read_text())
-    assert values["format"] == 1 and "speaker" not in values["segments"][0]
+    assert values["format"] == 4 and values["geometry"] == "face"
+    assert set(faces.records("train")[0]) == {"frame", "keypoints", "aperture"}
+    assert encoded.decode((faces.folder / "preview.png").read_bytes()).shape == (128, 8 * 96, 3)
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda values: values.update(size=64), "its size is 64, under 128"),
+        (lambda values: values.update(size=64), "its size is 64, none of 128"),
         (lambda values: values["segments"][0].update(speaker=3), "speaker"),
-        (lambda values: values.update(format=4), "is of a later lumiere_jax"),
+        (lambda values: values.update(format=5), "is of a later lumiere_jax"),
     ],
 )
 def test_what_a_dataset_of_faces_says_is_checked(faces, tmp_path, change, message):
@@ -123,7 +133,7 @@ def test_windows_hear_the_clip_around_each_frame_at_its_loudness(faces):
         gain = loudness_gain([whole.astype("f4")])
         padded = np.pad(whole, WINDOW) * gain
         for i in range(length):
-            start = WINDOW + window_start(int(t - length + 1 + i), FPS)
+            start = WINDOW // 2 + waveform(FPS).start(int(t - length + 1 + i))
             np.testing.assert_allclose(windows[i], padded[start : start + WINDOW], atol=1e-4)
         assert not windows[length:].any()
 
@@ -187,8 +197,8 @@ def test_splits_and_speakers_are_those_of_the_table():
     ]
 
 
-def test_records_hold_what_the_builder_says():
-    assert set(builder.features(("frame",))) == {"frame", "keypoints", "features", "aperture"}
+def test_records_hold_what_the_columns_say():
+    assert set(builder.features(COLUMNS)) == {"frame", "keypoints", "aperture"}
 
 
 def test_a_sound_that_is_damaged_is_named(faces, tmp_path):

@@ -27,6 +27,7 @@ from lumiere_jax import systems
 from lumiere_jax.inputs import synthetic
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import drawn
+from lumiere_jax.workflows.prepare import prepare
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import read_run
 from lumiere_jax.workflows.workers import one_by_one
@@ -57,7 +58,7 @@ def main(path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for system, (data, workdir, given) in MADE.items():
-            drawn.prepare_synthetic(out=folder / data, **given)
+            prepare({"out": str(folder / data), "synthetic": True, **given})
             (folder / data / "preview.png").unlink()
             config = runpy.run_path(str(ROOT / "configs" / f"{system}.py"))["get_config"]("tiny")
             train(config=config, data=folder / data, workdir=folder / workdir)

@@ -10,9 +10,11 @@ import soundfile
 from releases.record import restored
 
 from lumiere_jax import systems
-from lumiere_jax.inputs import archive
+from lumiere_jax.audio.features import normalise
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.video import read_record
+from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.infer import infer
 from lumiere_jax.workflows.train import train
@@ -45,13 +47,15 @@ def check_dataset(folder, frames):
     """Asserts that a dataset has so many frames to train on, and that all parts are read."""
     dataset = open_dataset(folder)
     assert dataset.frames("train") == frames
-    features = dataset.features("train")
+    features = split_features(dataset, "train")
     assert features.shape == (frames, 40)
+    stored = np.stack([record["features"] for record in dataset.records("train")])
+    np.testing.assert_array_equal(features, normalise(stored, dataset.mean, dataset.std))
     np.testing.assert_allclose(features.mean(0), 0, atol=0.05)
     records = list(dataset.records("test"))
     assert len(records) == dataset.frames("test") >= 25
     for record in records:
-        frame = archive.decode(record["frame"], dataset.shape)
+        frame = encoded.decode(record["frame"], dataset.shape)
         assert frame.std() > 10 and record["keypoints"].shape == (137, 3)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from spoken import cut, voice
 
-from lumiere_jax.audio.features import WINDOW, frame_start, frames_covering, stream_log_mel
+from lumiere_jax.audio.features import WINDOW, frame_start, frames_covering
+from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.systems.lumierenet import live
 
 FPS = Fraction(30)
@@ -18,9 +19,7 @@ def test_rows_are_those_of_the_whole_narration_with_the_moment_their_window_was_
     sound = voice(samples)
     blocks = cut(sound)
     rows = list(live.rows_as_heard(iter(blocks), fps, lambda _: 0.5, clock=lambda: 1e6))
-    whole = np.concatenate(
-        list(stream_log_mel([sound], fps, frames_covering(samples, fps), gain=0.5))
-    )
+    whole = rows_of(log_mel(fps), [sound], frames_covering(samples, fps), gain=0.5)
     np.testing.assert_allclose(np.concatenate([row for _, row in rows]), whole, atol=2e-4)
     # The block, which is the time, that holds the last sample of each window.
     ends = np.cumsum([len(block) for _, block in blocks])

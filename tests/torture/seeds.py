@@ -192,7 +192,6 @@ def weights(folder: Path) -> None:
 def workdirs(folder: Path) -> None:
     """What a workdir says of itself, and its logs."""
     from lumiere_jax.audio.features import FILTERS
-    from lumiere_jax.inputs.lectures import ALIGNED_FACE
     from lumiere_jax.systems import SYSTEMS
     from lumiere_jax.systems.system import Run
     from lumiere_jax.workflows.workdir import write_run
@@ -203,7 +202,8 @@ def workdirs(folder: Path) -> None:
         seed = folder / system.name
         seed.mkdir()
         known = {"size": 128, "fps": Fraction(30), "drawn_seed": None, "config": system.config()}
-        known |= {"figure": ALIGNED_FACE if system.aligned else "openpose", "consent": consent}
+        known |= {"geometry": system.geometry, "columns": system.columns}
+        known |= {"figure": system.geometry.scheme or "openpose", "consent": consent}
         write_run(seed, Run(mean=zeros, std=zeros + 1, **known))
         lines = [{"step": t, "loss": 0.5 * t, "kl": 3} for t in range(5)]
         (seed / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -213,13 +213,12 @@ def workdirs(folder: Path) -> None:
 
 def datasets(folder: Path) -> None:
     """A dataset of 40 frames, and one of 40 faces."""
-    from lumiere_jax.inputs.lectures import ALIGNED_FACE
+    from lumiere_jax.inputs.geometry import FACE
 
     noise = load(TESTS / "inputs" / "conftest.py")
     noise.make(folder / "one", clips=1)
-    noise.make(folder / "faces", clips=1, figure=ALIGNED_FACE)
+    noise.make(folder / "faces", clips=1, geometry=FACE)
     for place in (folder / "one", folder / "faces"):
-        (place / "audio").mkdir()
         for split in ("train", "val", "test"):
             path = place / "audio" / f"{split}-c0.flac"
             soundfile.write(path, np.zeros(16_000), 16_000, "PCM_16")

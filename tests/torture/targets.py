@@ -110,17 +110,19 @@ def _log(folder: Path) -> None:
 
 
 def _dataset(folder: Path) -> None:
-    from lumiere_jax.inputs import archive, lectures
+    from lumiere_jax.audio.front_ends import log_mel
+    from lumiere_jax.inputs import encoded, lectures
+    from lumiere_jax.inputs.columns import pictures
     from lumiere_jax.inputs.segments import SPLITS
 
     dataset = lectures.open_dataset(folder)
     for segment in dataset.segments:
         assert np.isfinite(dataset.sound(segment, segment.frames)).all()
     for split in SPLITS:
-        dataset.features(split)
+        dataset.features(log_mel(dataset.fps), split)
         for example in dataset.records(split):
-            for name in lectures.picture_names(dataset.figure):
-                archive.decode(example[name], dataset.shape)
+            for column in pictures(dataset.columns):
+                encoded.decode(example[column.name], dataset.shape)
 
 
 def _table(folder: Path) -> None:

@@ -9,8 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs import archive, encoded, media
+from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
 from lumiere_jax.inputs.consent import read_consent
+from lumiere_jax.inputs.geometry import SQUARE
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.inputs.poses import Footage, mediapipe
 from lumiere_jax.inputs.poses.pieces import release
@@ -83,8 +85,12 @@ def starts(tmp_path, monkeypatch):
     return file
 
 
+COLUMNS = (FRAME, FIGURE, KEYPOINTS, APERTURE)
+
+
 def footage_of(path, **changes):
     given = {"clip": media.probe(path), "figure": "mediapipe", "size": 64, "fps": Fraction(RATE)}
+    given |= {"geometry": SQUARE, "columns": COLUMNS}
     return Footage(**(given | changes))
 
 
@@ -130,12 +136,9 @@ def test_archives_are_the_same_one_by_one_and_side_by_side(tmp_path, talk, start
     clips.make_archives(tmp_path / "two", [footage], backwards)
     one, two = (contents(tmp_path / name / "whole" / "talk") for name in ("one", "two"))
     assert one == two
-    examples = list(
-        archive.read_examples(
-            tmp_path / "one" / "whole" / "talk", 0, footage.frames, ("frame", "figure")
-        )
-    )
-    levels = [archive.decode(example["frame"]).mean() for example in examples]
+    whole = tmp_path / "one" / "whole" / "talk"
+    examples = list(archive.read_examples(whole, COLUMNS, 0, footage.frames))
+    levels = [encoded.decode(example["frame"]).mean() for example in examples]
     np.testing.assert_allclose(levels, np.arange(footage.frames), atol=3)
 
 

@@ -15,9 +15,10 @@ import pytest
 from lumiere_jax import metrics
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
-from lumiere_jax.inputs import archive, synthetic_measures
+from lumiere_jax.inputs import encoded, synthetic_measures
 from lumiere_jax.inputs.alignment import EYES, FACE_START, POINTS, WIDTH
 from lumiere_jax.inputs.consent import consent_id, read_consent
+from lumiere_jax.inputs.geometry import FACE
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems import temporal_gan
@@ -47,7 +48,7 @@ def faces(made_once):
 
 
 def test_each_drawn_face_is_in_one_split(faces):
-    assert faces.aligned and faces.shape == (128, 96) and faces.fps == 25
+    assert faces.geometry is FACE and faces.shape == (128, 96) and faces.fps == 25
     assert [(s.split, s.clip, s.frames) for s in faces.segments] == [
         ("train", "face-3", 75),
         ("train", "face-4", 75),
@@ -93,7 +94,7 @@ def test_the_mouth_is_measured_in_aligned_faces(faces):
         if segment.split in ("train", "test"):
             records = faces.records(segment.split)
             known = [records[segment.offset + i] for i in range(segment.frames)]
-            frames = np.stack([archive.decode(r["frame"]) for r in known])
+            frames = np.stack([encoded.decode(r["frame"]) for r in known])
             found = synthetic_measures.measure_aperture(frames, aligned=True)
             assert metrics.pearson(found, np.array([r["aperture"] for r in known])) > 0.93
 
@@ -101,8 +102,8 @@ def test_the_mouth_is_measured_in_aligned_faces(faces):
 def test_stills_are_the_first_faces_of_those_who_are_not_trained_on(faces):
     stills = sorted((faces.folder / "stills").iterdir())
     assert [path.name for path in stills] == ["test-face-6.png", "val-face-5.png"]
-    first = archive.decode(faces.records("test")[0]["frame"])
-    np.testing.assert_array_equal(archive.decode(stills[0].read_bytes()), first)
+    first = encoded.decode(faces.records("test")[0]["frame"])
+    np.testing.assert_array_equal(encoded.decode(stills[0].read_bytes()), first)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_a_still_speaks_a_narration_in_a_marked_video(trained, faces, speech, co
     assert made.shape == (7, 128, 96, 3)
     told = read_record(out)
     assert told["synthetic"] is True and "4 faces of a lecturer drawn" in told["who"]
-    digest = hashlib.sha256(archive.decode(still.read_bytes()).tobytes()).hexdigest()
+    digest = hashlib.sha256(encoded.decode(still.read_bytes()).tobytes()).hexdigest()
     assert told["face"] == {"sha256": digest}
     again = tmp_path / "again.mp4"
     infer(workdir=trained, audio=speech, image=still, out=again, consent=consent)
@@ -153,7 +154,7 @@ def test_training_knows_its_epoch_and_goes_on_where_it_was(trained, faces, faces
     run = read_run(trained)
     # Two clips of 75 frames in sequences of six, each also mirrored, two in a batch.
     assert run.config.animator.epoch == 2 * 2 * 13 // 2
-    assert run.aligned and run.shape == (128, 96)
+    assert run.geometry is FACE and run.shape == (128, 96)
     train(config=faces_presets.get_config("tiny"), data=faces.folder, workdir=trained)
     assert "animator: 4 steps are done already" in capsys.readouterr().out
 
@@ -212,8 +213,8 @@ def test_faces_are_measured_beside_their_stills(trained, faces, tmp_path):
     assert "PSNR of the still" in page and "27.98" in page and "SeqPix2Pix" not in page
     assert frames_of(out / "synthesised.mp4").shape == (250, 128, 96, 3)
     assert read_record(out / "synthesised.mp4")["synthetic"] is True
-    shown = [archive.decode(p.read_bytes()) for p in sorted((out / "pictures").glob("*-still.png"))]
-    first = archive.decode((faces.folder / "stills" / "test-face-6.png").read_bytes())
+    shown = [encoded.decode(p.read_bytes()) for p in sorted((out / "pictures").glob("*-still.png"))]
+    first = encoded.decode((faces.folder / "stills" / "test-face-6.png").read_bytes())
     assert len(shown) == 8 and all((still == first).all() for still in shown)
 
 
@@ -266,7 +267,7 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         "faces is of aligned faces, which 'lumierenet' is not made for.*--data": lambda: evaluate(
             workdir=workdir, data=faces.folder, out=tmp_path / "report"
         ),
-        "which 'temporal_gan' is not made for.*with --align=face": lambda: evaluate(
+        "which 'temporal_gan' is not made for.*with --system=temporal_gan": lambda: evaluate(
             workdir=trained, data=drawn, out=tmp_path / "report"
         ),
         "--embedding goes with a model of faces, and 'lumierenet' is none": lambda: evaluate(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from lumiere_jax.audio.front_ends import log_mel
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.workflows.prepare import prepare_footage
 
@@ -112,7 +113,7 @@ def test_black_and_missing_people_are_left_out_and_the_rest_stays_in_step(prepar
     for s in data.segments:
         record = data.records(s.split)[s.offset]
         assert record["keypoints"][1, 0] * 80 + 8 == pytest.approx(20 + s.first / 10, abs=1e-3)
-        grey = archive.decode(record["frame"])[36, 33].mean()
+        grey = encoded.decode(record["frame"])[36, 33].mean()
         assert grey == pytest.approx(50 + 12 * (s.first % 10), abs=5)
 
 
@@ -126,7 +127,7 @@ def test_a_clip_in_parts_has_one_loudness(prepare, tmp_path):
     quiet, loud = (s for s in data.segments if s.split == "train")
     assert (quiet.part, loud.part) == (None, 1)
     assert data.gain(quiet) == data.gain(loud)
-    rows = np.stack([record["features"] for record in data.records("train")])
+    rows = data.features(log_mel(data.fps), "train")
     # A hundredth of the amplitude is 9.2 less in natural logarithms of power; what higher tones
     # have more of is 1.3. With a loudness of its own, the pause would be as loud.
     assert rows[loud.offset + 30 :].max() - rows[:90].max() == pytest.approx(10.5, abs=0.2)

@@ -13,12 +13,8 @@ import numpy as np
 import pytest
 from spoken import cut, voice
 
-from lumiere_jax.audio.features import (
-    frames_covering,
-    loudness_gain,
-    normalise,
-    stream_log_mel,
-)
+from lumiere_jax.audio.features import frames_covering, loudness_gain, normalise
+from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.audio.listening import Level
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound import probe_audio
@@ -97,7 +93,7 @@ def test_two_seconds_through_a_pipe_are_the_frames_of_the_same_features(
     model = load_model(workdir)
     spoken = (sound * 2**15).astype("<i2").astype(np.float32) / 2**15
     rows = normalise(
-        np.concatenate(list(stream_log_mel([spoken], FPS, 60, gain=2.0))),
+        rows_of(log_mel(FPS), [spoken], 60, gain=2.0),
         model.run.mean,
         model.run.std,
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lumiere_jax.inputs import archive
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
@@ -62,7 +62,7 @@ def test_a_clip_shows_the_truth_beside_what_is_made_with_its_sound(
     frames, record = dataset.frames("val"), dataset.records("val")[3]
     assert clip.pictures.shape == (frames, SIZE, 2 * SIZE, 3)
     # The mark lies over both, for they are one picture of which a part is synthetic.
-    change = clip.pictures[3, :, :SIZE].astype(float) - archive.decode(record[shown])
+    change = clip.pictures[3, :, :SIZE].astype(float) - encoded.decode(record[shown])
     assert np.mean(change**2) < 3 and np.abs(change).max() <= 16
     assert clip.pictures[:, :, SIZE:].std() > 0
     # The label is white on shade, in the lower right corner, which the made half has.

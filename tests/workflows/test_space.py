@@ -60,7 +60,7 @@ def test_a_workdir_takes_no_more_than_is_said(drawn, tiny, tmp_path):
 def test_a_dataset_takes_more_than_the_least_and_half_of_the_most(drawn):
     dataset = open_dataset(drawn)
     frames = sum(map(dataset.frames, SPLITS))
-    least, most = space.dataset_bytes(frames, dataset.size, dataset.fps)
+    least, most = space.dataset_bytes(frames, dataset.size, dataset.fps, dataset.columns)
     assert least < bytes_in(drawn) < most / 2
 
 

@@ -13,7 +13,7 @@ from lumiere_jax.workflows.workdir import read_run
 
 def test_a_workdir_of_a_later_release_is_refused(workdir, tmp_path):
     values = json.loads((workdir / "run.json").read_text())
-    values |= {"format": 2, "versions": {"lumiere_jax": "9.1"}}
+    values |= {"format": 3, "versions": {"lumiere_jax": "9.1"}}
     (tmp_path / "run.json").write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"made by lumiere_jax 9.1, and this is .*: update lumiere"):
         read_run(tmp_path)

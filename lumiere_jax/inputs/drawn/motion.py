@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from lumiere_jax.audio import features
+from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.shapes import Waveform
 
 MOUTH_MEMORY = 0.15
@@ -40,8 +41,7 @@ def move(waveform: Waveform, fps: Fraction, seed: int, take: int, gain: float | 
     """The motion for ceil(samples · fps / 16000) frames; no gain: the voice comes to -26 dBFS."""
     frames = features.frames_covering(len(waveform), fps)
     gain = features.loudness_gain([waveform]) if gain is None else gain
-    rows = list(features.stream_log_mel([waveform], fps, frames, gain))
-    rows = np.concatenate(rows).astype(np.float64)
+    rows = rows_of(log_mel(fps), [waveform], frames, gain).astype(np.float64)
     aperture, width = _mouth(rows, fps)
     wrists, spread, lift = _hands(rows, fps, np.random.default_rng([seed, take, 1]))
     head, pitch, body, brows = _head(rows, fps, np.random.default_rng([seed, take, 2]))

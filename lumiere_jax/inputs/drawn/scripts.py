@@ -16,8 +16,8 @@ from lumiere_jax.audio.features import RATE, frames_within
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import synthetic
 from lumiere_jax.inputs.alignment import align, alignments, moved
-from lumiere_jax.inputs.archive import Example
-from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
+from lumiere_jax.inputs.columns import Moment
+from lumiere_jax.inputs.geometry import FACE
 
 FPS, FACES_FPS = Fraction(30), Fraction(25)
 # The share of the first narration that is trained on, in percent.
@@ -90,19 +90,24 @@ def face_scripts(
     return [*trained, script(training, "val", rest), script(training + 1, "test", second)]
 
 
-def drawn_lecture(script: Script, size: int, explicit: bool = True) -> Iterator[Example]:
+def drawn_lecture(script: Script, size: int, explicit: bool = True) -> Iterator[Moment]:
     """The frames of a lecturer's clip, square pictures of `size`, as many as the sound fills."""
     count = frames_within(len(script.waveform), FPS)
     drawn = synthetic.draw_lecture(
         script.waveform, FPS, size, script.seed, script.take, explicit=explicit
     )
     for d in itertools.islice(drawn, count):
-        yield Example(d.frame, d.figure, d.keypoints, d.aperture)
+        yield Moment(
+            keypoints=d.keypoints,
+            draw_frame=lambda frame=d.frame: frame,
+            figure=d.figure,
+            aperture=d.aperture,
+        )
 
 
-def drawn_faces(script: Script, size: int) -> Iterator[Example]:
+def drawn_faces(script: Script, size: int) -> Iterator[Moment]:
     """The frames of a face's clip, cut out of larger pictures, whose units apertures stay in."""
-    shape = picture_shape(size, ALIGNED_FACE)
+    shape = FACE.shape(size)
     side = CLOSE * shape[1]
     count = frames_within(len(script.waveform), FACES_FPS)
     drawn = synthetic.draw_lecture(script.waveform, FACES_FPS, side, script.seed)
@@ -110,4 +115,5 @@ def drawn_faces(script: Script, size: int) -> Iterator[Example]:
         # Points that are known do not tremble: each frame is aligned by its own.
         (transform,) = alignments(d.keypoints[None], (side, side), shape)
         points = moved(d.keypoints, transform, (side, side), shape)
-        yield Example(align(d.frame, transform, shape), None, points, d.aperture)
+        face = align(d.frame, transform, shape)
+        yield Moment(keypoints=points, draw_frame=lambda face=face: face, aperture=d.aperture)

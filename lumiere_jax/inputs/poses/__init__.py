@@ -25,6 +25,8 @@ import numpy as np
 
 from lumiere_jax.files import put_in_place
 from lumiere_jax.inputs import media
+from lumiere_jax.inputs.columns import FIGURE, Column
+from lumiere_jax.inputs.geometry import Geometry
 
 Source = Literal["mediapipe", "densepose", "openpose"]
 Tick = Callable[[int], Any]
@@ -41,16 +43,17 @@ MOST_PIXELS = 1080
 @dataclass(frozen=True, kw_only=True)
 class Footage:
     """A clip and all that decides what is made of it; `poses` is the folder of its poses, where
-    these do not come from MediaPipe, and `align` says that its face is wanted, without a figure."""
+    these do not come from MediaPipe."""
 
     clip: media.Clip
     figure: Source
     size: int
     fps: Fraction
+    geometry: Geometry
+    columns: tuple[Column, ...]
     crop: media.Crop | None = None
     poses: Path | None = None
     explicit: bool = True
-    align: bool = False
 
     @property
     def name(self) -> str:
@@ -74,7 +77,12 @@ class Footage:
     def side(self) -> int:
         """Pixels along the pictures that are kept until they are drawn: a face is cut out of as
         many as the footage has."""
-        return min(self.square[2], MOST_PIXELS) if self.align else self.size
+        return min(self.square[2], MOST_PIXELS) if self.geometry.aligned else self.size
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether pose figures are drawn."""
+        return any(column.name == FIGURE.name for column in self.columns)
 
     @property
     def pieces(self) -> list[Piece]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lumiere_jax.inputs import archive, judging, media
+from lumiere_jax.inputs import archive, encoded, judging, media
 from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, made_whole, mediapipe, spend, timed
 from lumiere_jax.shapes import Picture
 
@@ -61,7 +61,7 @@ def pose(
 
         def keep(frame: Picture) -> None:
             begin = time.thread_time()
-            add((archive.encode_jpeg(frame),), np.zeros(0))
+            add((encoded.encode_jpeg(frame),), b"")
             thumbnails.write(judging.thumbnail(frame).tobytes())
             spend(busy, "write", time.thread_time() - begin)
 
@@ -103,8 +103,7 @@ def _estimate(
         _one_video,
     ):
         given = None if choices is None else choices[begin:stop].tolist()
-        # A face's silhouette is not asked for.
-        size = NO_SILHOUETTE if footage.align else footage.size
+        size = footage.size if footage.has_figures else NO_SILHOUETTE
         for t, found in enumerate(_estimator(size)(pictures(), given), begin):
             spend(busy, "estimate", found.seconds)
             faces.write(np.append(found.faces, found.followed).astype("<f4").tobytes())

@@ -10,7 +10,6 @@ from tqdm import tqdm
 from lumiere_jax.inputs import judging, left_out, media
 from lumiere_jax.inputs.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
 from lumiere_jax.inputs.archive import LEFT_OUT
-from lumiere_jax.inputs.lectures import ALIGNED_FACE, picture_shape
 from lumiere_jax.inputs.poses import (
     Footage,
     Tick,
@@ -91,11 +90,11 @@ def _left_out(
     codes = left_out.unplayed(len(found), footage.fps, clip.picture_from, clip.unheard)
     played = np.flatnonzero(codes == left_out.KEPT)
     codes[played] = judging.judge(thumbnails[played], footage.fps)
-    nobody = left_out.NO_FACE if footage.align else left_out.NOBODY
+    nobody = left_out.NO_FACE if footage.geometry.aligned else left_out.NOBODY
     codes[(codes == left_out.KEPT) & gaps.lost(found, footage.fps)] = nobody
     codes = left_out.without_short(codes, footage.fps)
     if filled := int(((codes == left_out.KEPT) & ~found).sum()):
-        wanted = "face" if footage.align else "pose"
+        wanted = "face" if footage.geometry.aligned else "pose"
         tqdm.write(f"{clip.path}: {filled} of {len(found)} frames take a neighbour's {wanted}.")
     return codes
 
@@ -117,17 +116,17 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
     if footage.figure == "mediapipe":
         # Where the person is missing and others are there, the pose is one of theirs.
         keypoints[_others_alone(footage, posed)] = 0
-    seen = slice(FACE_START if footage.align else 0, FACE_START + FACE_POINTS)
+    seen = slice(FACE_START if footage.geometry.aligned else 0, FACE_START + FACE_POINTS)
     found = keypoints[:, seen, 2].max(1) > 0
     gaps.fill(keypoints, found, footage.fps)
-    if footage.align:
+    if footage.geometry.aligned:
         _settle_face(footage, keypoints, folder)
     return found
 
 
 def _settle_face(footage: Footage, keypoints: np.ndarray, folder: Path) -> None:
     """How each picture's face is aligned; says so where faces are small."""
-    shape = picture_shape(footage.size, ALIGNED_FACE)
+    shape = footage.geometry.shape(footage.size)
     transforms = alignments(keypoints, (footage.side, footage.side), shape)
     write_numbers(folder / ALIGNMENTS, transforms)
     larger = float(np.median(np.hypot(*transforms[:, :, 0].T)))

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lumiere_jax import vgg
-from lumiere_jax.audio.features import normalise, stream_log_mel
+from lumiere_jax.audio.features import normalise
+from lumiere_jax.audio.front_ends import log_mel, stream
+from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.geometry import SQUARE
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet import health
 from lumiere_jax.systems.lumierenet.blstm import blstm_stage
@@ -56,7 +59,7 @@ def speak(
     run: Run, variables: Mapping[str, Any], narration: Narration, still: Picture | None
 ) -> Iterator[Picture]:
     """A narration's frames; a still has no say."""
-    rows = stream_log_mel(narration.pieces, run.fps, narration.frames, narration.gain)
+    rows = stream(log_mel(run.fps), narration.pieces, narration.frames, narration.gain)
     normal = (normalise(piece, run.mean, run.std, narration.band) for piece in rows)
     return synthesise_frames(run.config, run.size, variables, normal)
 
@@ -65,7 +68,8 @@ SYSTEM = System(
     name="lumierenet",
     config=Config,
     check=check_config,
-    aligned=False,
+    geometry=SQUARE,
+    columns=(FRAME, FIGURE, KEYPOINTS, APERTURE),
     networks=NETWORKS,
     architecture={
         "vae": ("code", "average"),

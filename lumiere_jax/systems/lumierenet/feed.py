@@ -8,13 +8,14 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.audio.features import FILTERS, normalise
+from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import window_steps
-from lumiere_jax.inputs import archive, pipeline, resident
+from lumiere_jax.inputs import encoded, pipeline, resident
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.hearing import segment_features, split_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
@@ -38,7 +39,7 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
 
     @functools.cache
     def heard(split: str) -> Heard:
-        rows = dataset.features(split), heard_rows(config, dataset, split)
+        rows = split_features(dataset, split), heard_rows(config, dataset, split)
         return *rows, codes(config, dataset, split, trained("vae"))
 
     def figures(split: str, *rest: Any) -> Iterator[Any]:
@@ -77,7 +78,8 @@ def _kept(name: str, config: Config, dataset: Dataset, heard: Any) -> Kept:
         size = 4 * numbers * dataset.frames("train")
         return Kept(size=size, read=lambda: resident.windows(*heard("train")), frames=frames)
     read = {"vae": resident.figures, "seqpix2pix": resident.triplets}[name]
-    size = resident.picture_bytes(dataset, "train", 1 if name == "vae" else 2)
+    names = resident.FIGURES if name == "vae" else resident.TRIPLETS
+    size = resident.column_bytes(dataset, "train", names)
     return Kept(size=size, read=lambda: read(dataset, "train"), frames=frames)
 
 
@@ -102,7 +104,7 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
         for first in range(0, len(records), 16):
             w = np.stack(
                 [
-                    archive.decode(records[i]["figure"], dataset.shape)
+                    encoded.decode(records[i]["figure"], dataset.shape)
                     for i in range(first, min(first + 16, len(records)))
                 ]
             )
@@ -113,14 +115,14 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
 
 def _scene(name: str, config: Config, dataset: Dataset) -> Scene:
     segment, count, records = longest_segment(dataset, "val")
-    figures = np.stack([archive.decode(record["figure"], dataset.shape) for record in records])
+    figures = np.stack([encoded.decode(record["figure"], dataset.shape) for record in records])
     sound = dataset.sound(segment, count)
     if name == "vae":
         return Scene(figures, figures, sound)
     if name == "seqpix2pix":
-        frames = np.stack([archive.decode(record["frame"], dataset.shape) for record in records])
+        frames = np.stack([encoded.decode(record["frame"], dataset.shape) for record in records])
         return Scene(figures, frames, sound)
-    rows = normalise(np.stack([r["features"] for r in records]), dataset.mean, dataset.std)
+    rows = segment_features(dataset, segment, dataset)[:count]
     heard = rows[window_steps(count, config.blstm.window, config.blstm.delay)]
     return Scene(heard, figures, sound)
 

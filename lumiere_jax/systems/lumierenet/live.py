@@ -51,7 +51,7 @@ def rows_as_heard(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Each frame's log-mel row (1, 40), and when the last sample of its window had come.
 
-    As in `stream_log_mel`, as many rows as cover the last sample, and silence past it.
+    As in `front_ends.stream`, as many rows as cover the last sample, and silence past it.
     `gain` is asked with each block, before any row that hears it.
     """
     held, before = np.zeros(1, np.float32), 0  # begins a sample before frame `before`'s first

@@ -10,17 +10,17 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax import metrics
-from lumiere_jax.audio.features import normalise
 from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.inputs import archive, synthetic_measures
+from lumiere_jax.inputs import encoded, synthetic_measures
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.segments import Segment
 from lumiere_jax.parts import part_mask
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.hearing import segment_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
 from lumiere_jax.systems.lumierenet.triplet_losses import generator
@@ -83,14 +83,8 @@ def mean_frame(records: Any) -> Picture:
     picked = np.unique(np.linspace(0, len(records) - 1, MEAN_FRAMES).astype(int))
     total = np.zeros(())
     for i in tqdm(picked, "mean training frame", unit="frame", dynamic_ncols=True):
-        total = total + archive.decode(records[int(i)]["frame"])
+        total = total + encoded.decode(records[int(i)]["frame"])
     return np.round(total / len(picked)).astype(np.uint8)
-
-
-def _features(run: Run, records: Any, segment: Segment) -> np.ndarray:
-    """A segment's features as the model was trained to hear them: by its own statistics."""
-    own = range(segment.offset, segment.offset + segment.frames)
-    return normalise(np.stack([records[i]["features"] for i in own]), run.mean, run.std)
 
 
 def follow(
@@ -103,7 +97,7 @@ def follow(
     records, mean = dataset.records(split), mean_frame(dataset.records("train"))
 
     def followed(segment: Segment) -> Iterator[Chunk]:
-        rows = _features(run, records, segment)
+        rows = segment_features(dataset, segment, run)
         spoken = synthesise(c, run.size, variables, [rows])
         windows = stream_windows([rows], c.blstm.window, c.blstm.delay)
         before: dict[str, np.ndarray] = {}
@@ -112,7 +106,7 @@ def follow(
             first = segment.offset + start
             known = [records[i] for i in range(first, first + n)]
             w, y = (
-                np.stack([archive.decode(r[name], run.shape) for r in known])
+                np.stack([encoded.decode(r[name], run.shape) for r in known])
                 for name in ("figure", "frame")
             )
             a = np.stack(list(itertools.islice(windows, n)))
@@ -153,10 +147,9 @@ def mishear(
     run: Run, variables: Any, dataset: Dataset, split: str
 ) -> Callable[[Segment], Iterator[Picture]]:
     """Frames spoken from segments' features in the wrong order."""
-    records = dataset.records(split)
 
     def misheard(segment: Segment) -> Iterator[Picture]:
-        rows = shuffled(_features(run, records, segment), round(run.fps))
+        rows = shuffled(segment_features(dataset, segment, run), round(run.fps))
         return (s.frame for s in synthesise(run.config, run.size, variables, [rows]))
 
     return misheard

@@ -7,6 +7,8 @@ the networks and uint8 in batches and results.
 import copy
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.columns import APERTURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.geometry import FACE
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.sequences import epoch_items
 from lumiere_jax.systems.system import System
@@ -49,7 +51,8 @@ SYSTEM = System(
     name="temporal_gan",
     config=Config,
     check=check_config,
-    aligned=True,
+    geometry=FACE,
+    columns=(FRAME, KEYPOINTS, APERTURE),
     networks={"animator": "G"},
     architecture={
         "animator": (

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lumiere_jax.audio.encoders import stream_windows
-from lumiere_jax.inputs import archive
+from lumiere_jax.audio.front_ends import rows_of, waveform
+from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.sequences import epoch_items, sequence_batches
 from lumiere_jax.systems.scenes import longest_segment
@@ -34,10 +34,10 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
     @functools.cache
     def scene() -> Scene:
         segment, count, records = longest_segment(dataset, "val")
-        frames = np.stack([archive.decode(r["frame"], dataset.shape) for r in records])
+        frames = np.stack([encoded.decode(r["frame"], dataset.shape) for r in records])
         sound = dataset.sound(segment, count)
         gain = dataset.gain(segment)
-        windows = np.stack(list(stream_windows([sound[:, 0]], dataset.fps, count, gain)))
+        windows = rows_of(waveform(dataset.fps), [sound[:, 0]], count, gain)
         return Scene(windows, frames, sound)
 
     def make(variables: Any, windows: np.ndarray) -> np.ndarray:

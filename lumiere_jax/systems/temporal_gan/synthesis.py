@@ -1,6 +1,7 @@
 """From windows of sound and a still to frames, in pieces: memory does not grow with the sound."""
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lumiere_jax.audio.encoders import stream_windows
+from lumiere_jax.audio.front_ends import stream, waveform
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import chunk_frames, chunked, platform_of
 from lumiere_jax.systems.pictures import signed, to_uint8
@@ -87,5 +88,6 @@ def speak(
 ) -> Iterator[Picture]:
     """The frames of a narration that an aligned face speaks."""
     assert still is not None
-    windows = stream_windows(narration.pieces, run.fps, narration.frames, narration.gain)
+    blocks = stream(waveform(run.fps), narration.pieces, narration.frames, narration.gain)
+    windows = itertools.chain.from_iterable(blocks)
     return animate(run.config, variables, still, windows, run.config.seed)

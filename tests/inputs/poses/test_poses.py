@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, media
+from lumiere_jax.inputs import archive, encoded, media
+from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.geometry import SQUARE
 from lumiere_jax.inputs.left_out import KEPT, NOBODY, SHORT
 from lumiere_jax.inputs.poses import Footage, made_whole, mediapipe, pieces
 from lumiere_jax.inputs.poses.drawing import draw
@@ -45,13 +47,18 @@ def clip(tmp_path):
     return media.probe(path)
 
 
+WANTED = {"geometry": SQUARE, "columns": (FRAME, FIGURE, KEYPOINTS, APERTURE)}
+
+
 @pytest.fixture
 def read_poses(tmp_path):
     """Makes what the archive holds of a clip: (frame, figure, keypoints) of each frame."""
     numbers = itertools.count()
 
     def read(source, clip, fps, size, crop=None, poses=None, tick=lambda _: None):
-        footage = Footage(clip=clip, figure=source, size=size, fps=fps, crop=crop, poses=poses)
+        footage = Footage(
+            clip=clip, figure=source, size=size, fps=fps, crop=crop, poses=poses, **WANTED
+        )
         made = tmp_path / f"made-{next(numbers)}"
         made.mkdir()
         posed = [made / f"posed-{first}" for first, _ in footage.pieces]
@@ -62,7 +69,7 @@ def read_poses(tmp_path):
         for number, (first, stop) in enumerate(footage.pieces):
             folder = made / f"drawn-{number}"
             draw(footage, number, posed, made / "settled", folder, tick)
-            examples += archive.read_examples(folder, 0, stop - first, ("frame", "figure"))
+            examples += archive.read_examples(folder, WANTED["columns"], 0, stop - first)
         return [
             (*(decoded(e[name]) for name in ("frame", "figure")), e["keypoints"]) for e in examples
         ]
@@ -72,7 +79,7 @@ def read_poses(tmp_path):
 
 def decoded(picture):
     """None of a frame that is left out."""
-    return archive.decode(picture) if picture else None
+    return encoded.decode(picture) if picture else None
 
 
 def body(i):
@@ -223,7 +230,7 @@ def test_mediapipes_silhouettes_go_with_their_frames(short_pieces, monkeypatch, 
 def test_pieces_meet_and_are_cut_by_the_clip_alone(clip):
     def of(seconds, entry=1.0, fps=Fraction(30)):
         changed = dataclasses.replace(clip, seconds=seconds, entry=entry)
-        return Footage(clip=changed, figure="mediapipe", size=64, fps=fps)
+        return Footage(clip=changed, figure="mediapipe", size=64, fps=fps, **WANTED)
 
     for seconds, number in ((7.0, 1), (20.0, 2), (3600.0, 360)):
         footage = of(seconds)
@@ -254,7 +261,7 @@ def test_one_person_is_followed_through_all_pieces(short_pieces, tmp_path, monke
         return found(size, 0.1, level, faces, own if choice is None else choice)
 
     stand_in(monkeypatch, estimate)
-    footage = Footage(clip=short_pieces, figure="mediapipe", size=64, fps=Fraction(25))
+    footage = Footage(clip=short_pieces, figure="mediapipe", size=64, fps=Fraction(25), **WANTED)
     posed = [tmp_path / f"posed-{first}" for first, _ in footage.pieces]
     for piece, folder in zip(footage.pieces, posed, strict=True):
         pieces.pose(footage, piece, folder, None, lambda _: None)

@@ -1,0 +1,19 @@
+"""What LumièreNet hears of a dataset: normalised log-mel rows, one a frame (section 3.3)."""
+
+import numpy as np
+
+from lumiere_jax.audio.features import normalise
+from lumiere_jax.audio.front_ends import log_mel
+from lumiere_jax.inputs.lectures import Dataset, Description
+from lumiere_jax.inputs.segments import Segment
+
+
+def segment_features(dataset: Dataset, segment: Segment, statistics: Description) -> np.ndarray:
+    """A segment's features (frames, 40), normalised with the statistics of a workdir or dataset."""
+    rows = dataset.heard(log_mel(dataset.fps), segment)
+    return normalise(rows, statistics.mean, statistics.std)
+
+
+def split_features(dataset: Dataset, split: str) -> np.ndarray:
+    """A split's features (frames, 40), normalised with the dataset's own statistics."""
+    return normalise(dataset.features(log_mel(dataset.fps), split), dataset.mean, dataset.std)
