@@ -7,7 +7,7 @@ DEMO := runs/demo$(SYSTEM:%=_%)
 DEMO := $(DEMO:_lumierenet=)
 SECOND := lumiere_jax/inputs/narrations/second.flac
 
-.PHONY: demo paper ablation given bench torch torture test test-slow test-all check env clean
+.PHONY: demo paper ablation given bench torch torture test test-slow test-all check lock env clean
 
 # What is prepared, how it is spoken, and the video, by system.
 DRAWN_lumierenet :=
@@ -84,12 +84,22 @@ check: env  ## format, lint, types and import rules
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# Each file forks by Python: the newest releases for 3.11, and the newest for later ones.
+LOCK = $(BIN)/uv pip compile --quiet --universal --upgrade --python-version=3.11 --no-annotate --no-header
+BEAM := requirements-beam.txt
+
+lock: env  ## the newest versions that go together, into the requirements*.txt
+	$(LOCK) pyproject.toml --output-file=requirements.txt
+	$(LOCK) --group=dev --constraints=requirements.txt --output-file=requirements-dev.txt
+	{ sed '/^[^#]/,$$d' $(BEAM); echo apache-beam | $(LOCK) pyproject.toml - | grep -vxFf requirements.txt; } > $(BEAM).new
+	mv $(BEAM).new $(BEAM)
+
 env: $(VENV)/.complete-$(VERSION)
 
 # Another Python makes the environment anew.
 $(VENV)/.complete-$(VERSION): requirements.txt requirements-dev.txt
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
-		{ echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "error: Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.13"; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
