@@ -15,7 +15,7 @@ from lumiere_jax.systems.lumierenet import Config
 
 
 def paper() -> Config:
-    """Every number that the paper gives; what it leaves open is in the README's table."""
+    """Every number that the paper gives; what it leaves open is in docs/design.md."""
     return Config()
 
 

@@ -18,7 +18,7 @@ from lumiere_jax.systems.temporal_gan import Config
 
 
 def paper() -> Config:
-    """Every number that the paper gives; what it leaves open is in the README's table."""
+    """Every number that the paper gives; what it leaves open is in docs/faces.md."""
     return Config()
 
 

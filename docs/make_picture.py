@@ -1,4 +1,4 @@
-"""Make the README's pictures: of the demo, of faces, and of the paper's experiments.
+"""Make the pictures of the README and docs/: the demo, faces, and the paper's experiments.
 
 python docs/make_picture.py demo [WORKDIR] [DATA] [PNG]
 python docs/make_picture.py faces [WORKDIR] [DATA] [PNG]

@@ -1,4 +1,4 @@
-"""Print the README's tables of experiments.py's results.
+"""Print the tables of docs/experiments.md from experiments.py's results.
 
 python docs/make_tables.py OUT [OUT ...]
 

@@ -1,4 +1,4 @@
-"""Every command that the README, the Makefile and the scripts' help name has a short form here.
+"""Every command that the documents, the Makefile and the scripts' help name has a short form here.
 
 A new command fails the first test until it has one. A short form is a test: of this file, or of
 another one, by its path and name.
@@ -31,6 +31,7 @@ SHORT: dict[str, str | None] = {
     "make test-slow": None,
     "make test-all": None,
     "make check": None,
+    "make lock": None,
     "make env": None,
     "make clean": None,
     "make torch": None,
@@ -89,18 +90,20 @@ COMMAND = re.compile(
     r"|make (?P<make>[^&|]+)"
     r"|(?P<other>pip|pre-commit|pytest|uvx|gcloud)(?= )"
 )
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TARGETS = re.findall(r"^([\w-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def texts():
     """Where users are told of commands: indented lines, blocks of code and what is quoted."""
-    readme = (ROOT / "README.md").read_text()
     blocks = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-    for block in blocks.findall(readme):
-        yield from lines(block)
-    readme = lines(blocks.sub("", readme))
-    yield from (line.strip() for line in readme if line.startswith("    "))
-    yield from re.findall(r"`([^`]+)`", "\n".join(readme))
+    for path in DOCUMENTS:
+        text = path.read_text()
+        for block in blocks.findall(text):
+            yield from lines(block)
+        text = lines(blocks.sub("", text))
+        yield from (line.strip() for line in text if line.startswith("    "))
+        yield from re.findall(r"`([^`]+)`", "\n".join(text))
     for folder in (
         "",
         "benchmarks",
@@ -165,6 +168,19 @@ def test_every_command_that_is_named_has_a_short_form():
         path, _, name = place.rpartition("::")
         file = ROOT / "tests" / path if path else Path(__file__)
         assert f"def {name or 'test_'}" in file.read_text(), place
+
+
+def test_documents_link_to_what_is_there():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).is_file(), f"{path.name}: {target}"
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    readme = DOCUMENTS[0].read_text()
+    assert len(readme.splitlines()) <= 200
+    for path in DOCUMENTS[1:]:
+        assert f"({path.relative_to(ROOT)})" in readme
 
 
 @pytest.mark.parametrize("target", ["demo", "demo SYSTEM=temporal_gan", "bench"])

@@ -1,9 +1,9 @@
 """What a run of LumièreNet can be told; the defaults are the paper's numbers.
 
-A number that the paper gives has its section beside it; what it leaves open is in the README. Of
-each stage, `dtype`, float32 or bfloat16, is that of its products (parameters, statistics and losses
-stay float32), and `accumulate` the number of parts that a batch is taken in, for memory, before the
-optimiser's step.
+A number that the paper gives has its section beside it; what it leaves open is in docs/design.md.
+Of each stage, `dtype`, float32 or bfloat16, is that of its products (parameters, statistics and
+losses stay float32), and `accumulate` the number of parts that a batch is taken in, for memory,
+before the optimiser's step.
 """
 
 from dataclasses import dataclass, field

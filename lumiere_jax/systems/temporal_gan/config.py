@@ -1,6 +1,6 @@
 """What a run of the temporal GAN can be told; the defaults are the paper's numbers.
 
-A number that the paper gives has its section beside it; what it leaves open is in the README.
+A number that the paper gives has its section beside it; what it leaves open is in docs/faces.md.
 `dtype`, float32 or bfloat16, is that of products; parameters, statistics and losses stay float32.
 """
 
