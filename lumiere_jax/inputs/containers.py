@@ -39,6 +39,10 @@ EARLIER = Fraction(1)
 BUFFER = 1 << 18
 # Headers lie: a decoder makes room for no more than this.
 DECODING = {"max_pixels": str(LARGEST**2)}
+# PyAV 18 raises an error for tags outside UTF-8 by default; 19 always hands them over escaped.
+TAGS: dict[str, Any] = (
+    {} if int(av.__version__.split(".")[0]) > 18 else {"metadata_errors": "ignore"}
+)
 NAMES = {"video": "picture", "audio": "sound"}
 
 
@@ -63,7 +67,7 @@ class Track:
     def time(self, stamp: int | None) -> Fraction | None:
         """Seconds of a time stamp on the file's own clock."""
         base = self.stream.time_base
-        return None if stamp is None or base is None else stamp * Fraction(base)
+        return stamp * Fraction(base) if base and stamp is not None else None
 
     def shown_at(self, picture: av.VideoFrame) -> Fraction | None:
         """Seconds at which a picture appears; called once for each, in order."""
@@ -87,11 +91,16 @@ class Track:
         avi = "avi" in names
         if length := self.stream.frames if avi else self.stream.duration:
             return start + self.time(length)
-        if spoken := self.stream.metadata.get("DURATION"):  # Matroska's tag of a track
+        if spoken := tag(self.stream, "DURATION"):  # Matroska's tag of a track
             with contextlib.suppress(ValueError):
                 hours, minutes, seconds = spoken.strip("\0").split(":")
                 return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
         return None
+
+
+def tag(part: Any, name: str) -> str:
+    """A tag of a container or stream without its bytes outside UTF-8; "" where there is none."""
+    return part.metadata.get(name, "").encode(errors="surrogateescape").decode(errors="ignore")
 
 
 @contextlib.contextmanager
@@ -125,7 +134,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
                 options=DECODING,
                 container_options=options,
                 buffer_size=BUFFER,
-                metadata_errors="ignore",
+                **TAGS,
             )
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise _not_media(path) from error
