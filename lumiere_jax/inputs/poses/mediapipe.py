@@ -1,7 +1,9 @@
 """Landmarks and silhouettes from MediaPipe Holistic, which runs as a program of its own."""
 
 import os
+import platform
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import uv
 from jaxtyping import Bool, Float
+from packaging.specifiers import SpecifierSet
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
@@ -89,13 +92,27 @@ def _last_line(errors) -> str:
     return lines[-1].strip()[:300] if lines else "no message"
 
 
+def _python_wanted() -> str:
+    """The Pythons that the program's header allows, as ">=3.11,<3.13"; "" where it names none."""
+    found = re.search(r'^# requires-python = "(.*)"', _PROGRAM.read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _is_own_python_allowed() -> bool:
+    return SpecifierSet(_python_wanted()).contains(platform.python_version(), prereleases=True)
+
+
 def _command(*extra: str) -> list[str]:
+    """uv takes this Python where the header allows it, and otherwise finds or fetches another."""
+    own = ["--python", sys.executable] if _is_own_python_allowed() else []
     command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress", *extra]
-    return [*command, "--python", sys.executable, "--script", str(_PROGRAM)]
+    return [*command, *own, "--script", str(_PROGRAM)]
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    """This environment without what leads to another Python or to its packages."""
+    leading = ("PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in leading}
 
 
 def install() -> None:
@@ -110,10 +127,18 @@ def install() -> None:
 
 
 def _cannot_start(message: str) -> UserError:
+    bring = "or bring poses with --figure=openpose or --figure=densepose and --poses=DIR."
+    if not _is_own_python_allowed():
+        find = [uv.find_uv_bin(), "python", "find", "--no-project", "--script", str(_PROGRAM)]
+        if subprocess.run(find, capture_output=True, env=_environment()).returncode:
+            wanted = _python_wanted()
+            return UserError(
+                f"The pose program {_PROGRAM.name} needs Python {wanted}, and none is found: "
+                f"install one, as by uv python install '{wanted}'; {bring}"
+            )
     return UserError(
         f"The pose program {_PROGRAM.name} cannot start ({message}): its first start installs "
-        "mediapipe and needs a network once; or bring poses with --figure=openpose or "
-        "--figure=densepose and --poses=DIR."
+        f"mediapipe and needs a network once; {bring}"
     )
 
 

@@ -1,11 +1,14 @@
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import uv
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import media
@@ -119,6 +122,60 @@ def test_installing_is_told_of_and_done_once(tmp_path, monkeypatch, capsys):
     program.write_text("raise SystemExit('no network here')")
     with pytest.raises(UserError, match="cannot start .no network here.*--poses"):
         mediapipe.install()
+
+
+UV = """#!{python}
+import json, os, pathlib, sys
+with pathlib.Path(__file__).with_name("calls").open("a") as calls:
+    calls.write(json.dumps([sys.argv[1:], dict(os.environ)]) + "\\n")
+sys.exit({code} if sys.argv[1] == "python" else "uv said no")
+"""
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """Runs the program by a stand-in for uv that starts nothing; gives what uv was called with."""
+
+    def start(requires, found=True):
+        program, stand_in = tmp_path / "holistic.py", tmp_path / "uv"
+        program.write_text(f'# /// script\n# requires-python = "{requires}"\n# ///\n')
+        stand_in.write_text(UV.format(python=sys.executable, code=int(not found)))
+        stand_in.chmod(0o755)
+        monkeypatch.setattr(mediapipe, "_PROGRAM", program)
+        monkeypatch.setattr(uv, "find_uv_bin", lambda: str(stand_in))
+        for name in ("UV_PYTHON", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH"):
+            monkeypatch.setenv(name, "")  # what would lead elsewhere is not even there empty
+        with pytest.raises(UserError) as error:
+            mediapipe.install()
+        told = [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
+        return told, str(error.value)
+
+    return start
+
+
+def test_the_programs_header_chooses_its_python(calls):
+    told, _ = calls("<3.0")
+    assert [arguments[0] for arguments, _ in told] == ["run", "run", "python"]
+    assert not any("--python" in arguments for arguments, _ in told)
+    leading = {"UV_PYTHON", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH"}
+    assert not any(leading & environment.keys() for _, environment in told)
+
+
+def test_this_python_is_taken_where_the_header_allows_it(calls):
+    told, _ = calls(">=3.11")
+    for arguments, _ in told:
+        assert arguments[arguments.index("--python") + 1] == sys.executable
+
+
+def test_where_no_python_suits_the_remedy_is_one_sentence(calls):
+    _, said = calls("<3.0", found=False)
+    assert said == (
+        "The pose program holistic.py needs Python <3.0, and none is found: install one, as by "
+        "uv python install '<3.0'; or bring poses with --figure=openpose or --figure=densepose and "
+        "--poses=DIR."
+    )
+    _, said = calls("<3.0", found=True)
+    assert "cannot start (uv said no)" in said
 
 
 def test_an_error_in_the_footage_reaches_the_reader(tmp_path, monkeypatch):
