@@ -61,13 +61,18 @@ def shuffled(
             index=positions % items, seed=seeds, max_index=np.int64(items - 1), rounds=8
         )
 
-    return _run(tf.data.Dataset.range(first, last).map(indices), load)
+    return _run(tf.data.Dataset.range(first, last).map(_as_it_is(indices)), load)
+
+
+def _as_it_is(function: Callable) -> Callable:
+    """The function without AutoGraph's rewriting: none of ours branches on tensors."""
+    return host_tensorflow().autograph.experimental.do_not_convert(function)
 
 
 def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
     """`load` on as many cores as keep up, in order."""
     tf = host_tensorflow()
-    batches = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = indices.map(_as_it_is(load), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
