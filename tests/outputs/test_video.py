@@ -144,6 +144,14 @@ def test_record(tmp_path):
             read_record(tmp_path / name)
 
 
+def test_a_records_bytes_outside_utf_8_are_left_out(tmp_path):
+    write(tmp_path / "a.mp4", noise(8000, 1, 16000), 16000, record={"model": "four"})
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert data.count(b"four") == 1
+    (tmp_path / "a.mp4").write_bytes(data.replace(b"four", b"f\xff\xfer"))
+    assert read_record(tmp_path / "a.mp4") == {"model": "fr", "synthetic": True}
+
+
 @pytest.mark.parametrize("size", [64, 96, 128, 256, 512, 1024])
 @pytest.mark.parametrize("ground", [0, 128, 255])
 def test_label_is_small_and_can_be_seen(size, ground):
