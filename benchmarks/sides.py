@@ -1,5 +1,6 @@
 """Processes that stand still until they are asked for something."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -37,7 +38,10 @@ class Side:
         try:
             self.process.stdin.write(json.dumps(what) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError as error:
+        except (BrokenPipeError, ValueError) as error:  # ValueError: closed by an earlier failure
+            # An open pipe would try to send the rest when it is collected.
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
             raise self._ended() from error
 
     def answer(self) -> Any:
