@@ -27,7 +27,7 @@ flags.DEFINE_bool(
     "explicit", True, "Draw eyes, brows, lips, mouth and fingers; --noexplicit: not, as the paper."
 )
 flags.DEFINE_string("poses", None, "Results of DensePose or OpenPose: DIR/<clip's name>/.")
-flags.DEFINE_string("system", None, "For whom: lumierenet [default], or temporal_gan for faces.")
+flags.DEFINE_string("system", None, "The system that is to learn from it [lumierenet].")
 flags.DEFINE_string("align", None, "face: aligned faces, three quarters as wide as high.")
 flags.DEFINE_string("clips", None, "A table with each clip's speaker and split, CSV.")
 flags.DEFINE_string("crop", None, "A square X,Y,SIDE of the picture; default: the centre.")

@@ -1,14 +1,11 @@
-"""Train a lecturer's model: the VAE of pose figures, then the BLSTM and SeqPix2Pix; or a model of
-faces, whose only stage is the animator.
+"""Train a system on a dataset: its stages in order, or one of them.
 
   python train.py --config=configs/lumierenet.py:small --data=data/ada --workdir=runs/ada
   python train.py --config=configs/temporal_gan.py:small --data=data/faces --workdir=runs/faces
 
-A run that was stopped goes on where it was: give the same command again. Presets of
-configs/lumierenet.py: lecture (an accelerator), paper (its numbers alone), small (two cores), demo
-(the drawn lecturer), tiny (tests). Of configs/temporal_gan.py: paper (an accelerator), small, demo
-(drawn faces), tiny; -l1, -frame or -static behind one leaves parts of it out. Any field can be set:
---config.seqpix2pix.steps=200. Watch: tensorboard --logdir=runs/ada
+A run that was stopped goes on where it was: give the same command again. Any field of a config can
+be set: --config.seqpix2pix.steps=200. --initial=WORKDIR starts from the networks of another run,
+such as one of more footage. Watch: tensorboard --logdir=runs/ada
 """
 
 from absl import flags
@@ -25,7 +22,8 @@ MULTIHOST = flags.DEFINE_bool(
     None,
     "This is one of several processes of a run. Under srun and mpirun it goes without saying.",
 )
-STAGE = flags.DEFINE_string("stage", "all", "One of all, vae, blstm, seqpix2pix; faces: animator.")
+STAGE = flags.DEFINE_string("stage", "all", "all, or one of the system's stages.")
+INITIAL = flags.DEFINE_string("initial", None, "A workdir whose networks new stages start from.")
 
 
 def main() -> None:
@@ -36,7 +34,8 @@ def main() -> None:
     hosts.start(MULTIHOST.value)
     from lumiere_jax.workflows.asked import trained
 
-    trained(config=CONFIG.value, data=DATA.value, workdir=WORKDIR.value, stage=STAGE.value)
+    given = {"config": CONFIG.value, "data": DATA.value, "workdir": WORKDIR.value}
+    trained(**given, stage=STAGE.value, initial=INITIAL.value)
     hosts.say(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")
 
 

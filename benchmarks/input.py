@@ -23,7 +23,8 @@ from ours import step_seconds
 from configs.lumierenet import paper
 from lumiere_jax.inputs import pipeline
 from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.systems.lumierenet import Config, load_vgg, stages
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.system import load_vgg, stages
 from lumiere_jax.workflows import drawn
 from lumiere_jax.workflows.allocation import keep_freed_memory
 

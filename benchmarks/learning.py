@@ -32,7 +32,7 @@ from rounds import say
 
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
-from lumiere_jax import vgg
+from lumiere_jax import systems, vgg
 from lumiere_jax.audio.features import RATE, frames_within, loudness_gain, normalise
 from lumiere_jax.audio.front_ends import log_mel, rows_of, waveform
 from lumiere_jax.codes.recurrent import window_steps
@@ -47,15 +47,17 @@ from lumiere_jax.inputs.drawn.scripts import (
 )
 from lumiere_jax.inputs.memory import index_batches
 from lumiere_jax.outputs.mark import marked
-from lumiere_jax.systems import lumierenet, temporal_gan
 from lumiere_jax.systems.batches import in_batches
 from lumiere_jax.systems.gathering import gathering
+from lumiere_jax.systems.lumierenet.feed import NETWORKS
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.systems.measuring import beside_still, compare, mouths, named
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.summaries import summarise
+from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Batch, Stage
 from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
@@ -179,12 +181,12 @@ def lecturer(scale: Scale, sheets: Path) -> None:
     spans = list(itertools.pairwise(ends.tolist()))
     setting = f"the losses of lecture, width {scale.width}, random VGG-19, every frame a target"
     say(system="lumierenet", setting=setting)
-    stages, every = lumierenet.stages(config, size), np.arange(ends[-1])
+    stages, every = systems.get("lumierenet").stages(config, (size, size)), np.arange(ends[-1])
     frozen: dict[str, Any] = {"vgg": vgg.load_vgg19("random")}
     with tempfile.TemporaryDirectory() as workdir:
 
         def trained(name: str, data: resident.Resident, items: np.ndarray, seconds: float) -> Any:
-            stage, network = gathering(stages[name]), lumierenet.SYSTEM.networks[name]
+            stage, network = gathering(stages[name]), NETWORKS[name]
             batches = lambda first: index_batches(items, stage.batch, SEED, first)  # noqa: E731
             given = frozen | {"data": jax.device_put(data)}
             return learn(stage, network, batches, given, seconds, Path(workdir))
@@ -201,8 +203,8 @@ def lecturer(scale: Scale, sheets: Path) -> None:
         items = [np.arange(start + pipeline.MEMORY, stop) for start, stop in spans]
         triplets = resident.of_triplets({**known, "frame": rows_of(frames)})
         g = trained("seqpix2pix", triplets, np.concatenate(items), scale.seqpix2pix)
-    variables = {"vae": vae, "blstm": blstm, "G": g}
-    spoken = lumierenet.synthesise(config, size, variables, [test_rows])
+    variables = {"vae": {"vae": vae}, "blstm": {"blstm": blstm}, "seqpix2pix": {"G": g}}
+    spoken = synthesise(config, size, variables, [test_rows])
     said_figures, said = map(np.stack, zip(*spoken, strict=True))
     rendered = jax.jit(functools.partial(render, generator(config, size), g))
     made = {"seqpix2pix": in_batches(rendered, 8, test.figure), "video": said}
@@ -250,7 +252,7 @@ def talker(scale: Scale, sheets: Path) -> None:
     every = drawn(scripts, drawn_faces, size)
     heard = [heard_windows(script) for script in scripts]
     say(system="temporal_gan", setting=f"the losses of small, width {scale.width}")
-    stage = temporal_gan.stages(config, every[0].frame.shape[1:3])["animator"]
+    stage = systems.get("temporal_gan").stages(config, every[0].frame.shape[1:3])["animator"]
 
     def batches(first: int) -> Iterator[Batch]:
         """Sequences of faces that train, each from a random frame on, with a random still."""
@@ -269,9 +271,9 @@ def talker(scale: Scale, sheets: Path) -> None:
 
     with tempfile.TemporaryDirectory() as workdir:
         g = learn(stage, "G", batches, {}, scale.animator, Path(workdir))
-    variables, known = {"G": g}, every[-1]
+    variables, known = {"animator": {"G": g}}, every[-1]
     still = known.frame[0]
-    said = np.stack(list(temporal_gan.animate(config, variables, still, heard[-1])))
+    said = np.stack(list(animate(config, variables, still, heard[-1])))
     judged("temporal_gan", {"video": said}, known, ("still", still), aligned=True)
     stills = np.broadcast_to(still, said.shape)
     write_sheet(sheets, "temporal_gan", [stills, np.stack(list(marked(said))), known.frame])

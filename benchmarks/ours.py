@@ -33,15 +33,17 @@ from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems import batches
-from lumiere_jax.systems.lumierenet import Config, stages, synthesis, triplet_losses
+from lumiere_jax.systems.contract import Model, Run
+from lumiere_jax.systems.lumierenet import synthesis, triplet_losses
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import painter
+from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
 from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
-from lumiere_jax.systems.system import Run
-from lumiere_jax.systems.temporal_gan import animate
 from lumiere_jax.systems.temporal_gan.networks import generator as animator
+from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
@@ -121,10 +123,8 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     """What infer.py does, with networks that nobody has trained."""
     from lumiere_jax.workflows import infer  # which wants PyAV
 
-    _, variables, _ = forward_of(case)
-    run = run_of(case)
-    model = infer.Model(run, variables, {})
-    infer.load_model, infer.read_run = lambda _: model, lambda _: run
+    model = model_of(case)
+    infer.load_model, infer.read_run = lambda _: model, lambda _: model.run
     synthesis.chunk_frames = lambda _: case.batch
     folder = Path(tempfile.mkdtemp())
     sound = narration(folder, seconds)
@@ -137,10 +137,11 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     return once
 
 
-def run_of(case: Case) -> Run:
-    """What a workdir says of a model of this case."""
+def model_of(case: Case) -> Model:
+    """A model of this case, as a workdir would give it."""
+    _, variables, _ = forward_of(case)
     nothing = np.zeros(40, np.float32)
-    return Run(
+    run = Run(
         size=case.size,
         fps=Fraction(FPS),
         figure="drawn",
@@ -149,7 +150,10 @@ def run_of(case: Case) -> Run:
         consent={},
         drawn_seed=0,
         config=config_of(case),
+        geometry=SYSTEM.geometry,
+        columns=SYSTEM.columns,
     )
+    return Model(system=SYSTEM, run=run, variables=variables)
 
 
 def built(case: Case) -> Built:
@@ -208,7 +212,8 @@ def frames_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
     )
 
     def function(variables: Any, windows: np.ndarray) -> np.ndarray:
-        return np.stack(list(animate(config, {"G": variables}, still, windows, chunk=case.batch)))
+        given = {"animator": {"G": variables}}
+        return np.stack(list(animate(config, given, still, windows, chunk=case.batch)))
 
     return function, variables, batch["windows"]
 
@@ -238,7 +243,7 @@ def chain_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
     variables = {}
     for name, network in (("blstm", "blstm"), ("vae", "vae"), ("seqpix2pix", "G")):
         one = forward_of(dataclasses.replace(case, name=name, kind="forward"))
-        variables[network] = one[1]
+        variables[name] = {network: one[1]}
     function = lambda v, a: painter(config, case.size, v)(a)[1]  # noqa: E731
     return function, variables, arrays(case)["features"]
 
@@ -263,7 +268,10 @@ def write_expected(case: Case, path: Path) -> None:
         function, variables, x = (frames_of if case.kind == "streaming" else forward_of)(case)
         variables = lively(variables)
         alone = {"seqpix2pix": "G"}.get(case.name, case.name)
-        flat = _flat(variables if case.name == "synthesis" else {alone: variables})
+        if case.name == "synthesis":
+            flat = _flat({n: x for own in variables.values() for n, x in own.items()})
+        else:
+            flat = _flat({alone: variables})
         expected = {"expected/output": function(variables, x)}
     np.savez(path, **flat, **{k: np.asarray(v) for k, v in expected.items()})
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lumiere_jax.errors import UserError  # noqa: E402
-from lumiere_jax.systems.lumierenet import Config  # noqa: E402
+from lumiere_jax.systems.lumierenet.config import Config  # noqa: E402
 
 FPS, SIZE, PAPERS_HOURS = 30, 256, 4
 HOURS = (4, 100, 10_000)

@@ -27,10 +27,12 @@ from configs import temporal_gan as faces
 from lumiere_jax import systems, vgg
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.front_ends import log_mel, rows_of
-from lumiere_jax.systems import lumierenet, measuring
+from lumiere_jax.systems import measuring
+from lumiere_jax.systems.contract import System
+from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.synthesis import painter
-from lumiere_jax.systems.system import System
-from lumiere_jax.systems.temporal_gan import animate
+from lumiere_jax.systems.lumierenet.system import stages
+from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.stage import TrainState
 
 # Largest relative deviations (of root mean squares). TensorFloat-32 keeps 10 bits of a number and
@@ -71,7 +73,7 @@ def computations(short: bool) -> dict[Key, Computation]:
     return found
 
 
-def lecture_config(losses: str, dtype: str) -> lumierenet.Config:
+def lecture_config(losses: str, dtype: str) -> Config:
     config = lectures.tiny()
     if losses == "paper":
         whole = lectures.paper()
@@ -95,7 +97,7 @@ def keypoints(*lead: int) -> np.ndarray:
 
 def lecture_steps(losses: str, name: str, dtype: str) -> Numbers:
     config = lecture_config(losses, dtype)
-    every, system = lumierenet.stages(config, SIZE), systems.SYSTEMS["lumierenet"]
+    every, system = stages(config, SIZE), systems.get("lumierenet")
     b = every[name].batch
     random = np.random.default_rng(2)
     batch = {
@@ -126,7 +128,7 @@ def face_steps(dtype: str) -> Numbers:
         "windows": np.random.default_rng(3).standard_normal((c.batch, c.frames, 2560), np.float32),
         "lengths": np.full(c.batch, c.frames, np.int32),
     }
-    return steps(systems.SYSTEMS["temporal_gan"], config, FACE, "animator", {}, batch)
+    return steps(systems.get("temporal_gan"), config, FACE, "animator", {}, batch)
 
 
 def steps(
@@ -154,12 +156,11 @@ def on_cpu(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def lecture_frames(dtype: str) -> Numbers:
     config = lecture_config("lecture", dtype)
-    every = lumierenet.stages(config, SIZE)
-    networks = systems.SYSTEMS["lumierenet"].networks
-    variables = {
-        network: used(on_cpu(every[stage].init, jax.random.key(0)).networks[network])
-        for stage, network in networks.items()
-    }
+    every = stages(config, SIZE)
+    variables = {}
+    for stage, networks in systems.get("lumierenet").networks.items():
+        state = on_cpu(every[stage].init, jax.random.key(0))
+        variables[stage] = {network: used(state.networks[network]) for network in networks}
     windows = np.random.default_rng(4).standard_normal((4, config.blstm.window, 40), np.float32)
     figures, frames = painter(config, SIZE, variables)(windows)
     return {"figures": np.asarray(figures), "frames": np.asarray(frames)}
@@ -173,8 +174,8 @@ def used(network: TrainState) -> Any:
 def face_frames(dtype: str) -> Numbers:
     config = faces.tiny()
     config.animator.dtype = dtype
-    stage = systems.SYSTEMS["temporal_gan"].stages(config, FACE)["animator"]
-    variables = {"G": used(on_cpu(stage.init, jax.random.key(0)).networks["G"])}
+    stage = systems.get("temporal_gan").stages(config, FACE)["animator"]
+    variables = {"animator": {"G": used(on_cpu(stage.init, jax.random.key(0)).networks["G"])}}
     windows = np.random.default_rng(5).standard_normal((6, 2560), np.float32) / 4
     made = animate(config, variables, random_pictures(shape=FACE), windows, chunk=3)
     return {"frames": np.stack(list(made))}

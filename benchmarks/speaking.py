@@ -13,12 +13,11 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
 import jax
 import numpy as np
 from cases import FPS, SECONDS, Case, speech
-from ours import forward_of, run_of, synthesise
+from ours import model_of, synthesise
 from rounds import say
 
 from lumiere_jax.audio.features import (
@@ -30,20 +29,19 @@ from lumiere_jax.audio.listening import Heard, measure
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import chunk_frames
-from lumiere_jax.systems.lumierenet import SYSTEM
-from lumiere_jax.systems.lumierenet.live import Timing, first_frame, frames_as_heard
-from lumiere_jax.systems.system import Narration
+from lumiere_jax.systems.contract import Model, Narration, Request, Timing
+from lumiere_jax.systems.lumierenet.live import first_frame, frames_as_heard
 from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 
 BLOCK = RATE // 100
 
 
-def spoken(case: Case, variables: Any, samples: np.ndarray) -> Iterator[Picture]:
+def spoken(model: Model, samples: np.ndarray) -> Iterator[Picture]:
     """A narration's frames, as `workflows.infer.speak` makes them of a file's sound."""
     level, band, _ = measure([samples])
     frames = frames_covering(len(samples), Fraction(FPS))
     narration = Narration([samples], gain_to_loudness(level), frames, band)
-    return SYSTEM.speak(run_of(case), variables, narration, None)
+    return model.system.speak(model, Request(narration=narration))
 
 
 def through(frames: Iterator[Picture]) -> tuple[float, float]:
@@ -58,12 +56,12 @@ def through(frames: Iterator[Picture]) -> tuple[float, float]:
 
 def narrated(case: Case, samples: np.ndarray) -> None:
     """Rows of a narration: as it is made, with the marks, and to an MP4."""
-    _, variables, _ = forward_of(case)
+    model = model_of(case)
     row = {"size": case.size, "dtype": case.dtype, "chunk": case.batch}
-    compiled_s, _ = through(spoken(case, variables, samples))
-    first, rate = through(spoken(case, variables, samples))
+    compiled_s, _ = through(spoken(model, samples))
+    first, rate = through(spoken(model, samples))
     say(**row, what="frames", fps=rate, first_ms=1000 * first, first_compiled_s=compiled_s)
-    first, rate = through(marked(spoken(case, variables, samples)))
+    first, rate = through(marked(spoken(model, samples)))
     say(**row, what="marked frames", fps=rate, first_ms=1000 * first)
     if importlib.util.find_spec("av") is not None:
         once = synthesise(case, SECONDS)
@@ -75,8 +73,8 @@ def narrated(case: Case, samples: np.ndarray) -> None:
 
 def live(case: Case, samples: np.ndarray) -> None:
     """A row of a voice that comes as it is spoken, in blocks of 10 ms."""
-    run, (_, variables, _), timing = run_of(case), forward_of(case), Timing()
-    paint, _ = first_frame(run, variables)
+    model, timing = model_of(case), Timing()
+    paint, _ = first_frame(model)
 
     def arriving() -> Iterator[Heard]:
         began = time.monotonic()
@@ -85,7 +83,7 @@ def live(case: Case, samples: np.ndarray) -> None:
             time.sleep(max(0.0, due - time.monotonic()))
             yield time.monotonic(), samples[start : start + BLOCK]
 
-    for _ in frames_as_heard(run, paint, arriving(), timing):
+    for _ in frames_as_heard(model, paint, arriving(), timing):
         pass
     median, late = np.percentile(1000 * np.array(timing.latencies), [50, 95])
     row = {"size": case.size, "dtype": case.dtype, "what": "live", "repeated": timing.repeated}

@@ -22,7 +22,7 @@ def measure(size: int) -> None:
     from ours import step_seconds
 
     from configs.lumierenet import small
-    from lumiere_jax.systems.lumierenet import stages
+    from lumiere_jax.systems.lumierenet.system import stages
 
     config = small()
     every = stages(config, size)

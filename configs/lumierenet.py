@@ -11,7 +11,7 @@ tiny     tests: seconds, and nothing to look at
 """
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.systems.lumierenet import Config
+from lumiere_jax.systems.lumierenet.config import Config
 
 
 def paper() -> Config:

@@ -14,7 +14,7 @@ reconstruction: Table 2's first row), -frame (no sequence discriminator: its sec
 """
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.systems.temporal_gan import Config
+from lumiere_jax.systems.temporal_gan.config import Config
 
 
 def paper() -> Config:

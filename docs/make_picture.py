@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.systems.lumierenet import synthesise
 from lumiere_jax.systems.lumierenet.hearing import split_features
+from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.workflows.infer import load_model

@@ -10,11 +10,11 @@ from typing import Any
 LARGEST = 1 << 24
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Puts the text in place at once: what was there stays until all of it is written."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Puts the content in place at once: what was there stays until all of it is written."""
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", opener=_no_link) as file:
-        file.write(text)
+    with open(partial, "wb", opener=_no_link) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     put_in_place(partial, path)
 
 

@@ -4,9 +4,10 @@ import jax
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.systems.lumierenet import Config, check_config, stages
-from lumiere_jax.systems.temporal_gan import Config as FacesConfig
-from lumiere_jax.systems.temporal_gan import check_config as check_faces
+from lumiere_jax.systems.lumierenet.config import Config, check_config
+from lumiere_jax.systems.lumierenet.system import stages
+from lumiere_jax.systems.temporal_gan.config import Config as FacesConfig
+from lumiere_jax.systems.temporal_gan.config import check_config as check_faces
 
 PRESETS = ("lecture", "paper", "small", "demo", "tiny")
 

@@ -76,7 +76,7 @@ def write_report(folder: Path, report: Report) -> None:
                 for stage, (title, text) in stages.items()
             ],
             table=evaluation.table,
-            comparison=_comparison(evaluation.table, report.metrics),
+            comparison=evaluation.table and _comparison(evaluation.table, report.metrics),
             sheets=_write_pictures(folder, evaluation, report.pictures),
             curves={
                 stages[name][0] if name in stages else name.capitalize(): _curves(lines)

@@ -1,20 +1,32 @@
 """The systems, by name. A new one has a package here, and a line below."""
 
-from typing import Any
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.systems import lumierenet, temporal_gan
-from lumiere_jax.systems.system import System
+from lumiere_jax.systems.entry import Entry
 
-SYSTEMS = {system.name: system for system in (lumierenet.SYSTEM, temporal_gan.SYSTEM)}
+if TYPE_CHECKING:
+    from lumiere_jax.systems.contract import System
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (lumierenet.ENTRY, temporal_gan.ENTRY)}
+
+
+@functools.cache
+def get(name: str) -> System:
+    """The system of a name in `ENTRIES`, which is imported at the first call."""
+    return ENTRIES[name].load()
 
 
 def of(config: Any) -> System:
     """The system that a config is for; UserError where it is none's."""
-    for system in SYSTEMS.values():
+    for system in map(get, ENTRIES):
         if type(config) is type(system.config()):
             return system
     raise UserError(
         "--config: its get_config() gives no config of a system; write it as those in configs do "
-        f"({', '.join(SYSTEMS)})."
+        f"({', '.join(ENTRIES)})."
     )

@@ -52,29 +52,35 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What is measured of a system.
+    """What is measured of a system, and what its report says.
 
-    `follow` gives a function of a segment: its frames through the system, a few at a time, and what
-    was measured, named by stage and measure ("video.psnr"); "aperture.video" and the like are
-    signals. `mishear` gives one of frames spoken from the segment's sound in the wrong order.
-    `summarise` makes more numbers, by stage, of the values of all segments, where there are such.
-
-    For the report, `stages` has each stage's title and text, "video" for the whole chain. `judged`
-    are those that make frames, and `sheets` the pictures to look at, of which the `synthetic` are
-    marked. `measures` says of each number that only this system has, by stage, its name, range and
-    meaning, and `goals` what is expected of "video" where the speaker is drawn, at least and at
-    most. `table` has the paper's numbers.
+    Attributes:
+      follow: `follow(model, dataset, split, finders)` gives a function of a segment: its frames
+        through the system, a few at a time, and what was measured, named by stage and measure
+        ("video.psnr"); "aperture.video" and the like are signals.
+      speak_shuffled: `speak_shuffled(model, dataset, split)` gives one of frames spoken from the
+        segment's sound in the wrong order.
+      stages: Each stage's title and text; "video" stands for the whole chain.
+      judged: Stages that make frames.
+      sheets: Pictures to look at.
+      synthetic: Names of pictures that are marked as synthetic.
+      measures: Name, range and meaning of each number that only this system has, by stage.
+      goals: What is expected of "video" where the speaker is drawn, at least and at most.
+      table: The paper's numbers; None where there is no such table.
+      brings: Flags of files that a user may bring for further measures.
+      summarise: Makes more numbers, by stage, of the values of all segments.
     """
 
-    follow: Callable[[Any, Any, Any, str, Finders], Callable[[Segment], Iterator[Chunk]]]
-    mishear: Callable[[Any, Any, Any, str], Callable[[Segment], Iterator[Picture]]]
+    follow: Callable[[Any, Any, str, Finders], Callable[[Segment], Iterator[Chunk]]]
+    speak_shuffled: Callable[[Any, Any, str], Callable[[Segment], Iterator[Picture]]]
     stages: Mapping[str, tuple[str, str]]
     judged: tuple[str, ...]
     sheets: tuple[Sheet, ...]
     synthetic: frozenset[str]
     measures: Mapping[str, Mapping[str, tuple[str, str, str]]]
     goals: Mapping[str, tuple[float | None, float | None]]
-    table: Table
+    table: Table | None = None
+    brings: tuple[str, ...] = ()
     summarise: Callable[[list[Values]], dict[str, dict[str, Number]]] = lambda parts: {}
 
 

@@ -33,7 +33,8 @@ RENAMED = {
     FORMAT: {},
 }
 # By format, the state's fields that it does not have.
-ADDED = {1: {"extra"}, FORMAT: set()}
+EXTRA = "extra"
+ADDED = {1: {EXTRA}, FORMAT: set()}
 # Whole steps of a stage.
 KEPT = 2
 
@@ -249,7 +250,7 @@ def has_ended(folder: Path, patience: int) -> bool:
 
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
     """Shapes and shardings of a stage's state, without computing any of it."""
-    shapes = jax.eval_shape(stage.init, jax.random.key(0))
+    shapes = jax.eval_shape(stage.init, jax.random.key(0), {})
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
 
 
@@ -323,21 +324,32 @@ def require(workdir: Path, stage: Stage) -> int:
 
 
 def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
-    """The named networks' variables for inference, by name, from a stage that has been trained.
+    """Variables for inference, by network, from a stage that has been trained.
 
     Nothing else is read: an optimiser's state is twice the size of its network.
+
+    Args:
+      workdir: The folder of the stage's folder.
+      stage: The stage.
+      *names: Its networks, by default all.
+
+    Returns:
+      Variables by network; under "extra" what the state keeps there, where it keeps something.
     """
     step = require(workdir, stage)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    networks = abstract_state(stage, sharding).networks
+    state = abstract_state(stage, sharding)
+    networks = {name: state.networks[name] for name in names or state.networks}
     wanted = {
-        name: {"ema": networks[name].ema} if networks[name].ema else networks[name].variables
-        for name in names
+        name: {"ema": network.ema} if network.ema else network.variables
+        for name, network in networks.items()
     }
+    whole: dict[str, Any] = {"networks": wanted, **({EXTRA: state.extra} if state.extra else {})}
     with open_checkpoints(workdir / stage.name, alone=True) as manager:
         with _readable(manager, step):
             _, number = _metadata(manager, step)
-            item = _in_format({"networks": wanted}, number)
+            item = _in_format(whole, number)
             _check_arrays(manager, step, item)
             read = _from_format(_restore_part(manager, step, item), number)
-    return {name: network.get("ema", network) for name, network in read["networks"].items()}
+    variables = {name: network.get("ema", network) for name, network in read["networks"].items()}
+    return {**variables, **{name: x for name, x in read.items() if name == EXTRA}}

@@ -45,13 +45,15 @@ def train(
     checks: Mapping[str, Check] | None = None,
     preview: Preview | None = None,
     clips: int = CLIPS,
+    initial: Callable[[], Mapping[str, Any]] = dict,
 ) -> State:
     """Trains a stage to its number of steps, from its last checkpoint where there is one.
 
     Metrics are fetched a call late, so that the device never waits for the host; a line of the
     log has their means since the line before. `reports` times in a run, the batches that
     `held_out` gives are measured, a sheet of pictures is kept and the `checks` read the log;
-    `clips` times, and at least every `CLIP_STEPS`, `preview` makes a clip. Nothing is asked for
+    `clips` times, and at least every `CLIP_STEPS`, `preview` makes a clip. `initial` gives
+    variables, by network, that a first state takes in place of random ones. Nothing is asked for
     when nothing is left to do. On several hosts all have to call this, with the same arguments.
 
     At Ctrl-C and SIGTERM it saves after one more call or two, all hosts at the same step.
@@ -68,7 +70,7 @@ def train(
         # One host alone cannot stop what all of them compute: it asks them at the first step.
         wish.worth_saving = jax.process_count() > 1
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
-        state, first = _begin(stage, manager, mesh, seed)
+        state, first = _begin(stage, manager, mesh, seed, initial)
         if first >= stage.steps or first and checkpoint.has_ended(folder, stage.patience):
             hosts.say(f"{stage.name}: {first} steps are done already")
             return state
@@ -125,13 +127,15 @@ def _with_wish(batch: Batch, wish: Wish) -> Batch:
     return {**batch, STOP: np.full(count, wish.signal is not None, np.float32)}
 
 
-def _begin(stage: Stage, manager: Any, mesh: Mesh, seed: int) -> tuple[State, int]:
+def _begin(
+    stage: Stage, manager: Any, mesh: Mesh, seed: int, initial: Callable[[], Mapping[str, Any]]
+) -> tuple[State, int]:
     """The state to go on from, and the number of its steps."""
     first = manager.latest_step() or 0
     if first:
         abstract = checkpoint.abstract_state(stage, parallel.whole(mesh))
         return checkpoint.restore(manager, first, abstract), first
-    return parallel.first_state(stage, mesh, seed), 0
+    return parallel.first_state(stage, mesh, seed, initial()), 0
 
 
 def _calls(first: int, stage: Stage, due_after: Callable[[int], Due]) -> Iterator[range]:

@@ -1,6 +1,6 @@
 """A step over many devices: parameters on all of them, a batch split by examples."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -60,16 +60,25 @@ def _on_cpu(mesh: Mesh, **options: int) -> dict[str, int] | None:
 _WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
-def first_state(stage: Stage, mesh: Mesh, seed: int) -> State:
-    """A stage's state before its first step, on all devices of the mesh."""
+def first_state(
+    stage: Stage, mesh: Mesh, seed: int, initial: Mapping[str, Any] | None = None
+) -> State:
+    """A stage's state before its first step, on all devices of the mesh.
+
+    Args:
+      stage: The stage.
+      mesh: Its devices.
+      seed: Of the key.
+      initial: Variables, by network, that are taken in place of random ones.
+    """
     # A key of one host is no key of all of them.
     init = jax.jit(
-        lambda seed: stage.init(jax.random.key(seed)),
+        lambda seed, initial: stage.init(jax.random.key(seed), initial),
         out_shardings=whole(mesh),
         # What runs once is compiled in half of the time, and draws its numbers as fast.
         compiler_options=_on_cpu(mesh, xla_backend_optimization_level=1),
     )
-    return init(np.uint32(seed))
+    return init(np.uint32(seed), jax.tree.map(np.asarray, dict(initial or {})))
 
 
 def compile_step(stage: Stage, mesh: Mesh) -> Callable[[State, Any, Batch], tuple[State, Any]]:

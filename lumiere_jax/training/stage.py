@@ -13,6 +13,8 @@ import optax
 
 Batch = Mapping[str, Any]
 Metrics = dict[str, Any]
+NOTHING: Mapping[str, Any] = {}
+"""No initial variables."""
 
 
 @flax.struct.dataclass
@@ -107,7 +109,8 @@ class State:
 class Stage:
     """A separately trained factor of the chain.
 
-    `init(key)` gives the first state; `step(state, frozen, batch)` is pure and gives
+    `init(key, initial)` gives the first state; `initial`, {} by default, has variables, by network,
+    that it takes in place of random ones. `step(state, frozen, batch)` is pure and gives
     `(state, metrics)`, scalars by name, losses and the gradients' norms among them: a step is taken
     only where all are finite. `evaluate(state, frozen, batch)` gives metrics of a
     held-out batch; `pictures(state, frozen, batch)` an RGB sheet to look at. `frozen` holds,
@@ -115,14 +118,15 @@ class Stage:
     the number of parts that `step` takes a batch in, and `dispatch` that of the steps that one
     call takes, which pays where a step is short. `patience` is the number of epochs, of `epoch`
     steps, after which a run ends whose `gain`, a held-out metric, has not become less; 0: it goes
-    on to its last step.
+    on to its last step. `leaves_artefacts` says whether its training leaves artefacts for
+    synthesis.
     """
 
     name: str
     needs: tuple[str, ...]
     batch: int
     steps: int
-    init: Callable[[jax.Array], State]
+    init: Callable[..., State]
     step: Callable[[State, Any, Batch], tuple[State, Metrics]]
     evaluate: Callable[[State, Any, Batch], Metrics]
     pictures: Callable[[State, Any, Batch], np.ndarray] | None = None
@@ -131,3 +135,4 @@ class Stage:
     epoch: int = 0
     patience: int = 0
     gain: str = ""
+    leaves_artefacts: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.paths import expanded, user_path
+from lumiere_jax.systems import ENTRIES
 
 PATHS = ("workdir", "certificate", "key", "image", "consent")
 FACES = ("image", "paste", "consent")
@@ -33,7 +34,10 @@ def answer(given: Mapping[str, Any]) -> int:
     own: dict[str, Any] = {k: user_path(f"--{k}", v) if k in PATHS else v for k, v in given.items()}
     if own["out"] != "-":
         own["out"] = str(user_path("--out", own["out"]))
+    options = _options(own)
     if own.pop("live", False):
+        if options:
+            raise UserError(f"--{next(iter(options))} does not go with --live: leave it out.")
         if of_faces := [name for name in FACES if name in own]:
             raise UserError(f"--live speaks with a lecturer's model: leave --{of_faces[0]} out.")
         if "sound_track" in own:
@@ -45,17 +49,31 @@ def answer(given: Mapping[str, Any]) -> int:
         from lumiere_jax.workflows.infer import infer
 
         own |= {"audio": expanded("--audio", own["audio"]), "out": Path(own["out"])}
-        frames = infer(**own)
+        frames = infer(**own, options=options)
         print(f"{own['out']}: {frames} frames, marked as synthetic.")
     return 0
 
 
-def trained(*, config: Any, data: str, workdir: str, stage: str = "all") -> None:
+def _options(own: dict[str, Any]) -> dict[str, Any]:
+    """Values of systems' own flags, which are taken out of `own`."""
+    options = {}
+    for flag in (flag for entry in ENTRIES.values() for flag in entry.flags):
+        if flag.name in own:
+            value = own.pop(flag.name)
+            is_path = flag.kind == "path"
+            options[flag.name] = user_path(f"--{flag.name}", value) if is_path else value
+    return options
+
+
+def trained(
+    *, config: Any, data: str, workdir: str, stage: str = "all", initial: str | None = None
+) -> None:
     """Trains as train.py's flags ask for; raises what `train` does."""
     from lumiere_jax.workflows.train import train
 
     paths = {"data": user_path("--data", data), "workdir": user_path("--workdir", workdir)}
-    train(config=config, stage=stage, **paths)
+    first = user_path("--initial", initial) if initial else None
+    train(config=config, stage=stage, initial=first, **paths)
 
 
 def measured(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,11 +22,14 @@ from absl import app, flags, logging
 
 from lumiere_jax.errors import UserError, disk_is_full, escaped, is_disk_full, printable, shortened
 from lumiere_jax.paths import expanded
+from lumiere_jax.systems import ENTRIES
 from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.workflows.compiled import keep_compiled
 
 # A run that a signal stops exits as a shell would say it: with 128 and the signal's number.
 USAGE_ERROR, INTERRUPTED = 2, 128
+# Flags that are defined here are the script's own.
+flags.disclaim_key_flags()
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -71,16 +75,45 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         _leave(_signal(stopped), interrupted)
 
 
+def define_system_flags() -> None:
+    """Defines the flags that systems add to infer.py; of one name, the first system's help."""
+    for entry in ENTRIES.values():
+        for flag in entry.flags:
+            if flag.name not in flags.FLAGS:
+                kind = "string" if flag.kind == "path" else flag.kind
+                define = getattr(flags, f"DEFINE_{kind}")
+                define(flag.name, flag.default, f"{flag.help} ({entry.name})")
+
+
+def systems_help() -> str:
+    """What --help says of the systems: what each learns, its presets and its stages."""
+    lines = ["Systems:"]
+    for entry in ENTRIES.values():
+        presets = ", ".join(f"{name} ({use})" for name, use in entry.presets.items())
+        text = (
+            f"{entry.name}: {entry.learns}. Presets of {entry.config}: {presets}. "
+            f"Stages: {', '.join(entry.stages)}."
+        )
+        lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
 def given() -> dict[str, Any]:
-    """The script's own flags that were given, by name."""
+    """The script's own flags, and those of systems, that were given, by name."""
     own = flags.FLAGS.get_key_flags_for_module("__main__")
+    own += [flags.FLAGS[name] for name in _system_flags() if name in flags.FLAGS]
     return {flag.name: flag.value for flag in own if flag.present}
+
+
+def _system_flags() -> list[str]:
+    return [flag.name for entry in ENTRIES.values() for flag in entry.flags]
 
 
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses every flag and reads the config once, so that nothing about them fails later."""
     if _HELP & set(argv[1:]):
         print((sys.modules["__main__"].__doc__ or "").strip())
+        print("\n" + systems_help())
         print("\nFlags:\n" + flags.FLAGS.main_module_help())
         sys.exit(0)
     try:
@@ -196,7 +229,8 @@ def _sentence(error: Exception, argv: Sequence[str]) -> str:
         return " ".join(text.split()).rstrip(".") + " (see --help)."
     name = next((a.removeprefix(CONFIG) for a in argv if a.startswith(CONFIG)), "")
     if "Failed loading config file" in text:
-        return f"--config={name}: there is no such file; try --config=configs/lumierenet.py:small."
+        first = next(iter(ENTRIES.values()))
+        return f"--config={name}: there is no such file; try --config={first.config}:small."
     try:
         config: Any = flags.FLAGS["config"].parser.parse(name)
         system = config.system

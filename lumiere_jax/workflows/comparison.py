@@ -19,9 +19,10 @@ from lumiere_jax.outputs import report
 from lumiere_jax.parts import part_mask
 from lumiere_jax.systems import measuring, summaries
 from lumiere_jax.systems.batches import in_batches
-from lumiere_jax.systems.lumierenet import Config, stages
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
+from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.measuring import BATCH
 from lumiere_jax.training import checkpoint

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import archive, lectures, synthetic
 from lumiere_jax.inputs.columns import Column, Moment
@@ -23,8 +24,7 @@ from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.poses import Tick
 from lumiere_jax.inputs.segments import SPLITS, place_segments
 from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
-from lumiere_jax.systems import SYSTEMS
-from lumiere_jax.systems.system import System
+from lumiere_jax.systems.contract import System
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
 from lumiere_jax.workflows.folders import built_aside
 from lumiere_jax.workflows.space import ask_for, dataset_bytes
@@ -54,7 +54,7 @@ def prepare_synthetic(
     Raises:
       UserError: anything about the flags.
     """
-    system = system or next(iter(SYSTEMS.values()))
+    system = system or systems.get(next(iter(systems.ENTRIES)))
     geometry, columns, faces = system.geometry, system.columns, system.geometry.aligned
     check_place(out, size, geometry)
     if minutes is not None and not 0.1 <= minutes <= 600:

@@ -28,12 +28,12 @@ from lumiere_jax.inputs.transcripts import read_transcripts
 from lumiere_jax.metrics import content_distances, word_error_rate
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
+from lumiere_jax.systems.contract import Model, Run
 from lumiere_jax.systems.measuring import BATCH, Evaluation, Finders, Values, named
 from lumiere_jax.systems.summaries import summarise
-from lumiere_jax.systems.system import Run
 from lumiere_jax.training.log import read_lines
 from lumiere_jax.workflows.folders import built_aside
-from lumiere_jax.workflows.infer import Model, load_model
+from lumiere_jax.workflows.infer import load_model, record_of
 from lumiere_jax.workflows.workdir import check_kind, read_run
 
 COLUMNS = 8
@@ -65,7 +65,7 @@ def evaluate(
     system = systems.of(run.config)
     check_kind(system, dataset, data, "--data")
     _check_fits(workdir, run, dataset, split)
-    embed, told = _brought(run, embedding, references, hypotheses)
+    embed, measured = _brought(run, embedding, references, hypotheses)
     evaluation = system.evaluation
     with built_aside(out, report.METRICS) as folder:
         model = load_model(workdir)
@@ -74,7 +74,7 @@ def evaluate(
             pictures, parts = _measure(model, dataset, split, folder, finders, embed)
         _write_frames(folder / FRAMES, [s for s in dataset.segments if s.split == split], parts)
         metrics: dict[str, dict[str, Any]] = summarise(parts, tuple(evaluation.stages))
-        for stage, values in (*evaluation.summarise(parts).items(), ("video", told)):
+        for stage, values in (*evaluation.summarise(parts).items(), ("video", measured)):
             metrics[stage] |= values
         report.write_report(
             folder,
@@ -99,23 +99,23 @@ def _brought(
 ) -> tuple[Embed | None, dict[str, float]]:
     """A network of faces, and numbers that files alone decide."""
     given = {"embedding": embedding, "references": references, "hypotheses": hypotheses}
-    if not run.geometry.aligned and (
-        flag := next((name for name, path in given.items() if path), None)
-    ):
+    brings = systems.of(run.config).evaluation.brings
+    if other := [name for name, path in given.items() if path and name not in brings]:
         raise UserError(
-            f"--{flag} goes with a model of faces, and '{run.config.system}' is none: leave it out."
+            f"--{other[0]} goes with a model of faces, and '{run.config.system}' is none: leave it "
+            "out."
         )
     if (references is None) != (hypotheses is None):
         raise UserError("name --references and --hypotheses together, or neither.")
-    told: dict[str, float] = {}
+    measured: dict[str, float] = {}
     if references and hypotheses:
-        told["word_error_rate"] = word_error_rate(*read_transcripts(references, hypotheses))
+        measured["word_error_rate"] = word_error_rate(*read_transcripts(references, hypotheses))
     if embedding is None:
-        return None, told
+        return None, measured
     if embedding.suffix.lower() == ".npz":
         distances = _both_kinds(content_distances(*read_embeddings(embedding)))
-        return None, told | {name: float(x.mean()) for name, x in distances.items()}
-    return open_embedding(embedding), told
+        return None, measured | {name: float(x.mean()) for name, x in distances.items()}
+    return open_embedding(embedding), measured
 
 
 def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
@@ -162,9 +162,9 @@ def _measure(
     embed: Embed | None,
 ) -> tuple[list[report.Sample], list[Values]]:
     """Samples of pictures and each segment's measured values; writes the videos on the way."""
-    run, variables, evaluation = model.run, model.variables, model.system.evaluation
+    run, evaluation = model.run, model.system.evaluation
     segments, total = [s for s in dataset.segments if s.split == split], dataset.frames(split)
-    follow = evaluation.follow(run, variables, dataset, split, finders)
+    follow = evaluation.follow(model, dataset, split, finders)
     chosen = set(sampled(total))
     samples: list[report.Sample] = []
     parts: list[Values] = []
@@ -190,10 +190,10 @@ def _measure(
                 pass
             parts.append({name: np.concatenate([v[name] for v in kept]) for name in kept[0]})
     if dataset.drawn_seed is not None:
-        mishear = evaluation.mishear(run, variables, dataset, split)
+        shuffled = evaluation.speak_shuffled(model, dataset, split)
         with tqdm(total=total, desc="shuffled audio", unit="frame", dynamic_ncols=True) as bar:
             for segment, part in zip(segments, parts, strict=True):
-                frames, pieces = mishear(segment), []
+                frames, pieces = shuffled(segment), []
                 while piece := list(itertools.islice(frames, BATCH)):
                     pieces.append(measure_aperture(np.stack(piece), run.geometry.aligned))
                     bar.update(len(piece))
@@ -248,7 +248,7 @@ def _write_videos(
         for i in range(segment.offset, segment.offset + count)
     )
     for name, frames, record in (
-        (report.SYNTHESISED, itertools.islice(spoken, count), model.record),
+        (report.SYNTHESISED, itertools.islice(spoken, count), record_of(model)),
         (report.REAL, real, None),
     ):
         write_video(folder / name, frames, dataset.fps, [sound], RATE, 1, record=record)

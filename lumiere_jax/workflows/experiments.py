@@ -23,7 +23,8 @@ from lumiere_jax.files import write_whole
 from lumiere_jax.inputs import lectures
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import report
-from lumiere_jax.systems.lumierenet import Config, load_vgg
+from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.system import load_vgg
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows import comparison, evaluate

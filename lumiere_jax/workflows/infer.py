@@ -3,15 +3,10 @@
 import contextlib
 import dataclasses
 import hashlib
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax import systems
@@ -26,45 +21,22 @@ from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.paths import matching, user_path
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.system import Narration, Run, System
+from lumiere_jax.systems.contract import Model, Narration, Request
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.alarms import silence_alarms
 from lumiere_jax.workflows.ahead import made_ahead
+from lumiere_jax.workflows.artefacts import read_artefacts
 from lumiere_jax.workflows.devices import spread
 from lumiere_jax.workflows.space import ask_for, video_bytes, written_into
-from lumiere_jax.workflows.workdir import check_follows, origin, read_run
+from lumiere_jax.workflows.workdir import check_follows, check_options, origin, read_run
 
 # Frames that may wait for the encoder: a chunk of an accelerator's.
 WAITING = 32
 
 
-@dataclass(frozen=True)
-class Model:
-    """A trained workdir, read: its description, its networks' variables by name, and how many
-    steps each stage has taken."""
-
-    run: Run
-    variables: dict[str, Any]
-    steps: dict[str, int]
-
-    @property
-    def system(self) -> System:
-        """What it is a model of."""
-        return systems.of(self.run.config)
-
-    @cached_property
-    def id(self) -> str:
-        """A short identifier of everything that decides what the model says and shows."""
-        facts = (self.run.size, str(self.run.fps), *self.system.hears(self.run.config))
-        digest = hashlib.sha256(json.dumps(facts).encode())
-        for leaf in jax.tree.leaves((self.run.mean, self.run.std, self.variables)):
-            digest.update(np.asarray(leaf).tobytes())
-        return digest.hexdigest()[:16]
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What a video says of itself, beside that it is synthetic."""
-        return {**origin(self.run.consent), "model": self.id}
+def record_of(model: Model) -> dict[str, Any]:
+    """What a model's videos say of themselves, beside that they are synthetic."""
+    return {**origin(model.run.consent), "model": model.id}
 
 
 def load_model(workdir: Path) -> Model:
@@ -79,15 +51,25 @@ def load_model(workdir: Path) -> Model:
     every = system.stages(run.config, run.shape)
     steps = {name: checkpoint.require(workdir, stage) for name, stage in every.items()}
     variables: dict[str, Any] = {}
-    for name, network in system.networks.items():
+    artefacts: dict[str, Any] = {}
+    for name, networks in system.networks.items():
         stage = every[name]
         for needed in stage.needs:
             check_follows(workdir, name, needed, steps[needed])
         ended = checkpoint.has_ended(workdir / name, stage.patience)
         if steps[name] < stage.steps and not ended:
             tqdm.write(f"warning: '{name}' has taken {steps[name]} of {stage.steps} steps.")
-        variables |= checkpoint.restore_frozen(workdir, stage, network)
-    return Model(run, variables, steps)
+        variables[name] = checkpoint.restore_frozen(workdir, stage, *networks)
+        if stage.leaves_artefacts:
+            artefacts[name] = read_artefacts(workdir / name)
+    return Model(
+        system=system,
+        run=run,
+        variables=variables,
+        artefacts=artefacts,
+        pretrained=system.pretrained_in_use(run.config),
+        steps=steps,
+    )
 
 
 def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
@@ -136,7 +118,12 @@ def _probed(audio: Path, sound_track: int | None) -> Sound:
     return sound
 
 
-def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[Picture]:
+def speak(
+    model: Model,
+    sound: Sound,
+    still: Picture | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Picture]:
     """The frames of a narration, as many as cover its last sample; of a still where the model is
     one of faces."""
     level, band, _ = measure(heard(sound))
@@ -148,7 +135,8 @@ def speak(model: Model, sound: Sound, still: Picture | None = None) -> Iterator[
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)
     narration = Narration(heard(sound), gain, frames, band)
-    return model.system.speak(run, model.variables, narration, still)
+    request = Request(narration=narration, still=still, options=options or {})
+    return model.system.speak(model, request)
 
 
 def infer(
@@ -163,6 +151,7 @@ def infer(
     certificate: Path | None = None,
     key: Path | None = None,
     sound_track: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """Writes a narration's video, or those of all that a pattern names into the folder `out`,
     and returns their number of frames. Narrations are spread over the local devices. With a
@@ -170,7 +159,8 @@ def infer(
     is spoken, or number `sound_track`, from 1.
 
     A model of faces speaks with the face of `image`; `paste` puts it back into that picture, and
-    `consent` is the record of who agreed to that, for the video's own record.
+    `consent` is the record of who agreed to that, for the video's own record. `options` are the
+    values of the system's own flags.
 
     Raises:
       UserError: anything about the workdir, the narrations, the picture, the output's name or the
@@ -179,10 +169,11 @@ def infer(
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
     given = _given(workdir, image, paste, consent)
+    check_options(workdir, options)
     model = load_model(workdir)
     still = _aligned(given, model.run.shape, paste) if given else None
     tasks = [(_probed(path, sound_track), video) for path, video in named]
-    record, fps = {**model.record, **(still.record if still else {})}, model.run.fps
+    record, fps = {**record_of(model), **(still.record if still else {})}, model.run.fps
     total = sum(frames_covering(sound.samples, fps, sound.rate) for sound, _ in tasks)
     seconds = sum(sound.seconds for sound, _ in tasks)
     finished = still.finished if still else lambda frame: frame
@@ -195,7 +186,7 @@ def infer(
         sound, video = task
         own = dataclasses.replace(model, variables=variables)
         # The networks in a thread of their own, the encoder here.
-        said = map(finished, speak(own, sound, still.face if still else None))
+        said = map(finished, speak(own, sound, still.face if still else None, options))
         with contextlib.closing(made_ahead(said, WAITING)) as made:
             frames = _ticked(made, tick)
             write_video(
@@ -240,7 +231,7 @@ class _Still(NamedTuple):
 def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None) -> _Given | None:
     """What is to speak, where the model of a workdir wants a face."""
     system = systems.of(read_run(workdir).config)
-    if not system.geometry.aligned:
+    if "still" not in system.wants:
         if image is not None or paste or consent is not None:
             raise UserError(
                 f"{workdir} is a model of one lecturer in one framing ('{system.name}'): leave "

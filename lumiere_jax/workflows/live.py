@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.listening import Heard
 from lumiere_jax.errors import UserError
@@ -16,9 +17,8 @@ from lumiere_jax.inputs.ear import Ear, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import check_writable, write_video
-from lumiere_jax.systems.lumierenet.live import Timing, first_frame, frames_as_heard
-from lumiere_jax.systems.lumierenet.synthesis import Painter
-from lumiere_jax.workflows.infer import Model, load_model
+from lumiere_jax.systems.contract import Model, Timing
+from lumiere_jax.workflows.infer import load_model, record_of
 from lumiere_jax.workflows.space import written_into
 from lumiere_jax.workflows.workdir import read_run
 
@@ -45,18 +45,19 @@ def live(
     timing = Timing()
     signer = _signer(certificate, key, out)
     with _opened(out) as target, contextlib.redirect_stdout(sys.stderr):
-        if read_run(workdir).geometry.aligned:
+        system = systems.of(read_run(workdir).config)
+        if system.live is None:
             raise UserError(
-                f"--live speaks with a lecturer's model, and {workdir} is one of faces: name a "
-                "narration's file, and leave --live out."
+                f"{workdir} is of '{system.name}', which does not speak live: name a narration's "
+                "file, and leave --live out."
             )
         ear = listen(audio)
         model = load_model(workdir)
-        paint = warmed_up(model)
+        compiled = warmed_up(model)
         _announce(model, ear)
         with _stopped_by_signals(ear):
             ear.open.set()
-            spoken = speak_live(model, paint, ear.heard(), target, preset, timing, signer)
+            spoken = speak_live(model, compiled, ear.heard(), target, preset, timing, signer)
     if not spoken:
         raise UserError(
             f"--audio={audio}: the sound ended before it was listened to; pipe it at the speed at "
@@ -67,7 +68,7 @@ def live(
 
 def speak_live(
     model: Model,
-    paint: Painter,
+    compiled: Any,
     blocks: Iterator[Heard],
     target: BinaryIO | Path,
     preset: str,
@@ -76,19 +77,20 @@ def speak_live(
 ) -> bool:
     """Writes a picture for each frame that `blocks` give, raw or into a video with the sound;
     False where there is no frame."""
-    run = model.run
+    run, live = model.run, model.system.live
+    assert live is not None
     own, sound = itertools.tee(blocks) if isinstance(target, Path) else (blocks, iter(()))
-    made = frames_as_heard(run, paint, own, timing)
+    made = live.frames(model, compiled, own, timing)
     first = next(made, None)
     if first is None:
         return False
     made = itertools.chain([first], made)
     if isinstance(target, Path):
         samples = (block[:, None] for _, block in sound)
-        told = model.record
+        record = record_of(model)
         with written_into(target.parent):
             write_video(
-                target, made, run.fps, samples, RATE, 1, told, preset=preset, credentials=signer
+                target, made, run.fps, samples, RATE, 1, record, preset=preset, credentials=signer
             )
         return True
     try:
@@ -112,11 +114,12 @@ def _signer(certificate: Path | None, key: Path | None, out: str) -> Credentials
     return read_credentials(certificate, key)
 
 
-def warmed_up(model: Model) -> Painter:
-    """The model's painter; its features, its networks and the marks have made a frame."""
-    paint, frame = first_frame(model.run, model.variables)
+def warmed_up(model: Model) -> Any:
+    """What the system compiled for a frame; the marks have seen one too."""
+    assert model.system.live is not None
+    compiled, frame = model.system.live.warm_up(model)
     next(marked([frame]))
-    return paint
+    return compiled
 
 
 @contextlib.contextmanager
@@ -153,7 +156,8 @@ def _stopped_by_signals(ear: Ear) -> Iterator[None]:
 
 
 def _announce(model: Model, ear: Ear) -> None:
-    size, fps, delay = model.run.size, model.run.fps, model.run.config.blstm.delay
+    assert model.system.live is not None
+    size, fps, delay = model.run.size, model.run.fps, model.system.live.ahead(model.run.config)
     late = f" The model hears {delay} frames ahead, and is as much later." if delay else ""
     missed = f" {ear.missed / RATE:.1f} s that came before are left out." if ear.missed else ""
     print(

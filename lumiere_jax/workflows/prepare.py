@@ -15,6 +15,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from tqdm import tqdm
 
+from lumiere_jax import systems
 from lumiere_jax.audio.listening import band_message, measure
 from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.inputs import lectures, left_out, media
@@ -28,8 +29,7 @@ from lumiere_jax.inputs.poses.folders import pose_folder
 from lumiere_jax.inputs.segments import segments_by_split, segments_of
 from lumiere_jax.inputs.sound import track_message
 from lumiere_jax.paths import expanded, matching, user_path
-from lumiere_jax.systems import SYSTEMS
-from lumiere_jax.systems.system import System
+from lumiere_jax.systems.contract import System
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
 from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
@@ -94,15 +94,17 @@ def system_for(name: str | None, align: str | None = None) -> System:
       UserError: there is none of this name, or none that goes with `align`.
     """
     if name is None:
-        return next(s for s in SYSTEMS.values() if s.geometry.aligned == bool(align))
-    if name not in SYSTEMS:
-        raise UserError(f"--system={name}: choose one of {', '.join(SYSTEMS)}.")
-    if align and not SYSTEMS[name].geometry.aligned:
+        every = map(systems.get, systems.ENTRIES)
+        return next(s for s in every if s.geometry.aligned == bool(align))
+    if name not in systems.ENTRIES:
+        raise UserError(f"--system={name}: choose one of {', '.join(systems.ENTRIES)}.")
+    geometry = systems.get(name).geometry
+    if align and not geometry.aligned:
         raise UserError(
             f"--align={align} makes aligned faces, and --system={name} learns from "
-            f"{SYSTEMS[name].geometry.pictures}: leave one of them out."
+            f"{geometry.pictures}: leave one of them out."
         )
-    return SYSTEMS[name]
+    return systems.get(name)
 
 
 def parse_fps(text: str) -> Fraction:

@@ -10,7 +10,7 @@ from lumiere_jax.audio.features import RATE
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import write_video
-from lumiere_jax.systems.system import Feed
+from lumiere_jax.systems.contract import Feed
 from lumiere_jax.training.log import Clip
 from lumiere_jax.training.loop import Preview
 from lumiere_jax.training.stage import State

@@ -18,7 +18,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import repeats as page
 from lumiere_jax.outputs import report
-from lumiere_jax.systems.system import System
+from lumiere_jax.systems.contract import System
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.workflows.comparison import read_own

@@ -1,5 +1,6 @@
 """A dataset to a workdir of trained stages, each from its last checkpoint on."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,29 +11,37 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs import pipeline, resident
 from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.inputs.segments import TRIPLET, longest
+from lumiere_jax.systems.contract import Feed, Kept, System, Trained, Variables
 from lumiere_jax.systems.gathering import gathering
-from lumiere_jax.systems.system import Kept, System, Trained
 from lumiere_jax.training import checkpoint, hosts, loop
 from lumiere_jax.training.locks import LOCK, lock
 from lumiere_jax.training.parallel import stage_mesh
 from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import previews
+from lumiere_jax.workflows.artefacts import write_artefacts
 from lumiere_jax.workflows.framing import small_face
 from lumiere_jax.workflows.space import ask_for, training_bytes, while_there, written_into
 from lumiere_jax.workflows.workdir import (
     FILE,
     check_continues,
     check_follows,
+    check_initial,
     check_kind,
     checked,
     made_with,
+    origin_of_initial,
     run_of,
     write_run,
 )
 
 
-def train(*, config: Any, data: Path, workdir: Path, stage: str = "all") -> None:
+def train(
+    *, config: Any, data: Path, workdir: Path, stage: str = "all", initial: Path | None = None
+) -> None:
     """Trains one stage, or all in order; on several hosts, all of them call this.
+
+    A stage that has not begun starts from the networks of the same stage in the workdir `initial`,
+    where one is named, and else from random ones.
 
     Raises:
       UserError: anything about the config, the data, the workdir or the order of stages.
@@ -55,6 +64,8 @@ def train(*, config: Any, data: Path, workdir: Path, stage: str = "all") -> None
                 )
         for name in every:
             stage_mesh(every[name])
+        if initial is not None:
+            check_initial(initial, run, chosen)
         if (workdir / DESCRIPTION).exists():
             raise UserError(f"--workdir={workdir} is a dataset's folder: name another one.")
     with lock(workdir / LOCK, workdir), written_into(workdir):
@@ -80,7 +91,7 @@ def train(*, config: Any, data: Path, workdir: Path, stage: str = "all") -> None
                 "larger --size."
             )
         for name in chosen:
-            _train_stage(name, config, dataset, workdir, every, frozen)
+            _train_stage(name, config, dataset, workdir, every, frozen, initial)
 
 
 def _is_done(stage: Stage, taken: int, workdir: Path) -> bool:
@@ -97,28 +108,42 @@ def _train_stage(
     workdir: Path,
     every: dict[str, Stage],
     frozen: dict[str, Any],
+    initial: Path | None,
 ) -> None:
     stage, system = every[name], systems.of(config)
     feed = system.feed(stage, config, dataset, _trained(workdir, every, system))
-    batches, frozen = feed.batches, frozen | feed.needs()
+    batches, frozen = feed.batches, frozen | dict(feed.needs())
+    metadata: dict[str, Any] = {"config": asdict(config), "stage": name, **made_with()}
     if _is_kept(config) and (checkpoint.latest_step(workdir / name) or 0) < stage.steps:
         assert feed.kept is not None
         stage, batches, data = _kept(stage, feed.kept, dataset.frames("train"), config.seed)
         frozen = frozen | data
     needs = {needed: checkpoint.latest_step(workdir / needed) for needed in stage.needs}
     preview = previews.make_preview(name, feed, dataset, workdir / name)
-    loop.train(
+    if initial is not None:
+        metadata["initial"] = origin_of_initial(initial, name)
+    state = loop.train(
         stage,
         lambda first: while_there(batches(first), workdir),
         feed.held_out,
         frozen,
         workdir,
         seed=config.seed,
-        metadata={"config": asdict(config), "stage": name, "needs": needs, **made_with()},
+        metadata={**metadata, "needs": needs},
+        initial=functools.partial(_initial, feed, stage, initial),
         checkpoint_seconds=config.checkpoint_seconds,
         checks=system.checks(name, config),
         preview=preview if stage.steps >= previews.SHORTEST else None,
     )
+    if feed.artefacts is not None and hosts.is_first():
+        write_artefacts(workdir / name, feed.artefacts(state))
+
+
+def _initial(feed: Feed, stage: Stage, initial: Path | None) -> Variables:
+    """Variables that a stage's networks start from; none: random ones."""
+    if initial is None:
+        return feed.initial()
+    return checkpoint.restore_frozen(initial, stage)
 
 
 def _is_kept(config: Any) -> bool:
@@ -163,10 +188,9 @@ def _kept(
 
 
 def _trained(workdir: Path, every: dict[str, Stage], system: System) -> Trained:
-    """The variables for use of this workdir's stages."""
+    """Reads the variables of this workdir's stages."""
 
-    def variables(name: str) -> Any:
-        network = system.networks[name]
-        return checkpoint.restore_frozen(workdir, every[name], network)[network]
+    def variables(name: str) -> Variables:
+        return checkpoint.restore_frozen(workdir, every[name], *system.networks[name])
 
     return variables

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.systems.lumierenet import Config
+from lumiere_jax.systems.lumierenet.config import Config
 
 WINDOWS = (1, 5, 10, 15, 20, 30)
 STAGES = ("vae", "blstm", "seqpix2pix")

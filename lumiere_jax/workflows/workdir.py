@@ -17,8 +17,8 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json, write_whole
 from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.lectures import Dataset, describe_columns, described
-from lumiere_jax.systems import SYSTEMS
-from lumiere_jax.systems.system import Run, System
+from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems.contract import Run, System
 from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
@@ -104,13 +104,13 @@ def read_run(workdir: Path) -> Run:
         if values["format"] not in (1, FORMAT):
             raise ValueError(f"format {values['format']!r} is not 1 to {FORMAT}")
         name = values["config"]["system"]
-        if name not in SYSTEMS:
+        if name not in ENTRIES:
             raise UserError(
                 f"{workdir} was trained for the system '{name}', which this lumiere_jax does not "
-                f"know ({', '.join(SYSTEMS)}): update it, or name another --workdir."
+                f"know ({', '.join(ENTRIES)}): update it, or name another --workdir."
             )
-        config = _fill(SYSTEMS[name].config(), values["config"])
-        SYSTEMS[name].check(config)
+        config = _fill(systems.get(name).config(), values["config"])
+        systems.get(name).check(config)
         return Run(config=config, **described(values))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}): train into a new --workdir.") from error
@@ -154,15 +154,44 @@ def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
     if trained:
         check_same_data(workdir, old, run)
     for stage in trained:
-        for key in systems.of(run.config).architecture[stage]:
-            before = getattr(getattr(old.config, stage), key)
-            now = getattr(getattr(run.config, stage), key)
-            same = bool(before) == bool(now) if isinstance(now, float) else before == now
-            if not same:
-                raise UserError(
-                    f"{workdir} was trained with {stage}.{key}={before}, not {now}: "
-                    f"use --config.{stage}.{key}={before}, or name another --workdir."
-                )
+        _check_architecture(workdir, stage, old.config, run.config)
+
+
+def check_initial(initial: Path, run: Run, stages: list[str]) -> None:
+    """Raises a UserError unless these stages can start from the workdir `initial`."""
+    old = read_run(initial)
+    if old.config.system != run.config.system or old.shape != run.shape:
+        raise UserError(
+            f"--initial={initial} is of '{old.config.system}' with pictures of "
+            f"{old.shape[1]}x{old.shape[0]}, and this run of '{run.config.system}' with "
+            f"{run.shape[1]}x{run.shape[0]}: name a workdir like it."
+        )
+    for stage in stages:
+        _check_architecture(f"--initial={initial}", stage, old.config, run.config)
+        if checkpoint.latest_step(initial / stage) is None:
+            raise UserError(
+                f"--initial={initial} has no trained '{stage}' stage: train it there first, or "
+                "name another workdir."
+            )
+
+
+def origin_of_initial(initial: Path, stage: str) -> dict[str, Any]:
+    """Whose networks a stage started from, for its metadata."""
+    consent = read_run(initial).consent
+    step = checkpoint.latest_step(initial / stage)
+    return {"who": consent.get("who"), "consent": consent_id(dict(consent)), "step": step}
+
+
+def _check_architecture(workdir: Path | str, stage: str, old: Any, new: Any) -> None:
+    """Raises a UserError where a stage's networks would be others than in a workdir."""
+    for key in systems.of(new).architecture[stage]:
+        before, now = (getattr(getattr(config, stage), key) for config in (old, new))
+        same = bool(before) == bool(now) if isinstance(now, float) else before == now
+        if not same:
+            raise UserError(
+                f"{workdir} was trained with {stage}.{key}={before}, not {now}: "
+                f"use --config.{stage}.{key}={before}, or name another --workdir."
+            )
 
 
 def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> None:
@@ -224,6 +253,16 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def check_options(workdir: Path, options: Mapping[str, Any] | None) -> None:
+    """UserError for options that are not flags of the system that a workdir is of."""
+    name = read_run(workdir).config.system
+    own = [flag.name for flag in ENTRIES[name].flags]
+    if other := [option for option in options or {} if option not in own]:
+        raise UserError(
+            f"--{other[0]} is no flag of '{name}', of which {workdir} is: leave it out."
+        )
 
 
 def origin(consent: Mapping[str, Any]) -> dict[str, Any]:

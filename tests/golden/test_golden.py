@@ -22,7 +22,8 @@ from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.vae import Decoder, Encoder
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import Config, triplet_losses, vae
+from lumiere_jax.systems.lumierenet import triplet_losses, vae
+from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.temporal_gan.networks import Generator
 from lumiere_jax.training.stage import TrainState
 

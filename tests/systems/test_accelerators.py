@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lumiere_jax import vgg
-from lumiere_jax.systems import SYSTEMS
+from lumiere_jax import systems, vgg
 
 CONVOLUTION = re.compile(r"stablehlo\.convolution\(.*?\) ?.*?: \(tensor<[\dx]*(\w+)>, ")
 
@@ -34,7 +33,7 @@ def lecture(presets, dtype):
     config.vae.perceptual = 1.0
     for part in (config.vae, config.blstm, config.seqpix2pix):
         part.dtype = dtype
-    stages = SYSTEMS["lumierenet"].stages(config, (64, 64))
+    stages = systems.get("lumierenet").stages(config, (64, 64))
     vae = jax.eval_shape(stages["vae"].init, jax.random.key(0)).networks["vae"]
     frozen = {"vgg": vgg.load_vgg19("random"), "vae": vae.inference_variables}
     triplets = pictures(1, 3, 64, 64, 3)
@@ -60,7 +59,7 @@ def test_steps_of_lumierenet_have_native_convolutions_on_a_gpu(presets, dtype, k
 def test_a_step_of_the_animator_has_native_convolutions_on_a_gpu(faces_presets, dtype, kind):
     config = faces_presets.get_config("tiny")
     config.animator.dtype, config.animator.epoch = dtype, 1
-    stage = SYSTEMS["temporal_gan"].stages(config, (128, 96))["animator"]
+    stage = systems.get("temporal_gan").stages(config, (128, 96))["animator"]
     batch = {
         "frames": pictures(2, 6, 128, 96, 3),
         "still": pictures(2, 128, 96, 3),

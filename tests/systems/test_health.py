@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lumiere_jax.systems.lumierenet import Config, health
+from lumiere_jax.systems.lumierenet import health
+from lumiere_jax.systems.lumierenet.config import Config
 
 STEPS = 1000
 

@@ -14,18 +14,11 @@ from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.vae import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import (
-    Config,
-    blstm,
-    check_config,
-    seqpix2pix,
-    stages,
-    synthesise,
-    triplet_losses,
-    vae,
-)
+from lumiere_jax.systems.lumierenet import blstm, seqpix2pix, triplet_losses, vae
 from lumiere_jax.systems.lumierenet.blstm import narrowed
-from lumiere_jax.systems.lumierenet.synthesis import stream_windows
+from lumiere_jax.systems.lumierenet.config import Config, check_config
+from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
+from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
 from lumiere_jax.training import parallel
@@ -65,11 +58,11 @@ def test_no_rows_are_no_windows():
 
 @pytest.fixture(scope="module")
 def untrained():
-    """Variables for use of every network of the chain."""
+    """Variables for inference of every network of the chain, by stage."""
     variables = {}
-    for stage in stages(tiny(), SIZE).values():
-        state = jax.jit(stage.init)(jax.random.key(0))
-        variables |= {name: n.inference_variables for name, n in state.networks.items()}
+    for name, stage in stages(tiny(), SIZE).items():
+        networks = jax.jit(stage.init)(jax.random.key(0)).networks
+        variables[name] = {network: n.inference_variables for network, n in networks.items()}
     return variables
 
 

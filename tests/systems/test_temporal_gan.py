@@ -12,9 +12,12 @@ from lumiere_jax import metrics
 from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.errors import UserError
 from lumiere_jax.systems.pictures import signed
-from lumiere_jax.systems.temporal_gan import Config, animate, animator, check_config, stages
+from lumiere_jax.systems.temporal_gan import animator
 from lumiere_jax.systems.temporal_gan.animator import rate_at
+from lumiere_jax.systems.temporal_gan.config import Config, check_config
 from lumiere_jax.systems.temporal_gan.networks import generator
+from lumiere_jax.systems.temporal_gan.synthesis import animate
+from lumiere_jax.systems.temporal_gan.system import stages
 from lumiere_jax.training import parallel
 from lumiere_jax.training.guard import guarded
 
@@ -210,7 +213,7 @@ def spoken(make, request):
     random = np.random.default_rng(1)
     still = random.integers(0, 256, (*SHAPE, 3), np.uint8)
     windows = 0.3 * random.normal(size=(11, WINDOW))
-    return config, {"G": variables}, still, windows.astype(np.float32)
+    return config, {"animator": {"G": variables}}, still, windows.astype(np.float32)
 
 
 def test_pieces_are_the_whole(spoken):
@@ -227,11 +230,11 @@ def test_a_frame_knows_the_past_or_its_own_window_alone(spoken):
     config, variables, still, windows = spoken
     model = generator(config)
     x = jnp.asarray(windows)[None]
-    identity = model.apply(variables["G"], signed(still[None]), method="identify")
+    identity = model.apply(variables["animator"]["G"], signed(still[None]), method="identify")
     noise = jnp.zeros((1, 11, config.animator.noise))
 
     def frame(x):
-        y, _ = model.apply(variables["G"], x, identity, noise, None, method="go_on")
+        y, _ = model.apply(variables["animator"]["G"], x, identity, noise, None, method="go_on")
         return jnp.sum(y[0, 6])
 
     heard = jnp.any(jax.jit(jax.grad(frame))(x)[0] != 0, axis=1)

@@ -31,7 +31,9 @@ from lumiere_jax.inputs.media import read_frames  # noqa: E402
 from lumiere_jax.inputs.synthetic import draw_lecture, narration  # noqa: E402
 from lumiere_jax.outputs.mark import ENOUGH, luminance, mark, strength  # noqa: E402
 from lumiere_jax.outputs.video import write_video  # noqa: E402
-from lumiere_jax.systems.lumierenet import Config, painter, stages  # noqa: E402
+from lumiere_jax.systems.lumierenet.config import Config  # noqa: E402
+from lumiere_jax.systems.lumierenet.synthesis import painter  # noqa: E402
+from lumiere_jax.systems.lumierenet.system import stages  # noqa: E402
 from lumiere_jax.workflows.drawn import read_narration  # noqa: E402
 from lumiere_jax.workflows.verify import find_mark  # noqa: E402
 
@@ -172,7 +174,8 @@ def _cost_in_time(size: int = 128, chunks: int = 12) -> Row:
     for stage, network in (("vae", "vae"), ("blstm", "blstm"), ("seqpix2pix", "G")):
         state = jax.eval_shape(every[stage].init, jax.random.key(0))
         shapes = state.networks[network].inference_variables
-        variables |= {network: jax.tree.map(lambda s: jax.numpy.full(s.shape, 0.01), shapes)}
+        filled = jax.tree.map(lambda s: jax.numpy.full(s.shape, 0.01), shapes)
+        variables[stage] = {network: filled}
     paint = painter(config, size, variables)
     windows = np.zeros((8, config.blstm.window, 40), np.float32)
     frames = list(np.asarray(paint(windows)[1]))

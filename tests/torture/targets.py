@@ -99,7 +99,8 @@ def _run(folder: Path) -> None:
 
 
 def _log(folder: Path) -> None:
-    from lumiere_jax.systems.lumierenet import Config, health
+    from lumiere_jax.systems.lumierenet import health
+    from lumiere_jax.systems.lumierenet.config import Config
     from lumiere_jax.training import log
 
     for name in ("log.jsonl", "warnings.jsonl"):

@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from torture.processes import PRESET, ROOT, Run, finish, kill, start, there, wait_until
 from torture.tally import Tally, say
 
-from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.training import checkpoint
 
 KILLED = "train.py killed: the next one goes on from the last whole step"

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from lumiere_jax.training.stage import Stage, State, TrainState
+from lumiere_jax.training.stage import NOTHING, Stage, State, TrainState
 
 BATCH = 8
 
@@ -14,7 +14,7 @@ BATCH = 8
 def line(steps, batch=BATCH, nan_at=(), nan_gradient_at=(), dispatch=1):
     optimiser = optax.adam(0.1)
 
-    def init(key):
+    def init(key, initial=NOTHING):
         params = {"a": jax.random.normal(key, (3,)), "b": jnp.zeros(())}
         network = TrainState.create({"params": params}, optimiser, ema=True)
         return State(networks={"line": network}, step=jnp.int32(0), key=key)

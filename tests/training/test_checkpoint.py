@@ -17,6 +17,7 @@ from names import each_name
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.training.stage import NOTHING
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ def test_a_format_of_a_later_release_is_refused(trained):
 def with_slots(stage):
     """The stage, with slots in its state that each step adds its loss to."""
 
-    def init(key):
-        return stage.init(key).replace(extra={"slots": jnp.zeros(2), "age": jnp.int32(0)})
+    def init(key, initial=NOTHING):
+        return stage.init(key, initial).replace(extra={"slots": jnp.zeros(2), "age": jnp.int32(0)})
 
     def step(state, frozen, batch):
         new, metrics = stage.step(state, frozen, batch)

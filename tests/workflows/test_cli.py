@@ -1,6 +1,5 @@
 import errno
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -23,30 +22,6 @@ def script(*arguments):
         [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     return done.returncode, done.stdout, done.stderr
-
-
-@pytest.fixture
-def run_in_process(monkeypatch, capsys):
-    """Runs a script here; returns its exit code, standard output and standard error."""
-
-    def call(name, *arguments):
-        mains, before = [], set(flags.FLAGS)
-        monkeypatch.setattr(cli, "run", lambda main, **_: mains.append(main))
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)
-        monkeypatch.chdir(ROOT)
-        try:
-            runpy.run_path(name, run_name="__main__")
-            with pytest.raises(SystemExit) as stop:
-                cli.parse([name, *arguments])
-                cli.exit_on_error(mains[0])
-        finally:
-            for flag in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, flag)
-            flags.FLAGS.unparse_flags()
-        return stop.value.code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.mark.parametrize("name", ["prepare", "train", "infer", "evaluate"])

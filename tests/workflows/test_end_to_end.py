@@ -16,7 +16,7 @@ from lumiere_jax.inputs.consent import consent_id
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
-from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.evaluate import evaluate
 from lumiere_jax.workflows.infer import infer

@@ -14,7 +14,7 @@ from configs.lumierenet import lecture
 from lumiere_jax import vgg
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.systems.lumierenet import Config
+from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.workflows import comparison, experiments, trials
 from lumiere_jax.workflows.experiments import experiment
 from lumiere_jax.workflows.trials import ablation_trials, changed, paper_trials

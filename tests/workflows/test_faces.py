@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax import metrics
+from lumiere_jax import metrics, systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
 from lumiere_jax.inputs import encoded, synthetic_measures
@@ -21,7 +21,6 @@ from lumiere_jax.inputs.consent import consent_id, read_consent
 from lumiere_jax.inputs.geometry import FACE
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.video import read_record
-from lumiere_jax.systems import temporal_gan
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import drawn
 from lumiere_jax.workflows.evaluate import evaluate
@@ -166,7 +165,7 @@ def test_epochs_of_a_few_steps_are_refused_where_patience_would_end(faces, faces
         train(config=config, data=faces.folder, workdir=tmp_path / "run")
     assert not list(tmp_path.iterdir())
     config.animator.patience = 0
-    assert temporal_gan.SYSTEM.fit(config, faces).animator.epoch == 2
+    assert systems.get("temporal_gan").fit(config, faces).animator.epoch == 2
 
 
 @pytest.mark.slow
@@ -177,7 +176,7 @@ def test_an_animator_that_was_stopped_ends_where_it_would_have_bit_for_bit(
         config = faces_presets.get_config("tiny")
         config.animator.steps = steps
         train(config=config, data=faces.folder, workdir=tmp_path / "run")
-    stage = temporal_gan.stages(config, faces.shape)["animator"]
+    stage = systems.get("temporal_gan").stages(config, faces.shape)["animator"]
     stopped, whole = (
         checkpoint.restore_frozen(folder, stage, "G") for folder in (tmp_path / "run", trained)
     )

@@ -22,7 +22,7 @@ from lumiere_jax.outputs import mark
 from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
 from lumiere_jax.outputs.video import read_record
-from lumiere_jax.systems.lumierenet import synthesise_frames
+from lumiere_jax.systems.lumierenet.synthesis import synthesise_frames
 from lumiere_jax.workflows import live
 from lumiere_jax.workflows.infer import load_model
 

@@ -14,7 +14,7 @@ from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
-from lumiere_jax.systems.lumierenet import SYSTEM, stages
+from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
 from lumiere_jax.training import checkpoint, parallel
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.train import train
@@ -38,7 +38,7 @@ def make(workdir, drawn, tiny, tmp_path):
 
     def made(name):
         def trained(name):
-            return checkpoint.restore_frozen(workdir, every[name], name)[name]
+            return checkpoint.restore_frozen(workdir, every[name], name)
 
         dataset = open_dataset(drawn)
         feed = SYSTEM.feed(every[name], tiny(), dataset, trained)

@@ -13,7 +13,7 @@ from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.inputs.resident import shown
 from lumiere_jax.inputs.segments import SPLITS
 from lumiere_jax.systems import lumierenet
-from lumiere_jax.systems.lumierenet import stages
+from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import infer as speaking
 from lumiere_jax.workflows import space

@@ -5,83 +5,28 @@
 figures and frames in [-1, 1] for SeqPix2Pix; batches and results are uint8.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lumiere_jax import vgg
-from lumiere_jax.audio.features import normalise
-from lumiere_jax.audio.front_ends import log_mel, stream
-from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
-from lumiere_jax.inputs.geometry import SQUARE
-from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.lumierenet import health
-from lumiere_jax.systems.lumierenet.blstm import blstm_stage
-from lumiere_jax.systems.lumierenet.config import Config, check_config
-from lumiere_jax.systems.lumierenet.feed import NETWORKS, feed
-from lumiere_jax.systems.lumierenet.measures import EVALUATION
-from lumiere_jax.systems.lumierenet.seqpix2pix import seqpix2pix_stage
-from lumiere_jax.systems.lumierenet.synthesis import painter, synthesise, synthesise_frames
-from lumiere_jax.systems.lumierenet.vae import vae_stage
-from lumiere_jax.systems.system import Narration, Run, System
-from lumiere_jax.training.stage import Stage
-
-__all__ = [
-    "SYSTEM",
-    "Config",
-    "check_config",
-    "load_vgg",
-    "painter",
-    "stages",
-    "synthesise",
-    "synthesise_frames",
-]
+from lumiere_jax.systems.entry import Entry
 
 
-def stages(config: Config, size: int) -> dict[str, Stage]:
-    """The stages by name, in training order."""
-    every = (vae_stage(config, size), blstm_stage(config), seqpix2pix_stage(config, size))
-    return {stage.name: stage for stage in every}
+def load() -> Any:
+    """Imports the system."""
+    from lumiere_jax.systems.lumierenet.system import SYSTEM
+
+    return SYSTEM
 
 
-def load_vgg(config: Config) -> Any:
-    """The frozen VGG-19, fetched if it has to be, or an empty dict.
-
-    Raises a UserError where it cannot be had or the weights lack a layer.
-    """
-    if config.vgg == "none":
-        return {}
-    params = vgg.load_vgg19(config.vgg)
-    vgg.check_layers(params, tuple(config.vgg_layers))
-    return params
-
-
-def speak(
-    run: Run, variables: Mapping[str, Any], narration: Narration, still: Picture | None
-) -> Iterator[Picture]:
-    """A narration's frames; a still has no say."""
-    rows = stream(log_mel(run.fps), narration.pieces, narration.frames, narration.gain)
-    normal = (normalise(piece, run.mean, run.std, narration.band) for piece in rows)
-    return synthesise_frames(run.config, run.size, variables, normal)
-
-
-SYSTEM = System(
+ENTRY = Entry(
     name="lumierenet",
-    config=Config,
-    check=check_config,
-    geometry=SQUARE,
-    columns=(FRAME, FIGURE, KEYPOINTS, APERTURE),
-    networks=NETWORKS,
-    architecture={
-        "vae": ("code", "average"),
-        "blstm": ("cells", "window", "delay"),
-        "seqpix2pix": ("width", "conditional_discriminator", "lambda1", "lambda2"),
+    learns="a lecturer: face, body, hands and room",
+    presets={
+        "lecture": "an accelerator",
+        "paper": "its numbers alone",
+        "small": "two cores",
+        "demo": "the drawn lecturer",
+        "tiny": "tests",
     },
-    hears=lambda config: (config.blstm.window, config.blstm.delay),
-    fit=lambda config, dataset: config,
-    stages=lambda config, shape: stages(config, shape[0]),
-    pretrained=lambda config: {"vgg": load_vgg(config)},
-    feed=feed,
-    checks=health.checks,
-    speak=speak,
-    evaluation=EVALUATION,
+    stages=("vae", "blstm", "seqpix2pix"),
+    load=load,
 )

@@ -14,7 +14,7 @@ from lumiere_jax.audio.listening import NARROWEST, WHOLE
 from lumiere_jax.codes.recurrent import BLSTM, Windows
 from lumiere_jax.systems.lumierenet.config import BLSTMConfig, Config
 from lumiere_jax.training.accumulate import accumulate
-from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, TrainState
 
 
 def blstm_network(config: Config) -> BLSTM:
@@ -39,10 +39,11 @@ def optimiser(c: BLSTMConfig) -> optax.GradientTransformation:
     return optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
 
 
-def init(config: Config, key: jax.Array) -> State:
+def init(config: Config, key: jax.Array, initial: Any = NOTHING) -> State:
     """The state before the first step."""
     c = config.blstm
     variables = blstm_network(config).init(key, jnp.zeros((1, c.window, FILTERS)))
+    variables = initial.get("blstm", variables)
     network = TrainState.create(variables, optimiser(c), ema=False)
     return State(networks={"blstm": network}, step=jnp.int32(0), key=key)
 

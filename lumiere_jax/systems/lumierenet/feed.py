@@ -13,6 +13,7 @@ from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.inputs import encoded, pipeline, resident
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.systems.contract import Feed, Kept, Scene, Trained
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.hearing import segment_features, split_features
@@ -21,7 +22,6 @@ from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 from lumiere_jax.systems.pictures import to_uint8
 from lumiere_jax.systems.scenes import BATCH, longest_segment
-from lumiere_jax.systems.system import Feed, Kept, Scene, Trained
 from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Stage
 
@@ -40,7 +40,7 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
     @functools.cache
     def heard(split: str) -> Heard:
         rows = split_features(dataset, split), heard_rows(config, dataset, split)
-        return *rows, codes(config, dataset, split, trained("vae"))
+        return *rows, codes(config, dataset, split, trained("vae")["vae"])
 
     def figures(split: str, *rest: Any) -> Iterator[Any]:
         return pipeline.figure_batches(dataset, split, *rest)
@@ -59,7 +59,7 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
             "train", stage.batch, config.seed, first, stage.steps, hosts.own_part()
         ),
         held_out=lambda: list(make("val", size, VALIDATION_SEED, 0, VALIDATION_BATCHES)),
-        needs=lambda: {needed: trained(needed) for needed in stage.needs if name == "seqpix2pix"},
+        needs=lambda: dict(trained("vae")) if name == "seqpix2pix" and stage.needs else {},
         network=NETWORKS[name],
         scene=lambda: _scene(name, config, dataset),
         make=_maker(name, config, dataset.size, trained),
@@ -146,7 +146,7 @@ def _maker(name: str, config: Config, size: int, trained: Trained) -> Any:
             return to_uint8(w, low=0.0)
 
         # Arrays of no device in particular go where the stage's own are.
-        return functools.partial(figures_of, jax.tree.map(np.asarray, trained("vae")))
+        return functools.partial(figures_of, jax.tree.map(np.asarray, trained("vae")["vae"]))
 
     return lambda variables, given: in_batches(
         functools.partial(function(), variables), BATCH, given

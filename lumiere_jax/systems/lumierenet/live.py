@@ -6,41 +6,19 @@ is the time from the arrival of that window's last sample to the end of the pict
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from lumiere_jax.audio.features import FILTERS, WINDOW, frame_start, log_mel, normalise
 from lumiere_jax.audio.listening import Heard, Level, high_passed
 from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.contract import Live, Model, Timing
 from lumiere_jax.systems.lumierenet.synthesis import Painter, painter, stream_windows
-from lumiere_jax.systems.system import Run
 
 # A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
 LATE = 0.1
-
-
-@dataclass
-class Timing:
-    """Latencies of computed frames in seconds, and how many frames are another's again."""
-
-    latencies: list[float] = field(default_factory=list)
-    repeated: int = 0
-
-    @property
-    def frames(self) -> int:
-        return len(self.latencies) + self.repeated
-
-    def __str__(self) -> str:
-        median, late = np.percentile(1000 * np.array(self.latencies or [0.0]), [50, 95])
-        again = f", {self.repeated} repeated because computing fell behind" if self.repeated else ""
-        return (
-            f"{self.frames} frames{again}; from sound to picture: median {median:.0f} ms, "
-            f"95th percentile {late:.0f} ms."
-        )
 
 
 def rows_as_heard(
@@ -75,13 +53,13 @@ def rows_as_heard(
 
 
 def frames_as_heard(
-    run: Run, paint: Painter, blocks: Iterator[Heard], timing: Timing
+    model: Model, paint: Painter, blocks: Iterator[Heard], timing: Timing
 ) -> Iterator[Picture]:
     """A picture for each frame of a voice that comes in blocks.
 
     The gain and the band are those of what has been heard so far.
     """
-    level, heard_by = Level(), run.config.blstm
+    run, level, heard_by = model.run, Level(), model.run.config.blstm
     rows = (
         (arrived, normalise(row, run.mean, run.std, level.band))
         for arrived, row in rows_as_heard(high_passed(blocks), run.fps, level.hear)
@@ -89,9 +67,10 @@ def frames_as_heard(
     return pictures(rows, paint, heard_by.window, heard_by.delay, timing)
 
 
-def first_frame(run: Run, variables: Mapping[str, Any]) -> tuple[Painter, Picture]:
+def first_frame(model: Model) -> tuple[Painter, Picture]:
     """A model's painter, compiled for a single frame, as are its features, and that frame."""
-    paint = painter(run.config, run.size, variables)
+    run = model.run
+    paint = painter(run.config, run.size, model.variables)
     log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
     _, frames = paint(np.zeros((1, run.config.blstm.window, FILTERS), np.float32))
     return paint, np.asarray(frames)[0]
@@ -123,3 +102,6 @@ def pictures(
         shown = np.asarray(frames)[0]
         yield shown
         timing.latencies.append(clock() - arrived)
+
+
+LIVE = Live(warm_up=first_frame, frames=frames_as_heard, ahead=lambda config: config.blstm.delay)

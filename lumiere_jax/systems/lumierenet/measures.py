@@ -19,6 +19,7 @@ from lumiere_jax.inputs.segments import Segment
 from lumiere_jax.parts import part_mask
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.systems.contract import Model
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.hearing import segment_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
@@ -44,7 +45,6 @@ from lumiere_jax.systems.measuring import (
     whole_first,
 )
 from lumiere_jax.systems.summaries import FEWEST
-from lumiere_jax.systems.system import Run
 
 # The stages whose frames are judged beside the real ones.
 JUDGED = ("seqpix2pix", "video")
@@ -61,11 +61,11 @@ PAPER = (
 def _stages(models: tuple[BLSTM, VAE, UNet], variables: Any, w: Any, a: Any) -> dict[str, Any]:
     z_of_a, vae, g = models
     return {
-        "z": encode(vae, variables["vae"], w),
-        "heard": z_of_a.apply(variables["blstm"], a),
-        "reconstruction": (again := reconstruct(vae, variables["vae"], w)),
-        "rendered": render(g, variables["G"], w),
-        "rendered_again": render(g, variables["G"], again),
+        "z": encode(vae, variables["vae"]["vae"], w),
+        "heard": z_of_a.apply(variables["blstm"]["blstm"], a),
+        "reconstruction": (again := reconstruct(vae, variables["vae"]["vae"], w)),
+        "rendered": render(g, variables["seqpix2pix"]["G"], w),
+        "rendered_again": render(g, variables["seqpix2pix"]["G"], again),
     }
 
 
@@ -88,11 +88,12 @@ def mean_frame(records: Any) -> Picture:
 
 
 def follow(
-    run: Run, variables: Any, dataset: Dataset, split: str, finders: Finders
+    model: Model, dataset: Dataset, split: str, finders: Finders
 ) -> Callable[[Segment], Iterator[Chunk]]:
     """Segments' frames through every stage and, from their features alone, through the whole chain;
     "wrists.real" and "wrists.video" are those of a drawn lecturer."""
-    c, drawn = run.config, dataset.drawn_seed is not None
+    run, variables, drawn = model.run, model.variables, dataset.drawn_seed is not None
+    c = run.config
     models = blstm_network(c), vae_network(c, run.size), generator(c, run.size)
     records, mean = dataset.records(split), mean_frame(dataset.records("train"))
 
@@ -143,16 +144,17 @@ def follow(
     return followed
 
 
-def mishear(
-    run: Run, variables: Any, dataset: Dataset, split: str
+def speak_shuffled(
+    model: Model, dataset: Dataset, split: str
 ) -> Callable[[Segment], Iterator[Picture]]:
     """Frames spoken from segments' features in the wrong order."""
+    run = model.run
 
-    def misheard(segment: Segment) -> Iterator[Picture]:
+    def spoken(segment: Segment) -> Iterator[Picture]:
         rows = shuffled(segment_features(dataset, segment, run), round(run.fps))
-        return (s.frame for s in synthesise(run.config, run.size, variables, [rows]))
+        return (s.frame for s in synthesise(run.config, run.size, model.variables, [rows]))
 
-    return misheard
+    return spoken
 
 
 def summarise(parts: list[Values]) -> dict[str, dict[str, Number]]:
@@ -175,7 +177,7 @@ def summarise(parts: list[Values]) -> dict[str, dict[str, Number]]:
 
 EVALUATION = Evaluation(
     follow=follow,
-    mishear=mishear,
+    speak_shuffled=speak_shuffled,
     summarise=summarise,
     stages={
         "vae": ("VAE", "pose figures through their codes and back, against the figures"),

@@ -17,7 +17,7 @@ from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.accumulate import accumulate
 from lumiere_jax.training.networks import gradient_norms, update_networks
-from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, TrainState
 
 
 def learning_rate(c: SeqPix2PixConfig, step: Any) -> Any:
@@ -31,7 +31,7 @@ def optimiser(c: SeqPix2PixConfig) -> optax.GradientTransformation:
     return optax.adam(functools.partial(learning_rate, c), b1=c.beta1, b2=c.beta2)
 
 
-def init(config: Config, size: int, key: jax.Array) -> State:
+def init(config: Config, size: int, key: jax.Array, initial: Any = NOTHING) -> State:
     """The state before the first step: G, D, and P where Eq. 12 or 13 has a weight."""
     c = config.seqpix2pix
     keys = jax.random.split(key, 3)
@@ -43,7 +43,8 @@ def init(config: Config, size: int, key: jax.Array) -> State:
     seen = 6 if c.conditional_discriminator else 3
     variables["D"] = discriminator(config, size).init(keys[2], blank(seen), train=False)
     networks = {
-        name: TrainState.create(v, optimiser(c), ema=False) for name, v in variables.items()
+        name: TrainState.create(initial.get(name, v), optimiser(c), ema=False)
+        for name, v in variables.items()
     }
     return State(networks=networks, step=jnp.int32(0), key=key)
 

@@ -62,17 +62,17 @@ def _chain(
 ) -> tuple[jax.Array, jax.Array]:
     """Windows to figures and frames; compiled once for all narrations of a process."""
     z_of_a, w_of_z, y_of_w = models
-    z = z_of_a.apply(variables["blstm"], a)
-    w: Any = w_of_z.apply(variables["vae"], z, method="decode")
-    y = y_of_w.apply(variables["G"], w * 2.0 - 1.0, train=False)
+    z = z_of_a.apply(variables["blstm"]["blstm"], a)
+    w: Any = w_of_z.apply(variables["vae"]["vae"], z, method="decode")
+    y = y_of_w.apply(variables["seqpix2pix"]["G"], w * 2.0 - 1.0, train=False)
     return to_uint8(w, low=0.0), to_uint8(y, low=-1.0)
 
 
 def painter(config: Config, size: int, variables: Mapping[str, Any]) -> Painter:
     """What turns windows (n, width, 40) into figures and frames, where the variables are.
 
-    `variables` holds those of `blstm`, `vae` and `G`. Running averages are used throughout, so
-    a frame does not depend on those it is computed with.
+    `variables` are a model's, by stage and network. Running averages are used throughout, so a
+    frame does not depend on those it is computed with.
     """
     models = (
         blstm_network(config),

@@ -14,7 +14,7 @@ from lumiere_jax.figures.vae import VAE
 from lumiere_jax.systems.lumierenet.config import Config, VAEConfig
 from lumiere_jax.systems.pictures import sheet, to_uint8, unit
 from lumiere_jax.training.accumulate import accumulate
-from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, TrainState
 
 
 def vae_network(config: Config, size: int) -> VAE:
@@ -34,10 +34,11 @@ def optimiser(c: VAEConfig) -> optax.GradientTransformation:
     return optax.rmsprop(rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
 
 
-def init(config: Config, size: int, key: jax.Array) -> State:
+def init(config: Config, size: int, key: jax.Array, initial: Any = NOTHING) -> State:
     """The state before the first step, for figures of `size` x `size` pixels."""
     model = vae_network(config, size)
     variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
+    variables = initial.get("vae", variables)
     c = config.vae
     network = TrainState.create(variables, optimiser(c), ema=c.average > 0)
     return State(networks={"vae": network}, step=jnp.int32(0), key=key)

@@ -4,68 +4,28 @@ One stage, `animator`: P(y|x, still), without a pose in between. Faces are align
 the networks and uint8 in batches and results.
 """
 
-import copy
+from typing import Any
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.columns import APERTURE, FRAME, KEYPOINTS
-from lumiere_jax.inputs.geometry import FACE
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.sequences import epoch_items
-from lumiere_jax.systems.system import System
-from lumiere_jax.systems.temporal_gan.animator import animator_stage
-from lumiere_jax.systems.temporal_gan.config import Config, check_config
-from lumiere_jax.systems.temporal_gan.feed import feed
-from lumiere_jax.systems.temporal_gan.measures import EVALUATION
-from lumiere_jax.systems.temporal_gan.synthesis import animate, speak
-from lumiere_jax.training.stage import Stage
-
-# Of patience: an early end after fewer steps would say nothing.
-FEWEST_STEPS = 100
-
-__all__ = ["SYSTEM", "Config", "animate", "check_config", "stages"]
+from lumiere_jax.systems.entry import Entry
 
 
-def stages(config: Config, shape: tuple[int, int]) -> dict[str, Stage]:
-    """The stages by name, in training order."""
-    return {"animator": animator_stage(config, shape)}
+def load() -> Any:
+    """Imports the system."""
+    from lumiere_jax.systems.temporal_gan.system import SYSTEM
+
+    return SYSTEM
 
 
-def fit(config: Config, dataset: Dataset) -> Config:
-    """The config with the steps of an epoch, where it leaves them to the footage; UserError where
-    that is too short for them to mean anything."""
-    c = config.animator
-    if c.epoch:
-        return config
-    steps = epoch_items(dataset, "train", c.frames, c.mirror) // c.batch
-    if c.patience and steps * c.patience < FEWEST_STEPS:
-        raise UserError(
-            f"{dataset.folder} makes epochs of {steps} steps, and {c.patience} without a gain end "
-            "the training: bring more footage, or count otherwise, with --config.animator.epoch=50."
-        )
-    fitted = copy.deepcopy(config)
-    fitted.animator.epoch = max(1, steps)
-    return fitted
-
-
-SYSTEM = System(
+ENTRY = Entry(
     name="temporal_gan",
-    config=Config,
-    check=check_config,
-    geometry=FACE,
-    columns=(FRAME, KEYPOINTS, APERTURE),
-    networks={"animator": "G"},
-    architecture={
-        "animator": (
-            *("width", "code", "cells", "identity", "noise", "recurrent", "average"),
-            *("frame_adversarial", "sequence_adversarial"),
-        )
+    learns="faces, of one person or of many, which speak from a still picture",
+    presets={
+        "paper": "an accelerator",
+        "small": "two cores",
+        "demo": "drawn faces",
+        "tiny": "tests",
+        "small-l1, small-frame, small-static": "small with parts left out",
     },
-    hears=lambda config: (config.animator.noise_deviation, config.seed),
-    fit=fit,
-    stages=stages,
-    pretrained=lambda config: {},
-    feed=feed,
-    checks=lambda name, config: {},
-    speak=speak,
-    evaluation=EVALUATION,
+    stages=("animator",),
+    load=load,
 )

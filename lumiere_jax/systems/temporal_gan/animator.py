@@ -23,7 +23,7 @@ from lumiere_jax.systems.temporal_gan.networks import (
     sequence_discriminator,
 )
 from lumiere_jax.training.networks import apply_in_training, gradient_norms
-from lumiere_jax.training.stage import Batch, Metrics, Stage, State, TrainState
+from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, TrainState
 
 SHOWN = 8
 
@@ -62,7 +62,7 @@ def discriminator(name: str, config: Config, shape: tuple[int, int]) -> nn.Modul
     return make(config, shape)
 
 
-def init(config: Config, shape: tuple[int, int], key: jax.Array) -> State:
+def init(config: Config, shape: tuple[int, int], key: jax.Array, initial: Any = NOTHING) -> State:
     """The state before the first step, for frames of `shape` (rows, cols)."""
     c = config.animator
     keys = jax.random.split(key, 3)
@@ -75,7 +75,9 @@ def init(config: Config, shape: tuple[int, int], key: jax.Array) -> State:
         model = discriminator(name, config, shape)
         variables[name] = model.init(own, *given[name], train=False)
     networks = {
-        name: TrainState.create(v, optimisers(c)[name], ema=name == "G" and c.average > 0)
+        name: TrainState.create(
+            initial.get(name, v), optimisers(c)[name], ema=name == "G" and c.average > 0
+        )
         for name, v in variables.items()
     }
     return State(networks=networks, step=jnp.int32(0), key=key)

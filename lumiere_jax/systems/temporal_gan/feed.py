@@ -9,8 +9,8 @@ from lumiere_jax.audio.front_ends import rows_of, waveform
 from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.sequences import epoch_items, sequence_batches
+from lumiere_jax.systems.contract import Feed, Scene, Trained
 from lumiere_jax.systems.scenes import longest_segment
-from lumiere_jax.systems.system import Feed, Scene, Trained
 from lumiere_jax.systems.temporal_gan.config import Config
 from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training import hosts
@@ -42,7 +42,7 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
 
     def make(variables: Any, windows: np.ndarray) -> np.ndarray:
         still = scene().true[0]
-        return np.stack(list(animate(config, {"G": variables}, still, windows)))
+        return np.stack(list(animate(config, {"animator": {"G": variables}}, still, windows)))
 
     return Feed(
         batches=lambda first: sequence_batches(

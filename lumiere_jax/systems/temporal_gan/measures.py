@@ -11,6 +11,7 @@ from lumiere_jax.inputs import encoded
 from lumiere_jax.inputs.lectures import Dataset
 from lumiere_jax.inputs.segments import Segment
 from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.contract import Model, Narration, Request, Run
 from lumiere_jax.systems.measuring import (
     BATCH,
     Chunk,
@@ -25,7 +26,6 @@ from lumiere_jax.systems.measuring import (
     of_each,
     shuffled,
 )
-from lumiere_jax.systems.system import Narration, Run
 from lumiere_jax.systems.temporal_gan.synthesis import speak
 
 
@@ -34,10 +34,10 @@ def _still(run: Run, records: Any, segment: Segment) -> Picture:
 
 
 def follow(
-    run: Run, variables: Any, dataset: Dataset, split: str, finders: Finders
+    model: Model, dataset: Dataset, split: str, finders: Finders
 ) -> Callable[[Segment], Iterator[Chunk]]:
     """Segments' frames beside those that their first one and their sound make."""
-    records, drawn = dataset.records(split), dataset.drawn_seed is not None
+    run, records, drawn = model.run, dataset.records(split), dataset.drawn_seed is not None
 
     def followed(segment: Segment) -> Iterator[Chunk]:
         still, n = _still(run, records, segment), segment.frames
@@ -46,7 +46,7 @@ def follow(
             for start in range(0, frame_start(n, run.fps, RATE), RATE)
         )
         narration = Narration(sound, dataset.gain(segment), n)
-        spoken = speak(run, variables, narration, still)
+        spoken = speak(model, Request(narration=narration, still=still))
         before: tuple[np.ndarray, np.ndarray] | None = None
         for start in range(0, n, BATCH):
             first = segment.offset + start
@@ -70,23 +70,25 @@ def follow(
     return followed
 
 
-def mishear(
-    run: Run, variables: Any, dataset: Dataset, split: str
+def speak_shuffled(
+    model: Model, dataset: Dataset, split: str
 ) -> Callable[[Segment], Iterator[Picture]]:
     """Frames spoken from segments' sound with its seconds in the wrong order."""
     records = dataset.records(split)
 
-    def misheard(segment: Segment) -> Iterator[Picture]:
+    def spoken(segment: Segment) -> Iterator[Picture]:
         sound = shuffled(dataset.sound(segment, segment.frames)[:, 0], RATE)
         narration = Narration([sound], dataset.gain(segment), segment.frames)
-        return speak(run, variables, narration, _still(run, records, segment))
+        still = _still(model.run, records, segment)
+        return speak(model, Request(narration=narration, still=still))
 
-    return misheard
+    return spoken
 
 
 EVALUATION = Evaluation(
     follow=follow,
-    mishear=mishear,
+    speak_shuffled=speak_shuffled,
+    brings=("embedding", "references", "hypotheses"),
     stages={
         "video": ("Animation", "frames from a clip's first frame and its sound, beside its own")
     },

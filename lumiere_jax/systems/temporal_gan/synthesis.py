@@ -12,8 +12,8 @@ import numpy as np
 from lumiere_jax.audio.front_ends import stream, waveform
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.batches import chunk_frames, chunked, platform_of
+from lumiere_jax.systems.contract import Model, Request
 from lumiere_jax.systems.pictures import signed, to_uint8
-from lumiere_jax.systems.system import Narration, Run
 from lumiere_jax.systems.temporal_gan.config import Config
 from lumiere_jax.systems.temporal_gan.networks import Generator, Identity, Memory, generator
 
@@ -64,10 +64,10 @@ def animate(
 ) -> Iterator[Picture]:
     """A frame for each window of sound (2560,), the still's face speaking it.
 
-    `variables` holds those of `G`. Windows are taken `chunk` at a time, which changes nothing but
-    the speed.
+    `variables` are a model's, by stage and network. Windows are taken `chunk` at a time, which
+    changes nothing but the speed.
     """
-    model, g = generator(config), variables["G"]
+    model, g = generator(config), variables["animator"]["G"]
     identity, memory = identify(model, g, still[None]), no_memory(config)
     draw = functools.partial(go_on, model, config.animator.noise_deviation, g, identity)
     first = 0
@@ -83,11 +83,10 @@ def animate(
         yield from np.asarray(frames)
 
 
-def speak(
-    run: Run, variables: Mapping[str, Any], narration: Narration, still: Picture | None
-) -> Iterator[Picture]:
+def speak(model: Model, request: Request) -> Iterator[Picture]:
     """The frames of a narration that an aligned face speaks."""
-    assert still is not None
+    assert request.still is not None
+    run, narration = model.run, request.narration
     blocks = stream(waveform(run.fps), narration.pieces, narration.frames, narration.gain)
     windows = itertools.chain.from_iterable(blocks)
-    return animate(run.config, variables, still, windows, run.config.seed)
+    return animate(run.config, model.variables, request.still, windows, run.config.seed)
