@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 from releases import record
-from releases.test_releases import check_arrays, check_dataset
+from releases.test_releases import check_arrays, check_dataset, train_further
 
 FOLDER = Path(__file__).parent
 
@@ -46,6 +46,11 @@ def test_a_release_is_made_anew(tmp_path):
     for workdir, data, frames in (("ada", "lectures", 85), ("talk", "faces", 71)):
         check_dataset(tmp_path / "release" / data, frames)
         check_arrays(tmp_path / "release" / workdir)
+        # Release 0.3.0's own workdir goes on with the same footage, prepared anew.
+        with tarfile.open(record.RELEASE) as archive:
+            archive.extractall(tmp_path / "before", filter="data")
+        before = tmp_path / "before" / "release" / workdir
+        train_further(before, tmp_path / "release" / data)
 
 
 def test_a_demo_that_moved_is_told(tmp_path):

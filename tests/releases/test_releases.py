@@ -16,15 +16,15 @@ from lumiere_jax.inputs.lectures import ROWS, open_dataset
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.infer import infer
+from lumiere_jax.workflows.infer import infer, load_model
 from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import read_run
 
-# Release, workdir, its dataset, and the dataset's frames to train on.
+# Release, workdir, its dataset, the dataset's frames to train on, and the model's identifier.
 MADE = [
-    ("0_1_0", "ada", "lectures", 171),
-    ("0_3_0", "ada", "lectures", 85),
-    ("0_3_0", "talk", "faces", 71),
+    ("0_1_0", "ada", "lectures", 171, "4c3acbf06429484d"),
+    ("0_3_0", "ada", "lectures", 85, "b04dfb6fcfdc7151"),
+    ("0_3_0", "talk", "faces", 71, "4a6ba59ff1094781"),
 ]
 
 
@@ -38,7 +38,7 @@ def release(tmp_path, request):
 
 def release_cases(*names):
     """Parametrizes a test over the releases and the given columns of MADE."""
-    columns = {"workdir": 1, "data": 2, "frames": 3}
+    columns = {"workdir": 1, "data": 2, "frames": 3, "model": 4}
     rows = [(row[0], *(row[columns[name]] for name in names)) for row in MADE]
     return pytest.mark.parametrize(("release", *names), rows, indirect=["release"])
 
@@ -91,6 +91,11 @@ def test_a_dataset_is_read(release, data, frames):
 @release_cases("workdir")
 def test_a_workdir_is_read_array_by_array(release, workdir):
     check_arrays(release / workdir)
+
+
+@release_cases("workdir", "model")
+def test_a_model_keeps_its_identifier(release, workdir, model):
+    assert load_model(release / workdir).id == model
 
 
 @pytest.mark.slow

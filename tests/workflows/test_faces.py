@@ -278,7 +278,7 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         "is of aligned faces: name presets to compare": lambda: experiment(
             paper=tiny(), lecture=tiny(), data=faces.folder, out=tmp_path / "report"
         ),
-        "--live speaks with a lecturer's model": lambda: live(
+        "is of 'temporal_gan', which does not speak live": lambda: live(
             workdir=trained, audio=str(speech), out=str(out)
         ),
     }

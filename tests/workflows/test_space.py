@@ -12,7 +12,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.lectures import open_dataset
 from lumiere_jax.inputs.resident import shown
 from lumiere_jax.inputs.segments import SPLITS
-from lumiere_jax.systems import lumierenet
+from lumiere_jax.systems.lumierenet import system
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import infer as speaking
@@ -77,7 +77,7 @@ def test_train_asks_before_weights_are_fetched_and_says_how_much(
     def fetched(config):
         raise AssertionError("the weights came first")
 
-    monkeypatch.setattr(lumierenet, "load_vgg", fetched)
+    monkeypatch.setattr(system, "load_vgg", fetched)
     only(1_000_000)
     with pytest.raises(UserError, match="run has 1.0 MB of free disk.*make room"):
         training.train(config=tiny(), data=drawn, workdir=tmp_path / "run")
