@@ -3,29 +3,11 @@ VENV := .venv
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := $(VENV)/bin
 SYSTEM ?= lumierenet
-DEMO := runs/demo$(SYSTEM:%=_%)
-DEMO := $(DEMO:_lumierenet=)
-SECOND := lumiere_jax/inputs/narrations/second.flac
 
 .PHONY: demo paper ablation given bench torch torture test test-slow test-all check lock env clean
 
-# What is prepared, how it is spoken, and the video, by system.
-DRAWN_lumierenet :=
-SPEAK_lumierenet :=
-VIDEO_lumierenet := lecture.mp4
-FACES := 50
-DRAWN_temporal_gan := --align=face --speakers=$(FACES) --minutes=3
-SPEAK_temporal_gan = --image=$(DEMO)/data/stills/test-face-$(shell expr $(FACES) - 1).png
-VIDEO_temporal_gan := talk.mp4
-
 demo: env  ## the main job on the drawn lecturer: dataset, training, video, report; of faces: SYSTEM=temporal_gan
-	@test -n "$(VIDEO_$(SYSTEM))" || { echo "error: SYSTEM=$(SYSTEM): use lumierenet or temporal_gan"; exit 2; }
-	test -f $(DEMO)/data/dataset.json || $(BIN)/python prepare.py --synthetic $(DRAWN_$(SYSTEM)) --out=$(DEMO)/data
-	$(BIN)/python train.py --config=configs/$(SYSTEM).py:demo --data=$(DEMO)/data --workdir=$(DEMO)
-	$(BIN)/python infer.py --workdir=$(DEMO) --audio=$(SECOND) $(SPEAK_$(SYSTEM)) --out=$(DEMO)/$(VIDEO_$(SYSTEM))
-	$(BIN)/python evaluate.py --workdir=$(DEMO) --data=$(DEMO)/data --split=test --out=$(DEMO)/report
-	@echo "$(DEMO)/$(VIDEO_$(SYSTEM))"
-	@echo "$(DEMO)/report/index.html"
+	$(BIN)/python -m lumiere_jax.workflows.demo $(SYSTEM)
 
 EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
 	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE)) $(if $(PLAIN),--plain=$(PLAIN))

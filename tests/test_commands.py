@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from lumiere_jax.systems import ENTRIES
+from lumiere_jax.workflows import demo
+
 ROOT = Path(__file__).parents[1]
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs PyTorch: make torch"
@@ -26,7 +29,7 @@ needs_golden = pytest.mark.skipif(
 EXAMPLES = "workflows/test_end_to_end.py::test_a_narration_becomes_a_video_of_its_length"
 # A program, with what tells its uses apart, and its short form; None: not ours to test.
 SHORT: dict[str, str | None] = {
-    "make demo": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
+    "make demo": "test_a_demos_commands_have_short_forms",
     "make test": None,
     "make test-slow": None,
     "make test-all": None,
@@ -38,7 +41,7 @@ SHORT: dict[str, str | None] = {
     "make paper": "workflows/test_experiments.py::test_make_runs_the_papers_experiments",
     "make ablation": "workflows/test_experiments.py::test_make_runs_the_ablation",
     "make ablation temporal_gan": "workflows/test_faces.py::test_make_runs_the_ablation_of_faces",
-    "make demo temporal_gan": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
+    "make demo temporal_gan": "test_a_demos_commands_have_short_forms",
     "make bench": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
     "make torture": "test_the_short_torture_runs_its_quickest_part",
     "prepare.py": "workflows/test_clips.py::",
@@ -183,13 +186,22 @@ def test_the_readme_is_short_and_leads_to_every_page():
         assert f"({path.relative_to(ROOT)})" in readme
 
 
-@pytest.mark.parametrize("target", ["demo", "demo SYSTEM=temporal_gan", "bench"])
-def test_the_makefiles_recipes_are_commands_that_have_short_forms(target):
-    told = make("--dry-run", *target.split())
-    commands = [line for line in lines(told) if ".py" in line]
+def test_the_makefiles_recipes_are_commands_that_have_short_forms():
+    commands = [line for line in lines(make("--dry-run", "bench")) if ".py" in line]
     assert len(commands) >= 4
     for line in commands:
         assert [use in SHORT for use in named(line)] == [True], line
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def test_a_demos_commands_have_short_forms(entry):
+    for command in demo.commands(entry):
+        assert [use in SHORT for use in named(f"python {' '.join(command)}")] == [True], command
+
+
+def test_a_demo_of_no_system_is_one_sentence(capsys):
+    assert demo.main(["none"]) == 2
+    assert capsys.readouterr().err == "error: SYSTEM=none: use lumierenet or temporal_gan\n"
 
 
 @pytest.mark.parametrize("target", ["paper", "ablation"])

@@ -21,6 +21,21 @@ class Flag:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What a demo adds to the four commands.
+
+    Attributes:
+      video: Name of its video.
+      prepare: Flags of prepare.py.
+      infer: Flags of infer.py; "{data}" stands for the dataset's folder.
+    """
+
+    video: str = "lecture.mp4"
+    prepare: tuple[str, ...] = ()
+    infer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """A system in the list of systems.
 
@@ -30,6 +45,7 @@ class Entry:
       presets: What each preset of its config is for, by name.
       stages: Names of its stages, in training order.
       load: Imports it.
+      demo: Its demo.
       flags: Flags that it adds to infer.py; a request holds their values as options.
     """
 
@@ -38,6 +54,7 @@ class Entry:
     presets: Mapping[str, str]
     stages: tuple[str, ...]
     load: Callable[[], System]
+    demo: Demo = Demo()
     flags: tuple[Flag, ...] = ()
 
     @property

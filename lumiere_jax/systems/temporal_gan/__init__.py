@@ -6,7 +6,10 @@ the networks and uint8 in batches and results.
 
 from typing import Any
 
-from lumiere_jax.systems.entry import Entry
+from lumiere_jax.systems.entry import Demo, Entry
+
+# Faces of the demo, the last of which speaks.
+FACES = 50
 
 
 def load() -> Any:
@@ -28,4 +31,9 @@ ENTRY = Entry(
     },
     stages=("animator",),
     load=load,
+    demo=Demo(
+        video="talk.mp4",
+        prepare=("--align=face", f"--speakers={FACES}", "--minutes=3"),
+        infer=(f"--image={{data}}/stills/test-face-{FACES - 1}.png",),
+    ),
 )
