@@ -7,7 +7,7 @@ SYSTEM ?= lumierenet
 .PHONY: demo paper ablation given bench torch torture test test-slow test-all check lock env clean
 
 demo: env  ## the main job on the drawn lecturer: dataset, training, video, report; of faces: SYSTEM=temporal_gan
-	$(BIN)/python -m lumiere_jax.workflows.demo $(SYSTEM)
+	$(BIN)/python -m lumiere_jax.commands.demo $(SYSTEM)
 
 EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
 	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE)) $(if $(PLAIN),--plain=$(PLAIN))

@@ -14,7 +14,7 @@ Faces, whose clips are spoken by their own first frames, can also be asked
 
 from absl import flags
 
-from lumiere_jax.workflows import cli
+from lumiere_jax.commands import cli
 
 flags.DEFINE_string("workdir", None, "A workdir in which train.py has trained all stages.")
 flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
@@ -26,9 +26,9 @@ flags.DEFINE_string("hypotheses", None, "What a lip reader has read, line by lin
 
 
 def main() -> None:
-    from lumiere_jax.workflows.asked import measured
+    from lumiere_jax.commands.from_flags import run_evaluate
 
-    metrics, out = measured(cli.given())
+    metrics, out = run_evaluate(cli.given())
     from lumiere_jax.outputs.report import text_table
 
     print(text_table(metrics))

@@ -21,7 +21,7 @@ the page, OUT/results.json has the numbers, and OUT/runs/NAME are workdirs for i
 
 from absl import flags
 
-from lumiere_jax.workflows import cli
+from lumiere_jax.commands import cli
 
 flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
 flags.DEFINE_string("out", None, "Runs, page and numbers go here.")
@@ -38,9 +38,9 @@ flags.DEFINE_integer("steps", None, "With --config: steps of each stage; the pre
 
 def main() -> None:
     from configs import lumierenet as presets
-    from lumiere_jax.workflows.asked import compared
+    from lumiere_jax.commands.from_flags import run_experiments
 
-    print(compared(cli.given(), presets))
+    print(run_experiments(cli.given(), presets))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import sys
 
 from absl import flags
 
-from lumiere_jax.workflows import cli
+from lumiere_jax.commands import cli
 
 PRESETS = "ultrafast superfast veryfast faster fast medium slow slower veryslow".split()
 flags.DEFINE_string("workdir", None, "A workdir with all of its stages trained.")
@@ -50,9 +50,9 @@ flags.DEFINE_string("verify", None, "A video: print what it says of itself, and 
 
 
 def main() -> None:
-    from lumiere_jax.workflows.asked import answer
+    from lumiere_jax.commands.from_flags import run_infer
 
-    sys.exit(answer(cli.given()))
+    sys.exit(run_infer(cli.given()))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ speakers apart. --align=face means --system=temporal_gan.
 
 from absl import flags
 
-from lumiere_jax.workflows import cli
+from lumiere_jax.commands import cli
 
 flags.DEFINE_string("footage", None, "Clips with speech: a file or a quoted pattern.")
 flags.DEFINE_string("consent", None, "The speakers' consent, a TOML file (see README).")
@@ -47,7 +47,7 @@ flags.DEFINE_integer("speakers", None, "How many faces are drawn; the last two a
 
 
 def main() -> None:
-    from lumiere_jax.workflows.prepare import prepare
+    from lumiere_jax.commands.prepare import prepare
 
     dataset = prepare(cli.given())
     frames = ", ".join(f"{dataset.frames(split)} {split}" for split in ("train", "val", "test"))

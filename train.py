@@ -11,8 +11,8 @@ such as one of more footage. Watch: tensorboard --logdir=runs/ada
 from absl import flags
 from ml_collections import config_flags
 
+from lumiere_jax.commands import cli
 from lumiere_jax.errors import UserError
-from lumiere_jax.workflows import cli
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "A config file and preset, FILE:PRESET.")
 DATA = flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
@@ -29,13 +29,13 @@ INITIAL = flags.DEFINE_string("initial", None, "A workdir whose networks new sta
 def main() -> None:
     if CONFIG.value is None or not (DATA.value and WORKDIR.value):
         raise UserError("name --config, --data and --workdir (see --help).")
-    from lumiere_jax.training import hosts
+    from lumiere_jax.runtime import hosts
 
     hosts.start(MULTIHOST.value)
-    from lumiere_jax.workflows.asked import trained
+    from lumiere_jax.commands.from_flags import run_train
 
     given = {"config": CONFIG.value, "data": DATA.value, "workdir": WORKDIR.value}
-    trained(**given, stage=STAGE.value, initial=INITIAL.value)
+    run_train(**given, stage=STAGE.value, initial=INITIAL.value)
     hosts.say(f"{WORKDIR.value}: trained; speak with infer.py, measure with evaluate.py.")
 
 

@@ -28,7 +28,7 @@ from cases import Case, grid
 from sides import HERE, Side
 from tqdm import tqdm
 
-from lumiere_jax.workflows.compiled import keep_compiled
+from lumiere_jax.runtime.compiled_programs import keep_compiled
 
 ROUNDS, TRIES, FOREIGN = 5, 15, 0.1
 # So many tell as much where a round is one step alone.

@@ -21,12 +21,12 @@ from unittest import mock
 from ours import step_seconds
 
 from configs.lumierenet import paper
-from lumiere_jax.inputs import pipeline
-from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.system import load_vgg, stages
-from lumiere_jax.workflows import drawn
-from lumiere_jax.workflows.allocation import keep_freed_memory
+from lumiere_jax.workflows import drawn_dataset
 
 BATCHES = {"vae": 4, "seqpix2pix": 1}
 ROUNDS, SECONDS = 3, 2.0
@@ -46,9 +46,9 @@ def measure(size: int) -> list[dict[str, Any]]:
 
 def draw_dataset(folder: Path, size: int) -> Dataset:
     """Four seconds to train on: the narrations are cut, because the drawing takes its time."""
-    whole = drawn.read_narration
-    with mock.patch.object(drawn, "read_narration", lambda path: whole(path)[:DRAWN]):
-        return drawn.prepare_synthetic(out=folder, size=size)
+    whole = drawn_dataset.read_narration
+    with mock.patch.object(drawn_dataset, "read_narration", lambda path: whole(path)[:DRAWN]):
+        return drawn_dataset.prepare_synthetic(out=folder, size=size)
 
 
 def _measure(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:

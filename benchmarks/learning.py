@@ -36,8 +36,7 @@ from lumiere_jax import systems, vgg
 from lumiere_jax.audio.features import RATE, frames_within, loudness_gain, normalise
 from lumiere_jax.audio.front_ends import log_mel, rows_of, waveform
 from lumiere_jax.codes.recurrent import window_steps
-from lumiere_jax.inputs import pipeline, resident
-from lumiere_jax.inputs.drawn.scripts import (
+from lumiere_jax.drawn.scripts import (
     FACES_FPS,
     FPS,
     Script,
@@ -45,23 +44,24 @@ from lumiere_jax.inputs.drawn.scripts import (
     drawn_lecture,
     face_scripts,
 )
-from lumiere_jax.inputs.memory import index_batches
+from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.inputs.batches.index_batches import index_batches
+from lumiere_jax.measures.evaluation import beside_still, compare, mouths, named
+from lumiere_jax.measures.summaries import summarise
 from lumiere_jax.outputs.mark import marked
-from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
+from lumiere_jax.runtime.worker_processes import cores, side_by_side
 from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.systems.lumierenet.feed import NETWORKS
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
-from lumiere_jax.systems.measuring import beside_still, compare, mouths, named
 from lumiere_jax.systems.pictures import sheet
-from lumiere_jax.systems.summaries import summarise
 from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.stage import Batch, Stage
-from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
-from lumiere_jax.workflows.workers import cores, side_by_side
 
 SEED = 0
 # Columns of a sheet.
@@ -185,23 +185,25 @@ def lecturer(scale: Scale, sheets: Path) -> None:
     frozen: dict[str, Any] = {"vgg": vgg.load_vgg19("random")}
     with tempfile.TemporaryDirectory() as workdir:
 
-        def trained(name: str, data: resident.Resident, items: np.ndarray, seconds: float) -> Any:
+        def trained(
+            name: str, data: device_dataset.Resident, items: np.ndarray, seconds: float
+        ) -> Any:
             stage, network = gathering(stages[name]), NETWORKS[name]
             batches = lambda first: index_batches(items, stage.batch, SEED, first)  # noqa: E731
             given = frozen | {"data": jax.device_put(data)}
             return learn(stage, network, batches, given, seconds, Path(workdir))
 
         known = {"figure": rows_of(figures), "keypoints": keypoints}
-        vae = frozen["vae"] = trained("vae", resident.of_figures(known), every, scale.vae)
+        vae = frozen["vae"] = trained("vae", device_dataset.of_figures(known), every, scale.vae)
         means = jax.jit(functools.partial(encode, vae_network(config, size), vae))
         codes = in_batches(means, 64, figures)
         b = config.blstm
         steps = [start + window_steps(stop - start, b.window, b.delay) for start, stop in spans]
-        windows = resident.windows(np.concatenate(rows), np.concatenate(steps), codes)
+        windows = device_dataset.windows(np.concatenate(rows), np.concatenate(steps), codes)
         blstm = trained("blstm", windows, every, scale.blstm)
         # Triplets do not look across the ends of takes.
         items = [np.arange(start + pipeline.MEMORY, stop) for start, stop in spans]
-        triplets = resident.of_triplets({**known, "frame": rows_of(frames)})
+        triplets = device_dataset.of_triplets({**known, "frame": rows_of(frames)})
         g = trained("seqpix2pix", triplets, np.concatenate(items), scale.seqpix2pix)
     variables = {"vae": {"vae": vae}, "blstm": {"blstm": blstm}, "seqpix2pix": {"G": g}}
     spoken = synthesise(config, size, variables, [test_rows])

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cases import Case
 
-from lumiere_jax.workflows.allocation import keep_freed_memory
+from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 
 STAGES = ("vae", "blstm", "seqpix2pix")
 

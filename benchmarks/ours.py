@@ -32,7 +32,8 @@ from configs import temporal_gan as faces
 from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems import batches
+from lumiere_jax.runtime import chunks
+from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 from lumiere_jax.systems.contract import Model, Run
 from lumiere_jax.systems.lumierenet import synthesis, triplet_losses
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
@@ -47,7 +48,6 @@ from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
-from lumiere_jax.workflows.allocation import keep_freed_memory
 
 # What a step says of itself, and PyTorch's has no part in.
 NO_MEASURES = {"learning_rate", SKIPPED}
@@ -121,7 +121,7 @@ def repeated(function: Callable, rest: Sequence[Any], state: Any = None) -> Call
 
 def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     """What infer.py does, with networks that nobody has trained."""
-    from lumiere_jax.workflows import infer  # which wants PyAV
+    from lumiere_jax.commands import infer  # which wants PyAV
 
     model = model_of(case)
     infer.load_model, infer.read_run = lambda _: model, lambda _: model.run
@@ -189,7 +189,7 @@ def built(case: Case) -> Built:
 def stream(case: Case) -> Callable[[int], None]:
     """A face that speaks window by window, as it would live."""
     function, variables, windows = frames_of(case)
-    batches.AHEAD = 0  # a frame is there before the next window comes
+    chunks.AHEAD = 0  # a frame is there before the next window comes
 
     def run(steps: int) -> None:
         for _ in range(steps):

@@ -20,18 +20,14 @@ from cases import FPS, SECONDS, Case, speech
 from ours import model_of, synthesise
 from rounds import say
 
-from lumiere_jax.audio.features import (
-    RATE,
-    frames_covering,
-    gain_to_loudness,
-)
+from lumiere_jax.audio.features import RATE, frames_covering, gain_to_loudness
 from lumiere_jax.audio.listening import Heard, measure
 from lumiere_jax.outputs.mark import marked
+from lumiere_jax.runtime.chunks import chunk_frames
+from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import chunk_frames
 from lumiere_jax.systems.contract import Model, Narration, Request, Timing
 from lumiere_jax.systems.lumierenet.live import first_frame, frames_as_heard
-from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
 
 BLOCK = RATE // 100
 

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lumiere_jax.workflows.compiled import FOLDER, keep_compiled  # noqa: E402
+from lumiere_jax.runtime.compiled_programs import FOLDER, keep_compiled  # noqa: E402
 
 
 def first_step(data: Path, folder: Path) -> dict[str, float]:

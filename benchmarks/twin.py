@@ -35,7 +35,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_animator import Animator, animator_arrays
 from torch_networks import BLSTM, DCGAN, VAE, VGG, UNet, imagenet
 
-from lumiere_jax.workflows.allocation import keep_freed_memory
+from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = ("pool1", "pool2", "pool3")
@@ -207,18 +207,14 @@ class Twin:
     def synthesise(self) -> Callable[[], None]:
         """A sound file to an MP4; the encoder and the sound's features are those of ours."""
         # Here, because they import JAX, which takes seconds that no other case has to wait.
-        from lumiere_jax.audio.features import (
-            frames_covering,
-            gain_to_loudness,
-            normalise,
-        )
+        from lumiere_jax.audio.features import frames_covering, gain_to_loudness, normalise
         from lumiere_jax.audio.front_ends import log_mel, stream
         from lumiere_jax.audio.listening import measure
-        from lumiere_jax.inputs.sound import heard, probe_audio, read_sound
+        from lumiere_jax.commands.infer import WAITING
+        from lumiere_jax.inputs.sound.sound_tracks import heard, probe_audio, read_sound
         from lumiere_jax.outputs.video import write_video
+        from lumiere_jax.runtime.prefetch import made_ahead
         from lumiere_jax.systems.lumierenet.synthesis import stream_windows
-        from lumiere_jax.workflows.ahead import made_ahead
-        from lumiere_jax.workflows.infer import WAITING
 
         self.nets = {name: _folded(net.eval()) for name, net in self.nets.items()}
         run, folder = self.compile(self.chain), Path(tempfile.mkdtemp())

@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.commands.infer import load_model
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION
-from lumiere_jax.workflows.infer import load_model
 
 COLUMNS, BLOCK = 7, 105
 
@@ -44,10 +44,10 @@ def demo(
         [
             np.stack([made[t].figure for t in times]),
             np.stack([made[t].frame for t in times]),
-            np.stack([encoded.decode(records[t]["frame"]) for t in times]),
+            np.stack([picture_bytes.decode(records[t]["frame"]) for t in times]),
         ]
     )
-    png.write_bytes(encoded.encode_png(picture))
+    png.write_bytes(picture_bytes.encode_png(picture))
 
 
 def faces(
@@ -66,10 +66,10 @@ def faces(
         made.extend(chunk.pictures["spoken"])
         if len(made) > times[-1]:
             break
-    real = [encoded.decode(records[segment.offset + t]["frame"]) for t in times]
-    still = encoded.decode(records[segment.offset]["frame"])
+    real = [picture_bytes.decode(records[segment.offset + t]["frame"]) for t in times]
+    still = picture_bytes.decode(records[segment.offset]["frame"])
     rows = [[still] * len(times), [made[t] for t in times], real]
-    png.write_bytes(encoded.encode_png(sheet([np.stack(row) for row in rows])))
+    png.write_bytes(picture_bytes.encode_png(sheet([np.stack(row) for row in rows])))
 
 
 def experiments(out: Path = Path("runs/paper"), png: Path = Path("docs/paper.png")) -> None:

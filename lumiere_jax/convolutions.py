@@ -1,8 +1,9 @@
 """4x4 convolutions at stride 2 and 3x3 ones, forward and gradients, fast on every platform.
 
-Pictures are (batch, rows, cols, channels). On a CPU they are matrix products (`products.py`), since
-XLA's own convolutions and their gradients are several times slower there; elsewhere the native ones
-run. Which one is chosen when a computation is lowered, and parameters and results are the same.
+Pictures are (batch, rows, cols, channels). On a CPU they are matrix products
+(`matmul_convolutions.py`), since XLA's own convolutions and their gradients are several times
+slower there; elsewhere the native ones run. Which one is chosen when a computation is lowered, and
+parameters and results are the same.
 
 Products run in the dtype of `x` and accumulate in float32.
 """
@@ -14,8 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from lumiere_jax import products
-from lumiere_jax.products import Form
+from lumiere_jax import matmul_convolutions
+from lumiere_jax.matmul_convolutions import Form
 from lumiere_jax.shapes import AnyArray
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -52,24 +53,24 @@ def _form(b: int, rows: int, cols: int, channels: int) -> Form:
     channels are; and it takes positions two by two.
     """
     pays = b * rows * cols >= 4096 and channels >= 16 and rows % 4 == 0 == cols % 4
-    return products.WINOGRAD if pays else products.WINDOWS
+    return matmul_convolutions.WINOGRAD if pays else matmul_convolutions.WINDOWS
 
 
 def _cpu_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return products.down(_form(*x.shape), x, kernel)
+    return matmul_convolutions.down(_form(*x.shape), x, kernel)
 
 
 def _cpu_up(y: jax.Array, kernel: jax.Array) -> jax.Array:
     b, h, w, _ = y.shape
-    return products.up(_form(b, 2 * h, 2 * w, kernel.shape[2]), y, kernel)
+    return matmul_convolutions.up(_form(b, 2 * h, 2 * w, kernel.shape[2]), y, kernel)
 
 
 def _cpu_down_grads(x: jax.Array, kernel: jax.Array, dy: jax.Array):
-    return products.down_gradients(_form(*x.shape), x, kernel, dy)
+    return matmul_convolutions.down_gradients(_form(*x.shape), x, kernel, dy)
 
 
 def _cpu_up_grads(y: jax.Array, kernel: jax.Array, dx: jax.Array):
-    return products.up_gradients(_form(*dx.shape), y, kernel, dx)
+    return matmul_convolutions.up_gradients(_form(*dx.shape), y, kernel, dx)
 
 
 def _form3(b: int, rows: int, cols: int, channels: int) -> Form | None:
@@ -82,20 +83,22 @@ def _form3(b: int, rows: int, cols: int, channels: int) -> Form | None:
     even, positions = rows % 2 == 0 == cols % 2, b * rows * cols
     large = rows * cols >= 2**16
     if even and positions >= 256 and channels >= (128 if large else 32):
-        return products.WINOGRAD3
-    return products.WINDOWS3 if channels >= 256 and positions <= 1024 else None
+        return matmul_convolutions.WINOGRAD3
+    return matmul_convolutions.WINDOWS3 if channels >= 256 and positions <= 1024 else None
 
 
 def _cpu_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
     form = _form3(*x.shape)
-    return products.down(form, x, kernel) if form else _native_3x3(x, kernel)
+    return matmul_convolutions.down(form, x, kernel) if form else _native_3x3(x, kernel)
 
 
 def _cpu_3x3_grads(x: jax.Array, kernel: jax.Array, dy: jax.Array):
     if form := _form3(*x.shape):
-        return products.down_gradients(form, x, kernel, dy)
+        return matmul_convolutions.down_gradients(form, x, kernel, dy)
     _, vjp = jax.vjp(lambda x: _native_3x3(x, kernel), x)
-    return vjp(dy)[0], products.kernel_gradient(products.WINDOWS3, x, dy, kernel.shape)
+    return vjp(dy)[0], matmul_convolutions.kernel_gradient(
+        matmul_convolutions.WINDOWS3, x, dy, kernel.shape
+    )
 
 
 def _by_platform(native: Callable, cpu: Callable, cpu_grads: Callable) -> Callable:

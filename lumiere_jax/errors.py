@@ -55,3 +55,8 @@ def is_disk_full(error: BaseException) -> bool:
 def disk_is_full(place: object) -> UserError:
     """What to say of a place when `is_disk_full`."""
     return UserError(f"{place} cannot be written, the disk is full: make room and run this again.")
+
+
+def readable_bytes(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

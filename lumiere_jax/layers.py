@@ -12,13 +12,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float
 
-from lumiere_jax.convolutions import (
-    Pictures,
-    conv3x3,
-    conv4x4_down,
-    conv4x4_up,
-    upsample_conv3x3,
-)
+from lumiere_jax.convolutions import Pictures, conv3x3, conv4x4_down, conv4x4_up, upsample_conv3x3
 from lumiere_jax.shapes import AnyArray
 
 normal_init = nn.initializers.normal(0.02)

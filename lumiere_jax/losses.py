@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from lumiere_jax.parts import part_mask
+from lumiere_jax.body_parts import part_mask
 from lumiere_jax.shapes import AnyArray, Code, Image, Keypoints
 
 PerExample = Float[AnyArray, "batch"]
@@ -105,8 +105,8 @@ def region_weights(
 ) -> Weights:
     """Weights of pixels by what they show, (batch, size, size, 1); 1 outside of every part.
 
-    A part is the boxes of `parts.PARTS`; where parts overlap the largest weight counts. A part that
-    is not seen adds nothing.
+    A part is the boxes of `body_parts.PARTS`; where parts overlap the largest weight counts. A part
+    that is not seen adds nothing.
     """
     weights = jnp.ones((keypoints.shape[0], size, size, 1), jnp.float32)
     for part, weight in (("mouth", mouth), ("eyes", eyes), ("hands", hands), ("face", face)):

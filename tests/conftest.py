@@ -38,7 +38,7 @@ for variable in ("MAKEFLAGS", "MAKELEVEL"):
 install_import_hook("lumiere_jax", "beartype.beartype")
 
 from lumiere_jax.paths import plainly_named  # noqa: E402
-from lumiere_jax.workflows import compiled  # noqa: E402
+from lumiere_jax.runtime import compiled_programs  # noqa: E402
 
 _for_good = contextlib.ExitStack()
 
@@ -47,10 +47,10 @@ def use_compilation_cache():
     """Caches compiled programs in .cache/ of the project, apart from the user's."""
     flags = hashlib.sha256(os.environ["XLA_FLAGS"].encode()).hexdigest()[:8]
     root = Path(__file__).resolve().parents[1]
-    folder = root / ".cache" / "compiled" / f"{compiled.machine_name()}-{flags}"
+    folder = root / ".cache" / "compiled" / f"{compiled_programs.machine_name()}-{flags}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lockfile"):  # JAX's own
-        compiled.remove_partial_entries(folder)
+        compiled_programs.remove_partial_entries(folder)
     settings = {
         # JAX reads the name as a pattern.
         "jax_compilation_cache_dir": str(_for_good.enter_context(plainly_named(folder))),
@@ -134,13 +134,13 @@ def made_once(request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def drawn(made_once):
     """A folder with a dataset of 180 frames to train on and ten seconds of another narration."""
-    from lumiere_jax.workflows import drawn
+    from lumiere_jax.workflows import drawn_dataset
 
     def make(folder):
-        whole = drawn.read_narration
+        whole = drawn_dataset.read_narration
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(drawn, "read_narration", lambda path: whole(path)[:160_000])
-            drawn.prepare_synthetic(out=folder, minutes=0.1, size=64)
+            patch.setattr(drawn_dataset, "read_narration", lambda path: whole(path)[:160_000])
+            drawn_dataset.prepare_synthetic(out=folder, minutes=0.1, size=64)
 
     return made_once("data", make)
 
@@ -148,7 +148,7 @@ def drawn(made_once):
 @pytest.fixture(scope="session")
 def workdir(made_once, tiny, drawn):
     """A workdir with all stages trained, hardly."""
-    from lumiere_jax.workflows.train import train
+    from lumiere_jax.commands.train import train
 
     return made_once("ada", lambda folder: train(config=tiny(), data=drawn, workdir=folder))
 
@@ -158,4 +158,12 @@ def speech(tmp_path):
     """A narration of a quarter of a second."""
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.sin(np.arange(4000) / 9) / 2, 16_000)
+    return path
+
+
+@pytest.fixture
+def consent(tmp_path):
+    """A file of consent."""
+    path = tmp_path / "consent.toml"
+    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
     return path

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lumiere_jax.parts import PARTS, part_boxes, part_mask
+from lumiere_jax.body_parts import PARTS, part_boxes, part_mask
 
 
 def test_a_box_goes_around_its_points_with_a_margin_of_its_longer_side():

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from lumiere_jax.commands import demo
 from lumiere_jax.systems import ENTRIES
-from lumiere_jax.workflows import demo
 
 ROOT = Path(__file__).parents[1]
 needs_torch = pytest.mark.skipif(
@@ -26,7 +26,7 @@ needs_golden = pytest.mark.skipif(
     or importlib.util.find_spec("torch") is None,
     reason="needs PyTorch and python_speech_features, which uv run --script installs",
 )
-EXAMPLES = "workflows/test_end_to_end.py::test_a_narration_becomes_a_video_of_its_length"
+EXAMPLES = "commands/test_end_to_end.py::test_a_narration_becomes_a_video_of_its_length"
 # A program, with what tells its uses apart, and its short form; None: not ours to test.
 SHORT: dict[str, str | None] = {
     "make demo": "test_a_demos_commands_have_short_forms",
@@ -38,26 +38,26 @@ SHORT: dict[str, str | None] = {
     "make env": None,
     "make clean": None,
     "make torch": None,
-    "make paper": "workflows/test_experiments.py::test_make_runs_the_papers_experiments",
-    "make ablation": "workflows/test_experiments.py::test_make_runs_the_ablation",
-    "make ablation temporal_gan": "workflows/test_faces.py::test_make_runs_the_ablation_of_faces",
+    "make paper": "commands/test_experiments.py::test_make_runs_the_papers_experiments",
+    "make ablation": "commands/test_experiments.py::test_make_runs_the_ablation",
+    "make ablation temporal_gan": "commands/test_faces.py::test_make_runs_the_ablation_of_faces",
     "make demo temporal_gan": "test_a_demos_commands_have_short_forms",
     "make bench": "test_the_makefiles_recipes_are_commands_that_have_short_forms",
     "make torture": "test_the_short_torture_runs_its_quickest_part",
-    "prepare.py": "workflows/test_clips.py::",
-    "prepare.py --align": "workflows/test_faces.py::",
+    "prepare.py": "workflows/test_footage_archives.py::",
+    "prepare.py --align": "commands/test_faces.py::",
     "prepare.py --synthetic": "test_scripts_draw_train_speak_and_measure",
-    "prepare.py --synthetic --align": "workflows/test_faces.py::",
+    "prepare.py --synthetic --align": "commands/test_faces.py::",
     "prepare.py --beam_options": "workflows/test_beam.py::test_beam_makes_the_same_dataset",
     "train.py": "test_scripts_draw_train_speak_and_measure",
-    "train.py --multihost": "workflows/test_multihost.py::",
+    "train.py --multihost": "commands/test_multihost.py::",
     "infer.py": "test_scripts_draw_train_speak_and_measure",
-    "infer.py --image": "workflows/test_faces.py::test_a_still_speaks_a_narration",
-    "infer.py --live": "workflows/test_live.py::test_standard_output_carries_nothing_but_frames",
+    "infer.py --image": "commands/test_faces.py::test_a_still_speaks_a_narration",
+    "infer.py --live": "commands/test_live.py::test_standard_output_carries_nothing_but_frames",
     "infer.py --verify": "test_scripts_draw_train_speak_and_measure",
     "evaluate.py": "test_scripts_draw_train_speak_and_measure",
-    "experiments.py": "workflows/test_experiments.py::test_make_runs_the_papers_experiments",
-    "experiments.py --seeds": "workflows/test_faces.py::test_make_runs_the_ablation_of_faces",
+    "experiments.py": "commands/test_experiments.py::test_make_runs_the_papers_experiments",
+    "experiments.py --seeds": "commands/test_faces.py::test_make_runs_the_ablation_of_faces",
     "benchmarks/compare.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
     "benchmarks/ours.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
     "benchmarks/twin.py": "test_both_sides_of_the_benchmark_agree_and_are_measured",
@@ -69,9 +69,9 @@ SHORT: dict[str, str | None] = {
     "benchmarks/steps.py": "test_the_other_benchmarks_print_their_tables",
     "benchmarks/accelerator.py": "test_the_accelerators_benchmark_runs_on_a_cpu",
     "docs/make_picture.py demo": "test_scripts_draw_train_speak_and_measure",
-    "docs/make_picture.py faces": "workflows/test_faces.py::test_the_readmes_picture_is_made",
-    "docs/make_picture.py experiments": "workflows/test_experiments.py::test_the_readmes_picture",
-    "docs/make_tables.py": "workflows/test_experiments.py::test_the_readmes_picture_and_tables",
+    "docs/make_picture.py faces": "commands/test_faces.py::test_the_readmes_picture_is_made",
+    "docs/make_picture.py experiments": "commands/test_experiments.py::test_the_readmes_picture",
+    "docs/make_tables.py": "commands/test_experiments.py::test_the_readmes_picture_and_tables",
     "tests/golden/make_golden.py": "test_the_golden_numbers_can_be_made_anew",
     "tests/releases/make_release.py": "releases/test_record.py::test_a_release_is_made_anew",
     "tests/releases/record.py": "releases/test_record.py::test_steps_are_those_that_were_recorded",

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lumiere_jax import convolutions, products
+from lumiere_jax import convolutions, matmul_convolutions
 from lumiere_jax.training import parallel
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -79,17 +79,17 @@ def equal(ours, theirs):
 @pytest.mark.parametrize(
     "form, native, kernel",
     [
-        (products.WINDOWS, down, (4, 4, 5, 7)),
-        (products.WINOGRAD, down, (4, 4, 5, 7)),
-        (products.WINDOWS3, same, (3, 3, 5, 7)),
-        (products.WINOGRAD3, same, (3, 3, 5, 7)),
+        (matmul_convolutions.WINDOWS, down, (4, 4, 5, 7)),
+        (matmul_convolutions.WINOGRAD, down, (4, 4, 5, 7)),
+        (matmul_convolutions.WINDOWS3, same, (3, 3, 5, 7)),
+        (matmul_convolutions.WINOGRAD3, same, (3, 3, 5, 7)),
     ],
     ids=["windows", "Winograd", "windows 3x3", "Winograd 3x3"],
 )
 def test_every_form_is_the_convolution_its_transpose_and_their_gradients(
     monkeypatch, form, native, kernel, cached
 ):
-    monkeypatch.setattr(products, "CACHED", cached)
+    monkeypatch.setattr(matmul_convolutions, "CACHED", cached)
     monkeypatch.setattr(jax, "device_count", lambda: 1)
     x, kernel, y = draw((3, 8, 12, 5), kernel, (3, 8 // form.stride, 12 // form.stride, 7))
 
@@ -98,11 +98,11 @@ def test_every_form_is_the_convolution_its_transpose_and_their_gradients(
 
     def found(x, kernel, y):
         return (
-            products.down(form, x, kernel),
-            products.down_gradients(form, x, kernel, y),
-            products.kernel_gradient(form, x, y, kernel.shape),
-            products.up(form, y, kernel),
-            products.up_gradients(form, y, kernel, x),
+            matmul_convolutions.down(form, x, kernel),
+            matmul_convolutions.down_gradients(form, x, kernel, y),
+            matmul_convolutions.kernel_gradient(form, x, y, kernel.shape),
+            matmul_convolutions.up(form, y, kernel),
+            matmul_convolutions.up_gradients(form, y, kernel, x),
         )
 
     y_of_x, gradients = jax.vjp(native, x, kernel)
@@ -114,7 +114,8 @@ def test_every_form_is_the_convolution_its_transpose_and_their_gradients(
 
 
 @pytest.mark.parametrize(
-    "form, share", [(products.WINOGRAD, 9 / 16), (products.WINOGRAD3, 16 / 36)]
+    "form, share",
+    [(matmul_convolutions.WINOGRAD, 9 / 16), (matmul_convolutions.WINOGRAD3, 16 / 36)],
 )
 def test_winograds_forms_take_fewer_products(form, share):
     x, kernel = draw((1, 8, 8, 2), (4, 4, 2, 3) if form.stride == 2 else (3, 3, 2, 3))
@@ -154,7 +155,7 @@ def test_bf16_products_stay_within_a_percent_of_float32(case):
 
 
 def test_pictures_that_are_spread_over_devices_stay_where_they_are(monkeypatch):
-    monkeypatch.setattr(products, "CACHED", 1)
+    monkeypatch.setattr(matmul_convolutions, "CACHED", 1)
     mesh = parallel.data_mesh(jax.device_count())
     spread = NamedSharding(mesh, PartitionSpec("data"))
     x = jax.ShapeDtypeStruct((mesh.size, 64, 64, 16), jnp.float32, sharding=spread)
@@ -170,10 +171,10 @@ def test_pictures_that_are_spread_over_devices_stay_where_they_are(monkeypatch):
 @pytest.mark.parametrize(
     "shape, form",
     [
-        ((48, 32, 24, 32), products.WINOGRAD3),
-        ((1, 256, 256, 128), products.WINOGRAD3),
-        ((1, 4, 3, 1024), products.WINDOWS3),
-        ((1, 8, 6, 512), products.WINDOWS3),
+        ((48, 32, 24, 32), matmul_convolutions.WINOGRAD3),
+        ((1, 256, 256, 128), matmul_convolutions.WINOGRAD3),
+        ((1, 4, 3, 1024), matmul_convolutions.WINDOWS3),
+        ((1, 8, 6, 512), matmul_convolutions.WINDOWS3),
         ((1, 256, 256, 64), None),
         ((1, 255, 255, 256), None),  # windows of so many positions are gigabytes
         ((8, 64, 64, 16), None),

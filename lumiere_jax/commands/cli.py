@@ -22,9 +22,9 @@ from absl import app, flags, logging
 
 from lumiere_jax.errors import UserError, disk_is_full, escaped, is_disk_full, printable, shortened
 from lumiere_jax.paths import expanded
+from lumiere_jax.runtime.compiled_programs import keep_compiled
+from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.systems import ENTRIES
-from lumiere_jax.workflows.allocation import claim_accelerator, keep_freed_memory
-from lumiere_jax.workflows.compiled import keep_compiled
 
 # A run that a signal stops exits as a shell would say it: with 128 and the signal's number.
 USAGE_ERROR, INTERRUPTED = 2, 128

@@ -1,6 +1,6 @@
 """A system's demo: its four commands, one after the other, on a lecturer who is drawn.
 
-python -m lumiere_jax.workflows.demo [SYSTEM]
+python -m lumiere_jax.commands.demo [SYSTEM]
 """
 
 import subprocess
@@ -12,7 +12,7 @@ from lumiere_jax.systems import ENTRIES
 from lumiere_jax.systems.entry import Entry
 
 ROOT = Path(__file__).parents[2]
-NARRATION = "lumiere_jax/inputs/narrations/second.flac"
+NARRATION = "lumiere_jax/drawn/narrations/second.flac"
 
 
 def folder_of(entry: Entry) -> str:

@@ -16,29 +16,27 @@ from tqdm import tqdm
 import lumiere_jax
 from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
+from lumiere_jax.commands.infer import load_model, record_of
 from lumiere_jax.errors import UserError, printable
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.embeddings import Embed, open_embedding, read_embeddings
-from lumiere_jax.inputs.face_measures import open_finder
-from lumiere_jax.inputs.lectures import Dataset, open_dataset
-from lumiere_jax.inputs.segments import SPLITS, Segment
-from lumiere_jax.inputs.synthetic_measures import measure_aperture
-from lumiere_jax.inputs.transcripts import read_transcripts
-from lumiere_jax.metrics import content_distances, word_error_rate
+from lumiere_jax.inputs.dataset.consent import consent_id
+from lumiere_jax.inputs.dataset.lectures import Dataset, open_dataset
+from lumiere_jax.inputs.dataset.segments import SPLITS, Segment
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.measures.drawn_lecturer import measure_aperture
+from lumiere_jax.measures.evaluation import BATCH, Evaluation, Finders, Values, named
+from lumiere_jax.measures.face_embeddings import Embed, open_embedding, read_embeddings
+from lumiere_jax.measures.metrics import content_distances, word_error_rate
+from lumiere_jax.measures.mouth_landmarks import open_finder
+from lumiere_jax.measures.summaries import summarise
+from lumiere_jax.measures.transcripts import read_transcripts
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.video import write_video
+from lumiere_jax.runtime.output_folders import built_aside
 from lumiere_jax.systems.contract import Model, Run
-from lumiere_jax.systems.measuring import BATCH, Evaluation, Finders, Values, named
-from lumiere_jax.systems.summaries import summarise
-from lumiere_jax.training.log import read_lines
-from lumiere_jax.workflows.folders import built_aside
-from lumiere_jax.workflows.infer import load_model, record_of
+from lumiere_jax.workflows.report_samples import FRAMES, log_lines, sampled
 from lumiere_jax.workflows.workdir import check_kind, read_run
 
-COLUMNS = 8
 VIDEO_SECONDS = 60
-FRAMES = "frames.csv"
 
 
 def evaluate(
@@ -215,11 +213,6 @@ def _both_kinds(distances: np.ndarray) -> Values:
     return {"face_distance": distances, "face_distance_cosine": distances**2 / 2}
 
 
-def sampled(total: int) -> list[int]:
-    """The frames of a split that a report shows, evenly over it."""
-    return np.unique(np.linspace(0, total - 1, COLUMNS + 2)[1:-1].astype(int)).tolist()
-
-
 def _write_frames(path: Path, segments: list[Segment], parts: list[Values]) -> None:
     """A line for each frame with its own values; empty where it has none."""
     names = [name for name, values in parts[0].items() if values.ndim == 1]
@@ -244,7 +237,7 @@ def _write_videos(
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
     sound, records = dataset.sound(segment, count), dataset.records(split)
     real = (
-        encoded.decode(records[i]["frame"], dataset.shape)
+        picture_bytes.decode(records[i]["frame"], dataset.shape)
         for i in range(segment.offset, segment.offset + count)
     )
     for name, frames, record in (
@@ -252,12 +245,6 @@ def _write_videos(
         (report.REAL, real, None),
     ):
         write_video(folder / name, frames, dataset.fps, [sound], RATE, 1, record=record)
-
-
-def log_lines(stage: Path) -> list[dict[str, Any]]:
-    """The lines of a stage's log; none where it has been cleared away."""
-    path = stage / "log.jsonl"
-    return read_lines(path) if path.is_file() else []
 
 
 def _tracks(values: Values) -> dict[str, np.ndarray]:

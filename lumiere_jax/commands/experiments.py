@@ -18,26 +18,21 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax import vgg
+from lumiere_jax.commands import evaluate
+from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import write_whole
-from lumiere_jax.inputs import lectures
-from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
+from lumiere_jax.inputs.dataset import lectures
+from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import report
+from lumiere_jax.runtime.disk_space import written_into
+from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.system import load_vgg
 from lumiere_jax.training import checkpoint
-from lumiere_jax.training.locks import LOCK, lock
-from lumiere_jax.workflows import comparison, evaluate
-from lumiere_jax.workflows.space import written_into
-from lumiere_jax.workflows.train import train
-from lumiere_jax.workflows.trials import STAGES, Trial, ablation_trials, paper_trials
-from lumiere_jax.workflows.workdir import (
-    FILE,
-    check_same_run,
-    checked,
-    run_of,
-    write_run,
-)
+from lumiere_jax.workflows import trial_comparison
+from lumiere_jax.workflows.experiment_trials import STAGES, Trial, ablation_trials, paper_trials
+from lumiere_jax.workflows.workdir import FILE, check_same_run, checked, run_of, write_run
 
 POOLS = Config().vgg_layers
 
@@ -87,7 +82,7 @@ def experiment(
         for trial in trials:
             check_same_run(out / "runs" / trial.name, trial.config, trial.data or dataset)
         run(trials, dataset, out)
-        comparison.compare(trials, dataset, out, which)
+        trial_comparison.compare(trials, dataset, out, which)
 
 
 def stand_in(config: Config) -> tuple[str, ...]:
@@ -112,8 +107,8 @@ def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
 
 
 def _check_kind(out: Path, which: str) -> None:
-    path = out / comparison.RESULTS
-    kind = comparison.read_own(path).get("which", which) if path.exists() else which
+    path = out / trial_comparison.RESULTS
+    kind = trial_comparison.read_own(path).get("which", which) if path.exists() else which
     if kind != which:
         raise UserError(f"--out={out} holds the results of --which={kind}: name another folder.")
 
@@ -148,8 +143,8 @@ def _measures(trial: Trial, dataset: Dataset, workdir: Path) -> dict[Path, Calla
             workdir=workdir, data=dataset.folder, split="test", out=out
         )
     for wanted, name, measure in (
-        (trial.figure_4a, comparison.LOSSES, comparison.blstm_losses),
-        (trial.codes_alone, comparison.FIGURES, comparison.figure_measures),
+        (trial.figure_4a, trial_comparison.LOSSES, trial_comparison.blstm_losses),
+        (trial.codes_alone, trial_comparison.FIGURES, trial_comparison.figure_measures),
     ):
         if wanted:
             values = functools.partial(measure, trial.config, dataset, workdir)
@@ -176,7 +171,7 @@ def _train(config: Config, dataset: Dataset, workdir: Path, stage: str) -> None:
     start = time.monotonic()
     train(config=config, data=dataset.folder, workdir=workdir, stage=stage)
     if fresh:
-        path = workdir / comparison.TIMES
-        times = comparison.read_own(path) if path.exists() else {}
+        path = workdir / trial_comparison.TIMES
+        times = trial_comparison.read_own(path) if path.exists() else {}
         times[stage] = round(time.monotonic() - start)
         write_whole(path, json.dumps(times) + "\n")

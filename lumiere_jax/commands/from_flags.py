@@ -1,6 +1,4 @@
-"""What flags ask for. Of infer.py: to look at a video, to speak live, or to write videos; of
-experiments.py: LumièreNet's own, or presets by several seeds; of train.py and evaluate.py, the one
-thing that they do."""
+"""Validates the scripts' flags and calls the matching command."""
 
 import sys
 from collections.abc import Mapping
@@ -15,7 +13,7 @@ PATHS = ("workdir", "certificate", "key", "image", "consent")
 FACES = ("image", "paste", "consent")
 
 
-def answer(given: Mapping[str, Any]) -> int:
+def run_infer(given: Mapping[str, Any]) -> int:
     """Does what the flags, as far as they are `given`, ask for, says so, and gives the exit code.
 
     Raises:
@@ -24,7 +22,7 @@ def answer(given: Mapping[str, Any]) -> int:
     if "verify" in given:
         if others := [name for name in given if name != "verify"]:
             raise UserError(f"--verify only looks at a video: leave --{others[0]} out.")
-        from lumiere_jax.workflows.verify import verify
+        from lumiere_jax.commands.verify import verify
 
         return 0 if verify(user_path("--verify", given["verify"])) else 1
     if not all(given.get(name) for name in ("workdir", "audio", "out")):
@@ -42,11 +40,11 @@ def answer(given: Mapping[str, Any]) -> int:
             raise UserError(f"--live speaks with a lecturer's model: leave --{of_faces[0]} out.")
         if "sound_track" in own:
             raise UserError("--sound_track goes with files: leave it or --live out.")
-        from lumiere_jax.workflows.live import live
+        from lumiere_jax.commands.live import live
 
         print(live(**own), file=sys.stderr)
     else:
-        from lumiere_jax.workflows.infer import infer
+        from lumiere_jax.commands.infer import infer
 
         own |= {"audio": expanded("--audio", own["audio"]), "out": Path(own["out"])}
         frames = infer(**own, options=options)
@@ -65,18 +63,18 @@ def _options(own: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def trained(
+def run_train(
     *, config: Any, data: str, workdir: str, stage: str = "all", initial: str | None = None
 ) -> None:
     """Trains as train.py's flags ask for; raises what `train` does."""
-    from lumiere_jax.workflows.train import train
+    from lumiere_jax.commands.train import train
 
     paths = {"data": user_path("--data", data), "workdir": user_path("--workdir", workdir)}
     first = user_path("--initial", initial) if initial else None
     train(config=config, stage=stage, initial=first, **paths)
 
 
-def measured(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]:
+def run_evaluate(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]:
     """Measures what the flags, as far as they are `given`, ask for: metrics and report's folder.
 
     Raises:
@@ -84,7 +82,7 @@ def measured(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]
     """
     if not all(given.get(name) for name in ("workdir", "data", "out")):
         raise UserError("name --workdir, --data and --out (see --help).")
-    from lumiere_jax.workflows.evaluate import evaluate
+    from lumiere_jax.commands.evaluate import evaluate
 
     own: dict[str, Any] = {
         k: v if k == "split" else user_path(f"--{k}", v) for k, v in given.items()
@@ -92,7 +90,7 @@ def measured(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]
     return evaluate(**own), own["out"]
 
 
-def compared(given: Mapping[str, Any], presets: Any) -> Path:
+def run_experiments(given: Mapping[str, Any], presets: Any) -> Path:
     """Runs the experiments that the flags, as far as they are `given`, ask for; their page.
     `presets` are LumièreNet's, configs/lumierenet.py.
 
@@ -107,7 +105,7 @@ def compared(given: Mapping[str, Any], presets: Any) -> Path:
     if given.get("config"):
         if other := [name for name in given if name not in ("config", *own, *more)]:
             raise UserError(f"--{other[0]} is for LumièreNet's experiments: leave it out.")
-        from lumiere_jax.workflows.repeats import repeat
+        from lumiere_jax.commands.repeats import repeat
 
         repeat(presets=[expanded("--config", name) for name in given["config"]], **own, **more)
         return page
@@ -124,7 +122,7 @@ def compared(given: Mapping[str, Any], presets: Any) -> Path:
             "--config.vgg=none: these experiments compare perceptual losses; name a file of VGG-19 "
             "weights, download or random."
         )
-    from lumiere_jax.workflows.experiments import experiment
+    from lumiere_jax.commands.experiments import experiment
 
     paper, lecture = presets.paper(), presets.lecture()
     for config in (paper, lecture):

@@ -13,21 +13,28 @@ from lumiere_jax import systems
 from lumiere_jax.audio.features import frames_covering, gain_to_loudness
 from lumiere_jax.audio.listening import band_message, measure
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.alignment import paster
-from lumiere_jax.inputs.consent import consent_id, read_consent
-from lumiere_jax.inputs.sound import Sound, heard, probe_audio, read_sound, track_message
-from lumiere_jax.inputs.stills import find_face, read_picture
+from lumiere_jax.inputs.dataset.consent import consent_id, read_consent
+from lumiere_jax.inputs.faces.alignment import paster
+from lumiere_jax.inputs.faces.stills import find_face, read_picture
+from lumiere_jax.inputs.sound.sound_tracks import (
+    Sound,
+    heard,
+    probe_audio,
+    read_sound,
+    track_message,
+)
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.paths import matching, user_path
+from lumiere_jax.runtime.compile_alarms import silence_alarms
+from lumiere_jax.runtime.device_threads import spread
+from lumiere_jax.runtime.disk_space import announce_space, written_into
+from lumiere_jax.runtime.prefetch import made_ahead
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Model, Narration, Request
 from lumiere_jax.training import checkpoint
-from lumiere_jax.training.alarms import silence_alarms
-from lumiere_jax.workflows.ahead import made_ahead
 from lumiere_jax.workflows.artefacts import read_artefacts
-from lumiere_jax.workflows.devices import spread
-from lumiere_jax.workflows.space import ask_for, video_bytes, written_into
+from lumiere_jax.workflows.disk_estimates import video_bytes
 from lumiere_jax.workflows.workdir import check_follows, check_options, origin, read_run
 
 # Frames that may wait for the encoder: a chunk of an accelerator's.
@@ -180,7 +187,7 @@ def infer(
     rows, cols = still.shape if still else model.run.shape
     least, most = video_bytes(total, max(rows, cols), seconds)
     # Signing copies a video, one at a time and on as many devices as there are.
-    ask_for(tasks[0][1].parent, least, 2 * most if signer else most)
+    announce_space(tasks[0][1].parent, least, 2 * most if signer else most)
 
     def work(variables: Any, task: tuple[Sound, Path], tick: Callable[[], None]) -> None:
         sound, video = task

@@ -18,26 +18,38 @@ from tqdm import tqdm
 from lumiere_jax import systems
 from lumiere_jax.audio.listening import band_message, measure
 from lumiere_jax.errors import UserError, printable, shortened
-from lumiere_jax.inputs import lectures, left_out, media
-from lumiere_jax.inputs.archive import LEFT_OUT
-from lumiere_jax.inputs.clips_table import read_clips
-from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.geometry import Geometry
-from lumiere_jax.inputs.lectures import FASTEST, SLOWEST, Dataset
-from lumiere_jax.inputs.poses import Footage, Source, mediapipe
-from lumiere_jax.inputs.poses.folders import pose_folder
-from lumiere_jax.inputs.segments import segments_by_split, segments_of
-from lumiere_jax.inputs.sound import track_message
+from lumiere_jax.inputs.clips.clip_plan import Footage, Source
+from lumiere_jax.inputs.dataset import lectures, left_out_frames
+from lumiere_jax.inputs.dataset.clip_archives import LEFT_OUT
+from lumiere_jax.inputs.dataset.clips_table import read_clips
+from lumiere_jax.inputs.dataset.consent import read_consent
+from lumiere_jax.inputs.dataset.geometry import Geometry
+from lumiere_jax.inputs.dataset.lectures import FASTEST, SLOWEST, Dataset
+from lumiere_jax.inputs.dataset.segments import segments_by_split, segments_of
+from lumiere_jax.inputs.footage import probing, reading
+from lumiere_jax.inputs.media import upright_pictures
+from lumiere_jax.inputs.poses import mediapipe
+from lumiere_jax.inputs.poses.pose_folder import pose_folder
+from lumiere_jax.inputs.sound.sound_tracks import track_message
+from lumiere_jax.measures.face_width import small_face
 from lumiere_jax.paths import expanded, matching, user_path
+from lumiere_jax.runtime.disk_space import announce_space
+from lumiere_jax.runtime.output_folders import built_aside
+from lumiere_jax.runtime.worker_processes import cores, side_by_side
 from lumiere_jax.systems.contract import System
 from lumiere_jax.workflows import beam
-from lumiere_jax.workflows.clips import WHOLE, account, begun, make_archives, missing, sweep, tidy
-from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
-from lumiere_jax.workflows.drawn import prepare_synthetic
-from lumiere_jax.workflows.folders import built_aside
-from lumiere_jax.workflows.framing import small_face
-from lumiere_jax.workflows.space import ask_for, dataset_bytes
-from lumiere_jax.workflows.workers import cores, side_by_side
+from lumiere_jax.workflows.dataset_assembly import check_lengths, check_place, finish
+from lumiere_jax.workflows.disk_estimates import dataset_bytes
+from lumiere_jax.workflows.drawn_dataset import prepare_synthetic
+from lumiere_jax.workflows.footage_archives import (
+    WHOLE,
+    account,
+    begun,
+    make_archives,
+    missing,
+    sweep,
+    tidy,
+)
 
 # Seconds that are no silence, without which a clip has no voice: a click has fewer.
 SPOKEN = 0.5
@@ -118,7 +130,7 @@ def parse_fps(text: str) -> Fraction:
     return NTSC.get(fps, fps)
 
 
-def parse_crop(text: str | None) -> media.Crop | None:
+def parse_crop(text: str | None) -> upright_pictures.Crop | None:
     """A square X,Y,SIDE in pixels of the upright picture."""
     if text is None:
         return None
@@ -126,7 +138,7 @@ def parse_crop(text: str | None) -> media.Crop | None:
     if len(parts) != 3 or not all(re.fullmatch(r"\d{1,9}", p) for p in parts) or not int(parts[2]):
         wanted = "write X,Y,SIDE in whole pixels, such as 0,420,1080."
         raise UserError(f"--crop={shortened(text)}: {wanted}")
-    return media.Crop(*map(int, parts))
+    return upright_pictures.Crop(*map(int, parts))
 
 
 def prepare_footage(
@@ -188,17 +200,17 @@ def prepare_footage(
         for clip in probed
     ]
     side = max(footage.side for footage in footages) if geometry.aligned else 0
-    ask_for(out, *dataset_bytes(sum(frames.values()), size, rate, columns, side))
+    announce_space(out, *dataset_bytes(sum(frames.values()), size, rate, columns, side))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         kept = out.resolve().with_name(f".{out.resolve().name}.clips")
         try:
             _make_archives(kept, footages, workers or len(cores()), options)
             codes = {n: np.fromfile(kept / WHOLE / n / LEFT_OUT, np.uint8) for n in frames}
-            for line in left_out.report(codes, named, rate):
+            for line in left_out_frames.report(codes, named, rate):
                 tqdm.write(line)
             try:
-                left_out.check(codes, named, rate)
-                stay = cut(frames, kept={n: left_out.stretches(c) for n, c in codes.items()})
+                left_out_frames.check(codes, named, rate)
+                stay = cut(frames, kept={n: left_out_frames.stretches(c) for n, c in codes.items()})
                 check_lengths(stay, f"{footage}, without what is left out,", rate, "more footage")
             except UserError:
                 shutil.rmtree(kept)  # other footage, or another crop, will be other clips
@@ -214,7 +226,7 @@ def prepare_footage(
                 consent=record,
             )
             finish(planned, kept / WHOLE, options)
-            left_out.write(folder / left_out.FILE, codes, rate)
+            left_out_frames.write(folder / left_out_frames.FILE, codes, rate)
             shutil.rmtree(kept)
         finally:
             tidy(kept)
@@ -268,22 +280,22 @@ def _named(footage: str) -> dict[str, Path]:
 
 
 def _probed(
-    named: dict[str, Path], crop: media.Crop | None, sound_track: int | None = None
-) -> list[media.Clip]:
+    named: dict[str, Path], crop: upright_pictures.Crop | None, sound_track: int | None = None
+) -> list[probing.Clip]:
     clips, silent = [], []
     for name, path in tqdm(
         named.items(), "looking at clips", unit="clip", delay=1, dynamic_ncols=True
     ):
-        clip = replace(media.probe(path, sound_track), name=name)
+        clip = replace(probing.probe(path, sound_track), name=name)
         if crop is not None:
-            media.check_crop(clip, crop)
+            probing.check_crop(clip, crop)
         if clip.truncated:
             tqdm.write(f"{clip.path} is cut off: the {clip.seconds:.1f} s that are whole are used.")
         for treatment in clip.treatments:
             tqdm.write(f"{clip.path}: {treatment}.")
         if clip.sound_tracks > 1 and sound_track is None:
             tqdm.write(f"{clip.path}: {track_message(clip.sound_track, clip.sound_tracks)}")
-        _, band, seconds = measure(media.read_audio(clip))
+        _, band, seconds = measure(reading.read_audio(clip))
         if seconds < min(SPOKEN, clip.seconds / 2):
             silent.append(str(clip.path))
         elif lacking := band_message(min(band, clip.sample_rate / 2)):

@@ -14,17 +14,18 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from lumiere_jax import systems
+from lumiere_jax.commands.evaluate import evaluate
+from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
-from lumiere_jax.outputs import repeats as page
+from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
+from lumiere_jax.outputs import repeats_page as page
 from lumiere_jax.outputs import report
+from lumiere_jax.runtime.disk_space import written_into
+from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.systems.contract import System
 from lumiere_jax.training import checkpoint
-from lumiere_jax.training.locks import LOCK, lock
-from lumiere_jax.workflows.comparison import read_own
-from lumiere_jax.workflows.evaluate import evaluate, sampled
-from lumiere_jax.workflows.space import written_into
-from lumiere_jax.workflows.train import train
+from lumiere_jax.workflows.report_samples import sampled
+from lumiere_jax.workflows.trial_comparison import read_own
 from lumiere_jax.workflows.workdir import check_kind, check_same_run, checked
 
 

@@ -6,21 +6,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lumiere_jax import systems
+from lumiere_jax import errors, systems
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import pipeline, resident
-from lumiere_jax.inputs.lectures import DESCRIPTION, Dataset, open_dataset
-from lumiere_jax.inputs.segments import TRIPLET, longest
+from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
+from lumiere_jax.inputs.dataset.segments import TRIPLET, longest
+from lumiere_jax.measures.face_width import small_face
+from lumiere_jax.runtime import hosts
+from lumiere_jax.runtime.disk_space import announce_space, while_folder_stays, written_into
+from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.systems.contract import Feed, Kept, System, Trained, Variables
 from lumiere_jax.systems.gathering import gathering
-from lumiere_jax.training import checkpoint, hosts, loop
-from lumiere_jax.training.locks import LOCK, lock
+from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.parallel import stage_mesh
 from lumiere_jax.training.stage import Stage
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.artefacts import write_artefacts
-from lumiere_jax.workflows.framing import small_face
-from lumiere_jax.workflows.space import ask_for, training_bytes, while_there, written_into
+from lumiere_jax.workflows.disk_estimates import training_bytes
 from lumiere_jax.workflows.workdir import (
     FILE,
     check_continues,
@@ -78,10 +80,10 @@ def train(
                     trained = _trained(workdir, every, system)
                     kept = system.feed(every[name], config, dataset, trained).kept
                     assert kept is not None
-                    resident.check_fits(name, kept.size)
+                    device_dataset.check_fits(name, kept.size)
             left = [every[n] for n in chosen if not _is_done(every[n], taken[n], workdir)]
             if left and hosts.is_first():
-                ask_for(workdir, *training_bytes(left, run.size))
+                announce_space(workdir, *training_bytes(left, run.size))
             frozen = system.pretrained(config)
         if hosts.is_first() and (left or not (workdir / FILE).exists()):
             write_run(workdir, run)
@@ -124,7 +126,7 @@ def _train_stage(
         metadata["initial"] = origin_of_initial(initial, name)
     state = loop.train(
         stage,
-        lambda first: while_there(batches(first), workdir),
+        lambda first: while_folder_stays(batches(first), workdir),
         feed.held_out,
         frozen,
         workdir,
@@ -173,11 +175,12 @@ def _check_needs(
 
 def _kept(
     stage: Stage, kept: Kept, frames: int, seed: int
-) -> tuple[Stage, loop.Batches, dict[str, resident.Resident]]:
+) -> tuple[Stage, loop.Batches, dict[str, device_dataset.Resident]]:
     """The stage on data in device memory, the indices that are its batches, and the data."""
     data, chosen = kept.read(), kept.frames()
     hosts.say(
-        f"{stage.name}: {frames:,} frames kept in device memory ({resident.shown(data.size)})"
+        f"{stage.name}: {frames:,} frames kept in device memory "
+        f"({errors.readable_bytes(data.size)})"
     )
 
     def batches(first: int) -> Iterator[Any]:

@@ -13,15 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.containers import (
-    ENTERED,
-    Track,
-    decoded,
-    decoded_from,
-    open_track,
-)
-from lumiere_jax.inputs.encoded import LARGEST
-from lumiere_jax.inputs.pictures import pixel_aspect, upright
+from lumiere_jax.inputs.media.containers import ENTERED, Track, decoded, decoded_from, open_track
+from lumiere_jax.inputs.media.picture_bytes import LARGEST
+from lumiere_jax.inputs.media.upright_pictures import pixel_aspect, upright
 from lumiere_jax.outputs.credentials import INSTALL, c2pa, read_claim
 from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
 from lumiere_jax.outputs.video import read_record

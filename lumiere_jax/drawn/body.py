@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from lumiere_jax.inputs.drawn import paint, person
-from lumiere_jax.inputs.drawn.person import Person
+from lumiere_jax.drawn import paint, person
+from lumiere_jax.drawn.person import Person
 
 _ARM = (0.066, 0.056, 0.036)  # radii at shoulder, elbow and cuff
 _WRIST = 0.0265

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lumiere_jax.inputs.drawn import paint
-from lumiere_jax.inputs.drawn.person import Person
+from lumiere_jax.drawn import paint
+from lumiere_jax.drawn.person import Person
 
 
 def _strands(who: Person, side: int, x0: float, y0: float, wavy: float) -> np.ndarray:

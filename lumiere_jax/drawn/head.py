@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumiere_jax.inputs.drawn import hair, paint, person
-from lumiere_jax.inputs.drawn.person import Person
+from lumiere_jax.drawn import hair, paint, person
+from lumiere_jax.drawn.person import Person
 
 MOUTH_DARK = (36, 10, 14)
 _TEETH, _TONGUE = (232, 227, 218), (126, 48, 52)

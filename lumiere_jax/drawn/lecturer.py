@@ -2,7 +2,7 @@
 
 The default for the demo and the tests, without third-party data and with a known answer. `seed`
 draws another person in another room; `take` gives the same person new gestures for the same
-speech. What follows the speech is defined in `lumiere_jax.inputs.drawn.motion`.
+speech. What follows the speech is defined in `lumiere_jax.drawn.motion`.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lumiere_jax.drawn import body, head, motion, paint, person, scenery
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.dense import draw_figure
-from lumiere_jax.inputs.drawn import body, head, motion, paint, person, scenery
 from lumiere_jax.shapes import Picture, Waveform
 
 _NARRATIONS = Path(__file__).parent / "narrations"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumiere_jax.inputs.drawn import paint
-from lumiere_jax.inputs.drawn.paint import Colour
+from lumiere_jax.drawn import paint
+from lumiere_jax.drawn.paint import Colour
 
 EYES, NOSE, MOUTH, CHIN, EARS = 0.315, 0.374, 0.410, 0.488, 0.300
 SHOULDERS = np.array([(0.730, 0.662), (0.270, 0.662)])  # left, right: the left is to the right

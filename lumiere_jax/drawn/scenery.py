@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lumiere_jax.inputs.drawn import paint
+from lumiere_jax.drawn import paint
 
 _WALLS = (
     ((64, 70, 84), (150, 152, 158)),

@@ -13,11 +13,11 @@ from fractions import Fraction
 import numpy as np
 
 from lumiere_jax.audio.features import RATE, frames_within
+from lumiere_jax.drawn import lecturer
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import synthetic
-from lumiere_jax.inputs.alignment import align, alignments, moved
-from lumiere_jax.inputs.columns import Moment
-from lumiere_jax.inputs.geometry import FACE
+from lumiere_jax.inputs.dataset.columns import Moment
+from lumiere_jax.inputs.dataset.geometry import FACE
+from lumiere_jax.inputs.faces.alignment import align, alignments, moved
 
 FPS, FACES_FPS = Fraction(30), Fraction(25)
 # The share of the first narration that is trained on, in percent.
@@ -93,7 +93,7 @@ def face_scripts(
 def drawn_lecture(script: Script, size: int, explicit: bool = True) -> Iterator[Moment]:
     """The frames of a lecturer's clip, square pictures of `size`, as many as the sound fills."""
     count = frames_within(len(script.waveform), FPS)
-    drawn = synthetic.draw_lecture(
+    drawn = lecturer.draw_lecture(
         script.waveform, FPS, size, script.seed, script.take, explicit=explicit
     )
     for d in itertools.islice(drawn, count):
@@ -110,7 +110,7 @@ def drawn_faces(script: Script, size: int) -> Iterator[Moment]:
     shape = FACE.shape(size)
     side = CLOSE * shape[1]
     count = frames_within(len(script.waveform), FACES_FPS)
-    drawn = synthetic.draw_lecture(script.waveform, FACES_FPS, side, script.seed)
+    drawn = lecturer.draw_lecture(script.waveform, FACES_FPS, side, script.seed)
     for d in itertools.islice(drawn, count):
         # Points that are known do not tremble: each frame is aligned by its own.
         (transform,) = alignments(d.keypoints[None], (side, side), shape)

@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lumiere_jax import metrics
-from lumiere_jax.inputs import face_measures, synthetic_measures
-from lumiere_jax.inputs.face_measures import Find
-from lumiere_jax.inputs.segments import Segment
-from lumiere_jax.parts import part_mask
+from lumiere_jax.body_parts import part_mask
+from lumiere_jax.inputs.dataset.segments import Segment
+from lumiere_jax.measures import drawn_lecturer, metrics, mouth_landmarks
+from lumiere_jax.measures.mouth_landmarks import Find
+from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import in_batches
 
 BATCH = 8
 
@@ -135,7 +134,7 @@ def of_each(measure: Callable[[Picture], float], frames: np.ndarray) -> np.ndarr
 def compare_mouths(made: np.ndarray, true: np.ndarray, shape: tuple[int, int]) -> Values:
     """How far the lips of made frames are from those of the true ones, from keypoints (n, 137, 3)
     that were found in both; NaN where one of the two has no face."""
-    lips, true_lips = (face_measures.mouth_points(keypoints, shape) for keypoints in (made, true))
+    lips, true_lips = (mouth_landmarks.mouth_points(keypoints, shape) for keypoints in (made, true))
     distance = metrics.landmark_distance(lips, true_lips)
     width = np.linalg.norm(true_lips[:, 6] - true_lips[:, 0], axis=-1)
     return {
@@ -176,7 +175,7 @@ def mouths(
     """
     if drawn:
         values = {
-            f"aperture.{name}": synthetic_measures.measure_aperture(y, aligned)
+            f"aperture.{name}": drawn_lecturer.measure_aperture(y, aligned)
             for name, y in frames.items()
         }
         return {**values, "aperture.true": np.array([r["aperture"] for r in known], np.float64)}
@@ -184,12 +183,14 @@ def mouths(
         return {}
     shape = frames["real"].shape[1:3]
     found = {name: finders[name](y) for name, y in frames.items()}
-    values = {f"aperture.{n}": face_measures.aperture(points, shape) for n, points in found.items()}
+    values = {
+        f"aperture.{n}": mouth_landmarks.aperture(points, shape) for n, points in found.items()
+    }
     for stage, points in found.items():
         if stage != "real":
             values |= named(stage, compare_mouths(points, found["real"], shape))
     keypoints = np.stack([r["keypoints"] for r in known])
-    return {**values, "aperture.footage": face_measures.aperture(keypoints, shape)}
+    return {**values, "aperture.footage": mouth_landmarks.aperture(keypoints, shape)}
 
 
 def shuffled(rows: np.ndarray, block: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.shapes import Keypoints
 
 JAW = slice(25, 42)

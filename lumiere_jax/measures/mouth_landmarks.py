@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumiere_jax.parts import PARTS
+from lumiere_jax.body_parts import PARTS
 from lumiere_jax.shapes import Keypoints, Picture
 
 Frames = UInt8[np.ndarray, "time rows cols 3"]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lumiere_jax import metrics
-from lumiere_jax.systems.measuring import Number, Values
+from lumiere_jax.measures import metrics
+from lumiere_jax.measures.evaluation import Number, Values
 
 # Equal pictures are infinitely close, which neither a mean nor JSON can say.
 MOST_PSNR = 100.0

@@ -1,6 +1,6 @@
 """What the numbers that every system has are called, what they range over and what they say."""
 
-from lumiere_jax.systems.measuring import Evaluation
+from lumiere_jax.measures.evaluation import Evaluation
 
 # Name, range and meaning of each number.
 MEASURES: dict[str, tuple[str, str, str]] = {

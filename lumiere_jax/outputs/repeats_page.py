@@ -12,10 +12,10 @@ from typing import Any
 
 import lumiere_jax
 from lumiere_jax.files import write_whole
+from lumiere_jax.measures.evaluation import Evaluation
 from lumiere_jax.outputs import report
-from lumiere_jax.outputs.experiments import RESULTS
 from lumiere_jax.outputs.measures_table import describe
-from lumiere_jax.systems.measuring import Evaluation
+from lumiere_jax.outputs.trials_page import RESULTS
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def write_page(out: Path, repeats: Repeats) -> None:
         "sheet": _sheet(evaluation, list(metrics), repeats.samples),
         "facts": facts,
     }
-    rendered = report.environment().get_template("repeats.html").render(values)
+    rendered = report.environment().get_template("repeats_page.html").render(values)
     results = {"facts": facts, "seeds": seeds, "table": table, "runs": dict(metrics)}
     write_whole(out / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
     write_whole(out / report.PAGE, rendered)

@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from lumiere_jax.inputs.encoded import encode_png
+from lumiere_jax.inputs.media.picture_bytes import encode_png
+from lumiere_jax.measures.evaluation import Evaluation, Table
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
-from lumiere_jax.systems.measuring import Evaluation, Table
 
 METRICS, PAGE = "metrics.json", "index.html"
 SYNTHESISED, REAL = "synthesised.mp4", "real.mp4"

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from lumiere_jax.files import write_whole
-from lumiere_jax.inputs.encoded import decode, encode_png
+from lumiere_jax.inputs.media.picture_bytes import decode, encode_png
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
@@ -86,7 +86,7 @@ def write_page(out: Path, comparison: Comparison) -> None:
         "measures": _measures(c.made),
         "videos": _videos(out, drawn),
     }
-    page = report.environment().get_template("experiments.html").render(values)
+    page = report.environment().get_template("trials_page.html").render(values)
     results = {
         "which": c.which,
         "facts": dict(c.facts),

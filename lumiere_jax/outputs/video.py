@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full, reason
 from lumiere_jax.files import put_in_place
-from lumiere_jax.inputs.containers import open_media, tag
+from lumiere_jax.inputs.media.containers import open_media, tag
 from lumiere_jax.outputs.credentials import Credentials, sign
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.shapes import Picture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lumiere_jax.errors import UserError, reason
-from lumiere_jax.training import hosts
+from lumiere_jax.runtime import hosts
 
 LOCK = ".lock"
 

@@ -1,4 +1,4 @@
-"""Memory: what a process frees stays with it, and of an accelerator's it takes nearly all."""
+"""Makes malloc keep what is freed, and JAX take nearly all of an accelerator's memory."""
 
 import ctypes
 import os

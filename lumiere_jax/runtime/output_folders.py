@@ -8,8 +8,8 @@ from pathlib import Path
 from lumiere_jax.errors import UserError, reason
 from lumiere_jax.files import put_in_place
 from lumiere_jax.paths import user_path
-from lumiere_jax.training.locks import LOCK, lock
-from lumiere_jax.workflows.space import written_into
+from lumiere_jax.runtime.disk_space import written_into
+from lumiere_jax.runtime.locks import LOCK, lock
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Two things at once: what comes next is made while the last is used."""
+"""Makes the next items in a thread while the last one is used."""
 
 import queue
 import threading

@@ -17,12 +17,12 @@ import numpy as np
 
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.listening import Heard
-from lumiere_jax.inputs.columns import Column
-from lumiere_jax.inputs.geometry import Geometry
-from lumiere_jax.inputs.lectures import Dataset, Description
-from lumiere_jax.inputs.resident import Resident
+from lumiere_jax.inputs.batches.device_dataset import Resident
+from lumiere_jax.inputs.dataset.columns import Column
+from lumiere_jax.inputs.dataset.geometry import Geometry
+from lumiere_jax.inputs.dataset.lectures import Dataset, Description
+from lumiere_jax.measures.evaluation import Evaluation
 from lumiere_jax.shapes import Chunk, Picture
-from lumiere_jax.systems.measuring import Evaluation
 from lumiere_jax.training.log import Check
 from lumiere_jax.training.loop import Batches
 from lumiere_jax.training.stage import Batch, Stage, State

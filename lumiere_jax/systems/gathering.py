@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from lumiere_jax.inputs.resident import gather
+from lumiere_jax.inputs.batches.device_dataset import gather
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.segments import Segment
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.segments import Segment
 
 SECONDS = 5
 # Pictures that are made at once for them.

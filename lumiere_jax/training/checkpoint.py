@@ -20,7 +20,7 @@ import tensorstore
 
 from lumiere_jax.errors import UserError, is_disk_full, printable, reason, shortened
 from lumiere_jax.paths import plainly_named, true_name
-from lumiere_jax.training import hosts
+from lumiere_jax.runtime import hosts
 from lumiere_jax.training.stage import Stage, State, TrainState
 
 CHECKPOINTS, DELETED, ENDED = "checkpoints", "deleted", "ended"

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import hosts
+from lumiere_jax.runtime import hosts
 from lumiere_jax.training.stage import Batch, Metrics, State
 
 Step = Callable[[State, Any, Batch], tuple[State, Metrics]]

@@ -16,13 +16,14 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import checkpoint, hosts, parallel
-from lumiere_jax.training.alarms import silence_alarms
+from lumiere_jax.runtime import hosts
+from lumiere_jax.runtime.compile_alarms import silence_alarms
+from lumiere_jax.runtime.stop_signals import Wish, wishes_to_stop
+from lumiere_jax.training import checkpoint, parallel
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
-from lumiere_jax.training.reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
+from lumiere_jax.training.progress_reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
 from lumiere_jax.training.stage import Batch, Stage, State
-from lumiere_jax.training.stopping import Wish, wishes_to_stop
 
 Batches = Callable[[int], Iterator[Batch]]
 """Batches from a step on: a pure function of the seed and the step, of each this host's slice."""

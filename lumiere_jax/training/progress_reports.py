@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lumiere_jax.training import hosts
+from lumiere_jax.runtime import hosts
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.log import Check, Clip, Line, Log
 from lumiere_jax.training.parallel import local

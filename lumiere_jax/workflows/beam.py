@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.poses import Footage
-from lumiere_jax.inputs.poses.pieces import release
-from lumiere_jax.workflows.clips import make_archives
-from lumiere_jax.workflows.workers import one_by_one
+from lumiere_jax.inputs.clips.clip_plan import Footage
+from lumiere_jax.inputs.clips.posed_pieces import release
+from lumiere_jax.runtime.worker_processes import one_by_one
+from lumiere_jax.workflows.footage_archives import make_archives
 
 ERRORS = "errors"
 

@@ -15,11 +15,12 @@ import soundfile
 
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, builder, encoded, lectures
-from lumiere_jax.inputs.columns import Column, pictures
-from lumiere_jax.inputs.geometry import Geometry
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.segments import SPLITS, TRIPLET, Segment, longest
+from lumiere_jax.inputs.dataset import builder, clip_archives, lectures
+from lumiere_jax.inputs.dataset.columns import Column, pictures
+from lumiere_jax.inputs.dataset.geometry import Geometry
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.segments import SPLITS, TRIPLET, Segment, longest
+from lumiere_jax.inputs.media import picture_bytes
 
 # Frames of which a twentieth, the share to validate on, are three.
 SHORTEST = 60
@@ -65,7 +66,9 @@ def finish(dataset: Dataset, archives: Path, beam_options: Any = None) -> None:
         (folder / s.sound).parent.mkdir(parents=True, exist_ok=True)
         place: Any = os.fsencode(folder / s.sound)
         with soundfile.SoundFile(place, "w", RATE, 1, "PCM_16", format="FLAC") as sound:
-            for piece in archive.read_sound(archives / s.clip, s.first, s.frames, dataset.fps):
+            for piece in clip_archives.read_sound(
+                archives / s.clip, s.first, s.frames, dataset.fps
+            ):
                 sound.write(piece)
     lectures.write_description(lectures.with_statistics(dataset))
     write_preview(folder / "preview.png", archives, segments, columns)
@@ -81,8 +84,8 @@ def write_stills(
     (folder / "stills").mkdir()
     for s in segments:
         if s.split != "train" and s.part is None:
-            (example,) = archive.read_examples(archives / s.clip, columns, s.first, 1)
-            still = encoded.encode_png(encoded.decode(example["frame"]))
+            (example,) = clip_archives.read_examples(archives / s.clip, columns, s.first, 1)
+            still = picture_bytes.encode_png(picture_bytes.decode(example["frame"]))
             (folder / "stills" / f"{s.split}-{s.clip}.png").write_bytes(still)
 
 
@@ -99,9 +102,9 @@ def write_preview(
     picked = [times[i] for i in np.linspace(0, len(times) - 1, shown).astype(int)]
     strips = []
     for clip, t in picked:
-        example = next(archive.read_examples(archives / clip, columns, t, 1))
-        frame, *others = (encoded.decode(example[c.name]) for c in pictures(columns))
+        example = next(clip_archives.read_examples(archives / clip, columns, t, 1))
+        frame, *others = (picture_bytes.decode(example[c.name]) for c in pictures(columns))
         both = ((other, cv2.addWeighted(frame, 0.5, other, 0.5, 0)) for other in others)
         strips.append(np.concatenate([frame, *itertools.chain.from_iterable(both)]))
     picture = np.concatenate(strips, axis=1)
-    path.write_bytes(encoded.encode_png(picture))
+    path.write_bytes(picture_bytes.encode_png(picture))

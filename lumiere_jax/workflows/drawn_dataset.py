@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lumiere_jax import systems
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, lectures, synthetic
-from lumiere_jax.inputs.columns import Column, Moment
-from lumiere_jax.inputs.drawn.scripts import (
+from lumiere_jax.drawn import lecturer
+from lumiere_jax.drawn.scripts import (
     FACES_FPS,
     FPS,
     Script,
@@ -20,15 +18,19 @@ from lumiere_jax.inputs.drawn.scripts import (
     face_scripts,
     lecture_scripts,
 )
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.poses import Tick
-from lumiere_jax.inputs.segments import SPLITS, place_segments
-from lumiere_jax.inputs.sound import probe_audio, read_sound, to_mono
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.clips.clip_plan import Tick
+from lumiere_jax.inputs.dataset import clip_archives, lectures
+from lumiere_jax.inputs.dataset.columns import Column, Moment
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.segments import SPLITS, place_segments
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound, to_mono
+from lumiere_jax.runtime.disk_space import announce_space
+from lumiere_jax.runtime.output_folders import built_aside
+from lumiere_jax.runtime.worker_processes import side_by_side
 from lumiere_jax.systems.contract import System
-from lumiere_jax.workflows.dataset import check_lengths, check_place, finish
-from lumiere_jax.workflows.folders import built_aside
-from lumiere_jax.workflows.space import ask_for, dataset_bytes
-from lumiere_jax.workflows.workers import side_by_side
+from lumiere_jax.workflows.dataset_assembly import check_lengths, check_place, finish
+from lumiere_jax.workflows.disk_estimates import dataset_bytes
 
 SIZE = 128
 SPEAKERS = 6
@@ -62,7 +64,7 @@ def prepare_synthetic(
     if seed < 0:
         raise UserError(f"--seed={seed}: use 0 or more.")
     fps = FACES_FPS if faces else FPS
-    first, second = (read_narration(synthetic.narration(name)) for name in ("first", "second"))
+    first, second = (read_narration(lecturer.narration(name)) for name in ("first", "second"))
     scripts = (
         face_scripts(first, second, seed, SPEAKERS if speakers is None else speakers, minutes)
         if faces
@@ -82,7 +84,7 @@ def prepare_synthetic(
         "purpose": "demonstration and tests",
     }
     frames = sum(s.frames for s in segments)
-    ask_for(out, *dataset_bytes(frames, size, fps, columns))
+    announce_space(out, *dataset_bytes(frames, size, fps, columns))
     with built_aside(out, lectures.DESCRIPTION) as folder:
         archives = folder / "clips"
         archives.mkdir()
@@ -120,4 +122,4 @@ def _write(
             tick(1)
             yield moment
 
-    archive.write_clip(path, columns, moments(), [script.waveform])
+    clip_archives.write_clip(path, columns, moments(), [script.waveform])

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.systems.lumierenet.config import Config
 
 WINDOWS = (1, 5, 10, 15, 20, 30)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, media
-from lumiere_jax.inputs.poses import PIECE_SECONDS, Busy, Footage, Tick, made_whole, spend
-from lumiere_jax.inputs.poses.drawing import draw
-from lumiere_jax.inputs.poses.pieces import pose
-from lumiere_jax.inputs.poses.settling import choose, settle
-from lumiere_jax.workflows.workers import Run
+from lumiere_jax.inputs.clips.archived_pieces import draw
+from lumiere_jax.inputs.clips.clip_plan import PIECE_SECONDS, Busy, Footage, Tick, made_whole, spend
+from lumiere_jax.inputs.clips.posed_pieces import pose
+from lumiere_jax.inputs.clips.settling import choose, settle
+from lumiere_jax.inputs.dataset import clip_archives
+from lumiere_jax.inputs.footage import reading
+from lumiere_jax.runtime.worker_processes import Run
 
 FORMAT = 3
 """Of what is kept: another number, and it is made anew."""
@@ -146,8 +147,8 @@ def _settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> No
 
 def _join(footage: Footage, drawn: list[Path], settled: Path, kept: Path, tick: Tick) -> None:
     with made_whole(kept / WHOLE / footage.name) as made:
-        shutil.copy(settled / archive.LEFT_OUT, made)
-        archive.join(made, drawn, media.read_audio(footage.clip))
+        shutil.copy(settled / clip_archives.LEFT_OUT, made)
+        clip_archives.join(made, drawn, reading.read_audio(footage.clip))
         (made / KEY).write_text(key(footage))
     shutil.rmtree(_parts(kept, footage))
 

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.audio.features import RATE
-from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.systems.contract import Feed

@@ -10,24 +10,24 @@ import numpy as np
 
 import lumiere_jax
 from lumiere_jax import losses
+from lumiere_jax.body_parts import part_mask
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.outputs import experiments as page
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.measures import evaluation, summaries
+from lumiere_jax.measures.evaluation import BATCH
 from lumiere_jax.outputs import report
-from lumiere_jax.parts import part_mask
-from lumiere_jax.systems import measuring, summaries
-from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.outputs import trials_page as page
+from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
-from lumiere_jax.systems.measuring import BATCH
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import evaluate
-from lumiere_jax.workflows.trials import Trial
+from lumiere_jax.workflows import report_samples
+from lumiere_jax.workflows.experiment_trials import Trial
 
 RESULTS = page.RESULTS
 LOSSES, FIGURES, TIMES = "losses.json", "figures.json", "times.json"
@@ -70,10 +70,10 @@ def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> Non
             which=which,
             made=[_made(trial, folder) for trial in shown],
             facts=_facts(first.config, dataset),
-            samples=len(evaluate.sampled(dataset.frames("test"))),
+            samples=len(report_samples.sampled(dataset.frames("test"))),
             boxes=_boxes(dataset),
             windows=[{"window": window, **windows[window]} for window in sorted(windows)],
-            log=evaluate.log_lines(folder / first.name / "blstm") if windows else [],
+            log=report_samples.log_lines(folder / first.name / "blstm") if windows else [],
             window=first.config.blstm.window,
         ),
     )
@@ -106,7 +106,7 @@ def _made(trial: Trial, folder: Path) -> page.Made:
     if trial.codes_alone:
         metrics = {"vae": read_own(workdir / FIGURES)}
         return page.Made(name=trial.name, title=trial.title, metrics=metrics, seconds=times)
-    with (workdir / "report" / evaluate.FRAMES).open() as handle:
+    with (workdir / "report" / report_samples.FRAMES).open() as handle:
         rows = list(csv.DictReader(handle))
     metrics = read_own(workdir / "report" / report.METRICS)
     if trial.data:
@@ -143,7 +143,7 @@ def _boxes(dataset: Dataset) -> dict[str, list[tuple[int, int, int] | None]]:
     """Squares around the face and the hands in the report's samples, in pixels."""
     records = dataset.records("test")
     boxes: dict[str, list[tuple[int, int, int] | None]] = {"face": [], "hands": []}
-    for index in evaluate.sampled(dataset.frames("test")):
+    for index in report_samples.sampled(dataset.frames("test")):
         keypoints = records[index]["keypoints"]
         for part, found in boxes.items():
             found.append(
@@ -197,7 +197,7 @@ def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str
     records, values = dataset.records("test"), []
     for first in range(0, len(records), BATCH):
         known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
-        w = np.stack([encoded.decode(record["figure"], dataset.shape) for record in known])
+        w = np.stack([picture_bytes.decode(record["figure"], dataset.shape) for record in known])
         keypoints = np.stack([record["keypoints"] for record in known])
-        values.append(measuring.judge(in_batches(again, BATCH, w), w, keypoints))
+        values.append(evaluation.judge(in_batches(again, BATCH, w), w, keypoints))
     return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})

@@ -15,8 +15,8 @@ import lumiere_jax
 from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json, write_whole
-from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.lectures import Dataset, describe_columns, described
+from lumiere_jax.inputs.dataset.consent import consent_id
+from lumiere_jax.inputs.dataset.lectures import Dataset, describe_columns, described
 from lumiere_jax.systems import ENTRIES
 from lumiere_jax.systems.contract import Run, System
 from lumiere_jax.training import checkpoint

@@ -11,7 +11,7 @@ from lumiere_jax.audio import features
 from lumiere_jax.audio.features import RATE, frames_within, loudness_gain, normalise
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.audio.listening import HighPass, Level, above_rumble, band_message, measure
-from lumiere_jax.inputs.synthetic import narration
+from lumiere_jax.drawn.lecturer import narration
 
 FPS = Fraction(30)
 

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from scipy.io import wavfile
 
-from lumiere_jax.inputs.synthetic import narration
+from lumiere_jax.drawn.lecturer import narration
 
 
 @pytest.fixture

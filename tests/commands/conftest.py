@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from lumiere_jax.workflows import cli
+from lumiere_jax.commands import cli
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def consent(tmp_path):
-    """A file of consent."""
-    path = tmp_path / "consent.toml"
-    path.write_text('who = "Ada"\nwhen = 2026-01-31\npurpose = "tests"\n')
-    return path
 
 
 @pytest.fixture

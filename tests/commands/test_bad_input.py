@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from lumiere_jax.commands.infer import infer
+from lumiere_jax.commands.prepare import prepare_footage
+from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
-from lumiere_jax.training.locks import LOCK, lock
-from lumiere_jax.workflows.drawn import prepare_synthetic
-from lumiere_jax.workflows.infer import infer
-from lumiere_jax.workflows.prepare import prepare_footage
-from lumiere_jax.workflows.train import train
+from lumiere_jax.runtime.locks import LOCK, lock
+from lumiere_jax.workflows.drawn_dataset import prepare_synthetic
 from lumiere_jax.workflows.workdir import checked, read_run
 
 

@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from lumiere_jax.workflows import cli
+from lumiere_jax.commands import cli
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "lumierenet.py"
@@ -66,7 +66,7 @@ def test_a_name_that_is_no_utf_8_is_told_in_one_line_and_exits_with_2():
 def test_a_name_that_is_no_utf_8_is_printed(tmp_path):
     program = """
         import sys
-        from lumiere_jax.workflows import cli
+        from lumiere_jax.commands import cli
         cli.run(lambda: print(sys.argv[0], "is done"))
     """
     path = tmp_path / os.fsdecode(b"caf\xe9.py")
@@ -177,7 +177,7 @@ def run(*arguments, **environment):
 def test_a_stopped_run_cleans_up_even_where_the_first_signal_is_lost(number, tmp_path):
     program = textwrap.dedent("""
         import gc, os, signal, sys, time
-        from lumiere_jax.workflows import cli
+        from lumiere_jax.commands import cli
 
         class Lost:
             def __del__(self):  # like XLA's callback: what is raised here is ignored
@@ -213,7 +213,7 @@ def test_a_signal_in_the_middle_of_an_import_is_neither_swallowed_nor_a_tracebac
     )
     (tmp_path / "program.py").write_text(
         "import signal\n"
-        "from lumiere_jax.workflows import cli\n"
+        "from lumiere_jax.commands import cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def main():\n    import slow\n    print('went on')\n"
         "cli.run(main)\n"
@@ -224,7 +224,7 @@ def test_a_signal_in_the_middle_of_an_import_is_neither_swallowed_nor_a_tracebac
 
 
 def test_a_device_that_is_not_there_is_a_sentence():
-    program = "from lumiere_jax.workflows import cli\nimport jax\ncli.exit_on_error(jax.devices)"
+    program = "from lumiere_jax.commands import cli\nimport jax\ncli.exit_on_error(jax.devices)"
     done = run("-c", program, JAX_PLATFORMS="cuda")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: JAX_PLATFORMS=cuda: JAX finds no such device here" in done.stderr

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import resident
-from lumiere_jax.workflows.train import train
+from lumiere_jax.inputs.batches import device_dataset
 
 STAGES = ("vae", "blstm", "seqpix2pix")
 
@@ -44,7 +44,7 @@ def test_a_run_on_eight_devices_is_the_pipelines_bit_for_bit(config, drawn, tmp_
 def test_what_does_not_fit_is_refused_before_the_workdir_is_written(
     config, drawn, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(resident, "device_memory", lambda: 5_000_000)
+    monkeypatch.setattr(device_dataset, "device_memory", lambda: 5_000_000)
     config.resident = True
     with pytest.raises(UserError, match=r"'seqpix2pix' takes 4\.5 MB, more than half of the 5\.0"):
         train(config=config, data=drawn, workdir=tmp_path / "run")

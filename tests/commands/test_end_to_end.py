@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import soundfile
 
+from lumiere_jax.commands.evaluate import evaluate
+from lumiere_jax.commands.infer import infer
+from lumiere_jax.commands.train import train
+from lumiere_jax.commands.verify import find_mark
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.consent import consent_id
-from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.inputs.dataset.consent import consent_id
+from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.evaluate import evaluate
-from lumiere_jax.workflows.infer import infer
-from lumiere_jax.workflows.train import train
-from lumiere_jax.workflows.verify import find_mark
 
 RATE = 22_050
 

@@ -12,12 +12,13 @@ import pytest
 
 from configs.lumierenet import lecture
 from lumiere_jax import vgg
+from lumiere_jax.commands import experiments
+from lumiere_jax.commands.experiments import experiment
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.workflows import comparison, experiments, trials
-from lumiere_jax.workflows.experiments import experiment
-from lumiere_jax.workflows.trials import ablation_trials, changed, paper_trials
+from lumiere_jax.workflows import experiment_trials, trial_comparison
+from lumiere_jax.workflows.experiment_trials import ablation_trials, changed, paper_trials
 from lumiere_jax.workflows.workdir import checked
 
 
@@ -38,7 +39,7 @@ def test_the_trials_are_the_papers():
     trained = [stage for trial in every.values() for stage in trial.trains]
     assert (trained.count("vae"), trained.count("blstm"), trained.count("seqpix2pix")) == (2, 7, 4)
     for trial in every.values():
-        assert set(trial.trains) == set(trials.STAGES) or trial.links in every
+        assert set(trial.trains) == set(experiment_trials.STAGES) or trial.links in every
 
 
 def test_each_row_of_the_ablation_changes_one_stage_and_trains_it():
@@ -55,7 +56,7 @@ def test_each_row_of_the_ablation_changes_one_stage_and_trains_it():
 def test_every_field_that_lecture_sets_has_a_row_of_the_ablation():
     paper, full = Config(), lecture()
     rows = [trial.config for trial in ablation_trials(full)]
-    for stage in trials.STAGES:
+    for stage in experiment_trials.STAGES:
         for name, value in vars(getattr(full, stage)).items():
             if value != getattr(getattr(paper, stage), name):
                 assert any(getattr(getattr(row, stage), name) != value for row in rows), name
@@ -110,7 +111,7 @@ def test_a_changed_config_is_a_copy_and_a_field_that_is_none_is_noticed():
 )
 def test_test_sets_are_whole_clips_or_the_halves_of_one(clips, cut):
     rows = [{"clip": clip} for clip in clips]
-    first, second = comparison._test_sets(rows)
+    first, second = trial_comparison._test_sets(rows)
     assert first + second == rows and len(first) == cut
 
 
@@ -170,7 +171,7 @@ def test_the_page_and_the_numbers_are_there(out):
 @pytest.mark.slow
 def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
     row = ("VAE without the weights of parts", "vae", {"mouth": 1.0})
-    monkeypatch.setattr(trials, "ROWS", {"vae-no-parts": row})
+    monkeypatch.setattr(experiment_trials, "ROWS", {"vae-no-parts": row})
     shutil.copytree(out / "runs" / "lecture", tmp_path / "runs" / "lecture")
     experiment(paper=Config(), lecture=tiny(), data=drawn, out=tmp_path, which="ablation")
     page = (tmp_path / "index.html").read_text()
@@ -207,7 +208,7 @@ def test_other_settings_data_or_kinds_are_refused(out, tiny, drawn, monkeypatch)
     with pytest.raises(UserError, match=r"was trained on another dataset \(consent differ\)"):
         experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out)
 
-    monkeypatch.setattr(trials, "ROWS", {})
+    monkeypatch.setattr(experiment_trials, "ROWS", {})
     with pytest.raises(UserError, match="holds the results of --which=paper"):
         experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out, which="ablation")
 
@@ -238,8 +239,8 @@ def test_a_trial_that_was_stopped_goes_on_and_links_what_it_does_not_train(
         experiments.run([first, plain, row], dataset, tmp_path)
     for _ in range(2):
         experiments.run([first, plain, row], dataset, tmp_path)
-    resumed = [("lecture", stage, drawn) for stage in trials.STAGES]
-    apart = [("plain", stage, own.folder) for stage in trials.STAGES]
+    resumed = [("lecture", stage, drawn) for stage in experiment_trials.STAGES]
+    apart = [("plain", stage, own.folder) for stage in experiment_trials.STAGES]
     assert calls == [*resumed[:2], *resumed, *apart, ("no-motion", "seqpix2pix", drawn)]
     assert measured == [("lecture", drawn), ("plain", own.folder), ("no-motion", drawn)]
     assert (tmp_path / "runs/no-motion/vae").samefile(tmp_path / "runs/lecture/vae")
@@ -249,7 +250,7 @@ ROOT = Path(__file__).parents[2]
 # What Python runs at its start: two trials, a few steps each, in place of all that are told below.
 SHORTER = """
 from configs import lumierenet
-from lumiere_jax.workflows import experiments, trials
+from lumiere_jax.commands import experiments, trials
 
 smallest = lumierenet.tiny()
 

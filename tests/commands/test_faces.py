@@ -12,23 +12,24 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax import metrics, systems
+from lumiere_jax import systems
+from lumiere_jax.commands.evaluate import evaluate
+from lumiere_jax.commands.experiments import experiment
+from lumiere_jax.commands.infer import infer
+from lumiere_jax.commands.live import live
+from lumiere_jax.commands.prepare import prepare
+from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
-from lumiere_jax.inputs import encoded, synthetic_measures
-from lumiere_jax.inputs.alignment import EYES, FACE_START, POINTS, WIDTH
-from lumiere_jax.inputs.consent import consent_id, read_consent
-from lumiere_jax.inputs.geometry import FACE
-from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.inputs.dataset.consent import consent_id, read_consent
+from lumiere_jax.inputs.dataset.geometry import FACE
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.faces.alignment import EYES, FACE_START, POINTS, WIDTH
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.measures import drawn_lecturer, metrics
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import drawn
-from lumiere_jax.workflows.evaluate import evaluate
-from lumiere_jax.workflows.experiments import experiment
-from lumiere_jax.workflows.infer import infer
-from lumiere_jax.workflows.live import live
-from lumiere_jax.workflows.prepare import prepare
-from lumiere_jax.workflows.train import train
+from lumiere_jax.workflows import drawn_dataset
 from lumiere_jax.workflows.workdir import read_run
 
 
@@ -37,9 +38,9 @@ def faces(made_once):
     """Two faces to train on, a second and a half each, and one each to validate and to test."""
 
     def make(folder):
-        whole = drawn.read_narration
+        whole = drawn_dataset.read_narration
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(drawn, "read_narration", lambda path: whole(path)[: 10 * 16_000])
+            patch.setattr(drawn_dataset, "read_narration", lambda path: whole(path)[: 10 * 16_000])
             given = {"out": str(folder), "synthetic": True, "align": "face"}
             prepare({**given, "speakers": 4, "minutes": 0.1, "seed": 3})
 
@@ -61,9 +62,9 @@ def test_each_drawn_face_is_in_one_split(faces):
 def test_the_words_that_are_measured_are_not_trained_on(faces):
     train, other, val, test = (faces.samples(s, 0, int(s.frames * 640)) for s in faces.segments)
     assert abs(np.corrcoef(train, other)[0, 1]) < 0.2, "both begin at the same place"
-    whole = drawn.read_narration(drawn.synthetic.narration("first"))[: 10 * 16_000]
+    whole = drawn_dataset.read_narration(drawn_dataset.lecturer.narration("first"))[: 10 * 16_000]
     np.testing.assert_allclose(val, whole[-len(whole) // 20 :][: len(val)], atol=1e-4)
-    second = drawn.read_narration(drawn.synthetic.narration("second"))
+    second = drawn_dataset.read_narration(drawn_dataset.lecturer.narration("second"))
     np.testing.assert_allclose(test, second[: len(test)], atol=1e-4)
 
 
@@ -93,16 +94,16 @@ def test_the_mouth_is_measured_in_aligned_faces(faces):
         if segment.split in ("train", "test"):
             records = faces.records(segment.split)
             known = [records[segment.offset + i] for i in range(segment.frames)]
-            frames = np.stack([encoded.decode(r["frame"]) for r in known])
-            found = synthetic_measures.measure_aperture(frames, aligned=True)
+            frames = np.stack([picture_bytes.decode(r["frame"]) for r in known])
+            found = drawn_lecturer.measure_aperture(frames, aligned=True)
             assert metrics.pearson(found, np.array([r["aperture"] for r in known])) > 0.93
 
 
 def test_stills_are_the_first_faces_of_those_who_are_not_trained_on(faces):
     stills = sorted((faces.folder / "stills").iterdir())
     assert [path.name for path in stills] == ["test-face-6.png", "val-face-5.png"]
-    first = encoded.decode(faces.records("test")[0]["frame"])
-    np.testing.assert_array_equal(encoded.decode(stills[0].read_bytes()), first)
+    first = picture_bytes.decode(faces.records("test")[0]["frame"])
+    np.testing.assert_array_equal(picture_bytes.decode(stills[0].read_bytes()), first)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_a_still_speaks_a_narration_in_a_marked_video(trained, faces, speech, co
     assert made.shape == (7, 128, 96, 3)
     told = read_record(out)
     assert told["synthetic"] is True and "4 faces of a lecturer drawn" in told["who"]
-    digest = hashlib.sha256(encoded.decode(still.read_bytes()).tobytes()).hexdigest()
+    digest = hashlib.sha256(picture_bytes.decode(still.read_bytes()).tobytes()).hexdigest()
     assert told["face"] == {"sha256": digest}
     again = tmp_path / "again.mp4"
     infer(workdir=trained, audio=speech, image=still, out=again, consent=consent)
@@ -212,8 +213,10 @@ def test_faces_are_measured_beside_their_stills(trained, faces, tmp_path):
     assert "PSNR of the still" in page and "27.98" in page and "SeqPix2Pix" not in page
     assert frames_of(out / "synthesised.mp4").shape == (250, 128, 96, 3)
     assert read_record(out / "synthesised.mp4")["synthetic"] is True
-    shown = [encoded.decode(p.read_bytes()) for p in sorted((out / "pictures").glob("*-still.png"))]
-    first = encoded.decode((faces.folder / "stills" / "test-face-6.png").read_bytes())
+    shown = [
+        picture_bytes.decode(p.read_bytes()) for p in sorted((out / "pictures").glob("*-still.png"))
+    ]
+    first = picture_bytes.decode((faces.folder / "stills" / "test-face-6.png").read_bytes())
     assert len(shown) == 8 and all((still == first).all() for still in shown)
 
 

@@ -23,20 +23,21 @@ import pytest
 from lumiere_jax import losses, systems
 from lumiere_jax.audio.features import frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of, stream
-from lumiere_jax.inputs import encoded, memory
-from lumiere_jax.inputs.columns import APERTURE, FRAME, KEYPOINTS, Column
-from lumiere_jax.inputs.geometry import SQUARE
-from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.commands.infer import load_model
+from lumiere_jax.inputs.batches import index_batches
+from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Column
+from lumiere_jax.inputs.dataset.geometry import SQUARE
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.measures.evaluation import BATCH, Chunk, Evaluation, Sheet, compare, mouths, named
+from lumiere_jax.measures.evaluation import shuffled as in_another_order
 from lumiere_jax.systems.contract import Feed, Narration, Request, Scene, System
 from lumiere_jax.systems.entry import Entry, Flag
-from lumiere_jax.systems.measuring import BATCH, Chunk, Evaluation, Sheet, compare, mouths, named
-from lumiere_jax.systems.measuring import shuffled as in_another_order
 from lumiere_jax.systems.pictures import to_uint8, unit
 from lumiere_jax.training import checkpoint
-from lumiere_jax.training.networks import gradient_norms
+from lumiere_jax.training.network_updates import gradient_norms
 from lumiere_jax.training.stage import NOTHING, Stage, State, TrainState
-from lumiere_jax.workflows import drawn
-from lumiere_jax.workflows.infer import load_model
+from lumiere_jax.workflows import drawn_dataset
 
 ROWS_A_SECOND, ROWS_A_FRAME = 120, 4
 
@@ -180,7 +181,7 @@ def feed(stage, config, dataset, trained):
     @functools.cache
     def data(split):
         records = list(dataset.records(split))
-        frames = np.stack([encoded.decode(r["frame"], dataset.shape) for r in records])
+        frames = np.stack([picture_bytes.decode(r["frame"], dataset.shape) for r in records])
         colours = np.stack([r["colour"] for r in records])
         return {"rows": by_frames(dataset.features(FRONT_END, split)), "frame": frames} | {
             "colour": colours
@@ -189,7 +190,7 @@ def feed(stage, config, dataset, trained):
     def batches(split, first):
         tables = data(split)
         items = np.arange(len(tables["frame"]))
-        for index in memory.index_batches(items, stage.batch, config.seed, first):
+        for index in index_batches.index_batches(items, stage.batch, config.seed, first):
             yield {name: table[index["index"]] for name, table in tables.items()} | index
 
     def scene():
@@ -236,7 +237,7 @@ def follow(model, dataset, split, finders):
         for first in range(0, segment.frames, BATCH):
             start, count = segment.offset + first, min(BATCH, segment.frames - first)
             known = [records[start + i] for i in range(count)]
-            y = np.stack([encoded.decode(r["frame"], dataset.shape) for r in known])
+            y = np.stack([picture_bytes.decode(r["frame"], dataset.shape) for r in known])
             video = np.stack(list(itertools.islice(made, count)))
             values = compare(video, y, np.stack([r["keypoints"] for r in known]))
             colours = np.stack([r["colour"] for r in known])
@@ -321,8 +322,8 @@ def mean_of_video(path):
 
 
 def test_a_third_system_needs_no_change_elsewhere(run_guest, tmp_path, monkeypatch, speech):
-    whole = drawn.read_narration
-    monkeypatch.setattr(drawn, "read_narration", lambda path: whole(path)[:64_000])
+    whole = drawn_dataset.read_narration
+    monkeypatch.setattr(drawn_dataset, "read_narration", lambda path: whole(path)[:64_000])
     data, first, second = (tmp_path / name for name in ("data", "first", "second"))
     assert "guest: a colour. Presets of configs/guest.py" in run_guest("train.py", "--help")
 
@@ -337,7 +338,7 @@ def test_a_third_system_needs_no_change_elsewhere(run_guest, tmp_path, monkeypat
     dataset = open_dataset(data)
     record = dataset.records("train")[7]
     assert set(record) == {"frame", "keypoints", "aperture", "colour"}
-    shown = encoded.decode(record["frame"]).mean((0, 1)) / 255
+    shown = picture_bytes.decode(record["frame"]).mean((0, 1)) / 255
     np.testing.assert_allclose(record["colour"], shown, atol=0.01)
     segment = dataset.segments[0]
     heard = dataset.heard(FRONT_END, segment)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from lumiere_jax.commands import cli
+from lumiere_jax.commands import infer as module
+from lumiere_jax.commands.infer import infer
 from lumiere_jax.errors import UserError
-from lumiere_jax.workflows import cli
-from lumiere_jax.workflows import infer as module
-from lumiere_jax.workflows.infer import infer
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lumiere_jax import systems
+from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import read_run
 
 

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from lumiere_jax.audio.front_ends import log_mel
+from lumiere_jax.commands.prepare import prepare_footage
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.workflows.prepare import prepare_footage
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.media import picture_bytes
 
 FPS, RATE = 25, 16_000
 
@@ -113,7 +113,7 @@ def test_black_and_missing_people_are_left_out_and_the_rest_stays_in_step(prepar
     for s in data.segments:
         record = data.records(s.split)[s.offset]
         assert record["keypoints"][1, 0] * 80 + 8 == pytest.approx(20 + s.first / 10, abs=1e-3)
-        grey = encoded.decode(record["frame"])[36, 33].mean()
+        grey = picture_bytes.decode(record["frame"])[36, 33].mean()
         assert grey == pytest.approx(50 + 12 * (s.first % 10), abs=5)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lumiere_jax.commands.train import train
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import previews
-from lumiere_jax.workflows.train import train
 
 ROOT = Path(__file__).parents[2]
 # A stage that ends on two processes, one in which they are stopped, with calls of two steps, and

@@ -14,23 +14,23 @@ from absl import flags
 from ml_collections import config_flags
 from names import NAMES, each_name
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.outputs.report import METRICS, PAGE
-from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import (
-    asked,
+from lumiere_jax.commands import (
     cli,
-    compiled,
     evaluate,
     experiments,
+    from_flags,
     infer,
     live,
     prepare,
     repeats,
     verify,
 )
-from lumiere_jax.workflows.train import train
+from lumiere_jax.commands.train import train
+from lumiere_jax.errors import UserError
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.outputs.report import METRICS, PAGE
+from lumiere_jax.runtime import compiled_programs
+from lumiere_jax.training import checkpoint
 
 RATE, SECONDS = 10, 8
 # Of those that libraries would misread, and of those that Python alone has to do with.
@@ -70,7 +70,7 @@ def called(monkeypatch):
         (evaluate, "evaluate"),
     ):
         monkeypatch.setattr(module, name, note)
-    monkeypatch.setattr("lumiere_jax.workflows.train.train", note)
+    monkeypatch.setattr("lumiere_jax.commands.train.train", note)
     monkeypatch.setattr(verify, "verify", lambda path: note(verify=path))
     return given
 
@@ -81,28 +81,32 @@ def asks(presets):
         "prepare": (prepare.prepare, {"footage": "x"}, ("out", "consent", "poses", "clips")),
         "synthetic": (prepare.prepare, {"synthetic": True}, ("out",)),
         "infer": (
-            asked.answer,
+            from_flags.run_infer,
             {"audio": "x"},
             ("workdir", "out", "image", "consent", "certificate", "key"),
         ),
-        "live": (asked.answer, {"audio": "-", "live": True}, ("workdir", "out")),
+        "live": (from_flags.run_infer, {"audio": "-", "live": True}, ("workdir", "out")),
         "experiments": (
-            lambda given: asked.compared(given, presets),
+            lambda given: from_flags.run_experiments(given, presets),
             {"which": "ablation"},
             ("data", "out", "plain"),
         ),
         "repeats": (
-            lambda given: asked.compared(given, presets),
+            lambda given: from_flags.run_experiments(given, presets),
             {"config": ["FILE:PRESET"]},
             ("data", "out"),
         ),
-        "train": (lambda given: asked.trained(config=None, **given), {}, ("data", "workdir")),
+        "train": (
+            lambda given: from_flags.run_train(config=None, **given),
+            {},
+            ("data", "workdir"),
+        ),
         "evaluate": (
-            asked.measured,
+            from_flags.run_evaluate,
             {"split": "val"},
             ("workdir", "data", "out", "embedding", "references", "hypotheses"),
         ),
-        "verify": (asked.answer, {}, ("verify",)),
+        "verify": (from_flags.run_infer, {}, ("verify",)),
     }
 
 
@@ -151,7 +155,9 @@ def test_a_config_is_read_whatever_its_folder_is_called(
     fresh(cli.with_config_expanded(argv))
     assert fresh.config == {"y": 7}
     with pytest.raises(Called):
-        asked.compared({"config": [f"{typed}/c.py:x"], "data": "a", "out": "b"}, presets)
+        from_flags.run_experiments(
+            {"config": [f"{typed}/c.py:x"], "data": "a", "out": "b"}, presets
+        )
     (preset,) = called["presets"]
     path, _, name = preset.rpartition(":")
     assert runpy.run_path(path)["get_config"](name) == {"y": 7}
@@ -239,10 +245,10 @@ def test_a_workdir_of_any_name_speaks(home, workdir, speech, typed, there):
     shutil.copytree(workdir, place / "run")
     shutil.copy(speech, place / f"{Path(there).name}.wav")
     given = {"workdir": f"{typed}/run", "audio": f"{typed}/*.wav", "out": f"{typed}/videos"}
-    assert asked.answer(given) == 0
+    assert from_flags.run_infer(given) == 0
     (video,) = (place / "videos").iterdir()
     assert video.name == f"{Path(there).name}.mp4" and video.stat().st_size > 1000
-    assert asked.answer({"verify": f"{typed}/videos/{Path(there).name}.mp4"}) == 0
+    assert from_flags.run_infer({"verify": f"{typed}/videos/{Path(there).name}.mp4"}) == 0
 
 
 @pytest.mark.slow
@@ -260,19 +266,19 @@ def test_a_workdir_of_any_name_is_measured(home, workdir, drawn, name):
 
 @pytest.mark.parametrize("typed, there", NAMES.values(), ids=list(NAMES))
 def test_compiled_programs_are_kept_in_a_folder_of_any_name(home, monkeypatch, typed, there):
-    for name in (compiled.FOLDER, *compiled.LIMITS):
+    for name in (compiled_programs.FOLDER, *compiled_programs.LIMITS):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     monkeypatch.setenv("LUMIERE_JAX_CACHE", typed)
-    compiled.keep_compiled()
-    place = os.environ[compiled.FOLDER]
+    compiled_programs.keep_compiled()
+    place = os.environ[compiled_programs.FOLDER]
     assert not set("[]*?\\") & set(place)
     assert Path(place).resolve().parent == home / there / "compiled"
 
 
 def test_nobodys_cache_is_refused(home, monkeypatch):
-    monkeypatch.delenv(compiled.FOLDER)
+    monkeypatch.delenv(compiled_programs.FOLDER)
     monkeypatch.setenv("LUMIERE_JAX_CACHE", "~nobodyhere/cache")
     with pytest.raises(UserError, match="LUMIERE_JAX_CACHE=~nobodyhere/cache: there is no user"):
-        compiled.keep_compiled()
+        compiled_programs.keep_compiled()
     assert not (home / "~nobodyhere").exists()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from lumiere_jax.commands import repeats
+from lumiere_jax.commands.repeats import repeat
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.outputs.repeats import spread
-from lumiere_jax.workflows import repeats
-from lumiere_jax.workflows.repeats import repeat
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.outputs.repeats_page import spread
 
 PRESETS = Path(__file__).parents[2] / "configs" / "lumierenet.py"
 

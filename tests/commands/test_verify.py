@@ -10,11 +10,11 @@ import av
 import numpy as np
 import pytest
 
+from lumiere_jax.commands import verify as module
+from lumiere_jax.commands.verify import verify
+from lumiere_jax.drawn.lecturer import draw_lecture
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.synthetic import draw_lecture
 from lumiere_jax.outputs.video import write_video
-from lumiere_jax.workflows import verify as module
-from lumiere_jax.workflows.verify import verify
 
 ROOT = Path(__file__).parents[2]
 RECORD = {"generator": "lumiere_jax 0", "who": "Ada", "model": "m1"}

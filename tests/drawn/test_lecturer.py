@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from lumiere_jax.audio.features import WINDOW, frame_start, frames_covering
+from lumiere_jax.drawn import lecturer, motion, person
+from lumiere_jax.drawn.body import BAND
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.dense import MOUTH
-from lumiere_jax.inputs import synthetic
-from lumiere_jax.inputs import synthetic_measures as measures
-from lumiere_jax.inputs.drawn import motion, person
-from lumiere_jax.inputs.drawn.body import BAND
-from lumiere_jax.metrics import peak_lag, pearson
+from lumiere_jax.measures import drawn_lecturer as measures
+from lumiere_jax.measures.metrics import peak_lag, pearson
 
 FPS = Fraction(30)
 SIZE = 128
@@ -23,7 +22,7 @@ SIZE = 128
 
 def read(name: str) -> np.ndarray:
     resampler = av.AudioResampler("fltp", "mono", 16000)
-    with av.open(str(synthetic.narration(name))) as file:
+    with av.open(str(lecturer.narration(name))) as file:
         frames = [r for f in file.decode(audio=0) for r in resampler.resample(f)]
     return np.concatenate([f.to_ndarray()[0] for f in frames])
 
@@ -40,7 +39,7 @@ def short(speech) -> np.ndarray:
 
 
 def draw(waveform, seed=0, size=SIZE, take=0):
-    return list(synthetic.draw_lecture(waveform, FPS, size, seed, take))
+    return list(lecturer.draw_lecture(waveform, FPS, size, seed, take))
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +78,16 @@ def compressed(frames):
 def test_narrations_are_speech_of_the_promised_length(speech):
     second = read("second")
     assert 70 < len(speech) / 16000 < 90 and 20 < len(second) / 16000 < 30
-    both = [synthetic.narration(name) for name in ("first", "second")]
+    both = [lecturer.narration(name) for name in ("first", "second")]
     assert sum(path.stat().st_size for path in both) < 2_000_000
     with pytest.raises(UserError, match="third"):
-        synthetic.narration("third")
+        lecturer.narration("third")
 
 
 def test_every_sample_has_a_frame(short):
     fps = Fraction(30000, 1001)
     odd = short[:8001]
-    assert len(list(synthetic.draw_lecture(odd, fps, 64, 0))) == frames_covering(8001, fps) == 15
+    assert len(list(lecturer.draw_lecture(odd, fps, 64, 0))) == frames_covering(8001, fps) == 15
 
 
 def test_deterministic_and_seeds_are_other_people(short):
@@ -246,7 +245,7 @@ def test_the_figure_opens_its_mouth(lectures):
 
 def test_frames_are_steady(short):
     """The first frame does not depend on how much speech follows it."""
-    one = next(islice(synthetic.draw_lecture(short, FPS, 64, 2, gain=0.7), 1))
-    two = next(islice(synthetic.draw_lecture(short[:16000], FPS, 64, 2, gain=0.7), 1))
+    one = next(islice(lecturer.draw_lecture(short, FPS, 64, 2, gain=0.7), 1))
+    two = next(islice(lecturer.draw_lecture(short[:16000], FPS, 64, 2, gain=0.7), 1))
     np.testing.assert_array_equal(one.keypoints[:, 2], two.keypoints[:, 2])
     np.testing.assert_array_equal(one.frame, two.frame)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lumiere_jax.figures.vae import VAE, Decoder, Encoder, sample
+from lumiere_jax.figures.autoencoder import VAE, Decoder, Encoder, sample
 
 NET = VAE(size=32, code=16)
 

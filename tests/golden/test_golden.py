@@ -19,7 +19,7 @@ from flax import traverse_util
 from lumiere_jax import losses, vgg
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.codes.recurrent import BLSTM
-from lumiere_jax.figures.vae import Decoder, Encoder
+from lumiere_jax.figures.autoencoder import Decoder, Encoder
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.lumierenet import triplet_losses, vae

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from lumiere_jax.audio.features import frame_start
-from lumiere_jax.inputs import archive, lectures
-from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Moment
-from lumiere_jax.inputs.geometry import SQUARE
-from lumiere_jax.inputs.segments import segments_of
-from lumiere_jax.workflows.dataset import finish
+from lumiere_jax.inputs.dataset import clip_archives, lectures
+from lumiere_jax.inputs.dataset.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Moment
+from lumiere_jax.inputs.dataset.geometry import SQUARE
+from lumiere_jax.inputs.dataset.segments import segments_of
+from lumiere_jax.workflows.dataset_assembly import finish
 
 FPS, FRAMES = Fraction(30), 40
 COLUMNS = (FRAME, FIGURE, KEYPOINTS, APERTURE)
@@ -42,7 +42,7 @@ def make(folder: Path, change=lambda clip, sound: sound, clips=2, geometry=SQUAR
     for clip in range(clips):
         sound = change(clip, sounds(clip))
         pictures = moments(clip, geometry.shape(size))
-        archive.write_clip(archives / f"c{clip}", columns, pictures, [sound])
+        clip_archives.write_clip(archives / f"c{clip}", columns, pictures, [sound])
     dataset = lectures.unmeasured(
         folder=folder,
         size=size,

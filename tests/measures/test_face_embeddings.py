@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.embeddings import open_embedding, read_embeddings
+from lumiere_jax.measures.face_embeddings import open_embedding, read_embeddings
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

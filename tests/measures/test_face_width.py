@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs.lectures import Dataset, open_dataset
-from lumiere_jax.workflows.framing import face_width, small_face
+from lumiere_jax.inputs.dataset.lectures import Dataset, open_dataset
+from lumiere_jax.measures.face_width import face_width, small_face
 
 
 def keypoints(width, frames=5):

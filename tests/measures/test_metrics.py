@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from lumiere_jax import metrics
+from lumiere_jax.measures import metrics
 
 
 @pytest.fixture

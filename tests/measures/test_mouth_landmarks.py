@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import face_measures
 from lumiere_jax.inputs.poses import mediapipe
+from lumiere_jax.measures import mouth_landmarks
 
 
 def face(opening, height=0.4, confidence=1.0):
@@ -19,20 +19,20 @@ def face(opening, height=0.4, confidence=1.0):
 
 def test_the_aperture_is_the_lips_opening_over_the_faces_height():
     for opening, height in ((0.0, 0.4), (0.02, 0.4), (0.02, 0.2)):
-        found = face_measures.aperture(face(opening, height), (64, 64))
+        found = mouth_landmarks.aperture(face(opening, height), (64, 64))
         np.testing.assert_allclose(found, opening / height, rtol=1e-4, atol=1e-6)
-    assert np.isnan(face_measures.aperture(face(0.02, confidence=0.0), (64, 64))).all()
+    assert np.isnan(mouth_landmarks.aperture(face(0.02, confidence=0.0), (64, 64))).all()
     turned = face(0.02)
     turned[0, 25 + np.array([61, 62, 63]), 0] += 0.02
-    found = face_measures.aperture(turned, (128, 96))
+    found = mouth_landmarks.aperture(turned, (128, 96))
     np.testing.assert_allclose(found, 0.02 * np.hypot(128, 96) / (0.4 * 128), rtol=1e-4)
 
 
 def test_the_lips_points_are_pixels_and_nan_without_a_face():
-    points = face_measures.mouth_points(face(0.02), (200, 150))
+    points = mouth_landmarks.mouth_points(face(0.02), (200, 150))
     np.testing.assert_allclose(points[0, 48 - 48], [75, 100])
     np.testing.assert_allclose(points[0, 66 - 48], [75, 102], rtol=1e-5)
-    assert np.isnan(face_measures.mouth_points(face(0.02, confidence=0.0), (200, 200))).all()
+    assert np.isnan(mouth_landmarks.mouth_points(face(0.02, confidence=0.0), (200, 200))).all()
 
 
 def stand_in(tmp_path, monkeypatch, body):
@@ -52,7 +52,7 @@ def test_keypoints_come_for_each_piece_of_frames_before_the_next_is_there(tmp_pa
         "    out.write(bytes([0, 0, 1, 0]) + bytes(4 * (99 + 956)) + hand)\n"
         "    out.write(bytes(4 * (42 + 34) + 8)); out.flush()\n",
     )
-    with face_measures.open_finder() as find:
+    with mouth_landmarks.open_finder() as find:
         for levels in ([10, 200], [30], [255, 0, 90]):
             frames = np.array(levels, np.uint8)[:, None, None, None] * np.ones(
                 (64, 64, 3), np.uint8
@@ -66,5 +66,5 @@ def test_keypoints_come_for_each_piece_of_frames_before_the_next_is_there(tmp_pa
 
 def test_a_program_that_cannot_start_is_noticed_at_once(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, "sys.exit('no network here')\n")
-    with pytest.raises(UserError, match="no network here"), face_measures.open_finder():
+    with pytest.raises(UserError, match="no network here"), mouth_landmarks.open_finder():
         pytest.fail("nothing can be found without it")

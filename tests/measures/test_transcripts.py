@@ -3,7 +3,7 @@
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.transcripts import read_transcripts
+from lumiere_jax.measures.transcripts import read_transcripts
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs.synthetic import draw_lecture
-from lumiere_jax.metrics import psnr
+from lumiere_jax.drawn.lecturer import draw_lecture
+from lumiere_jax.measures.metrics import psnr
 from lumiere_jax.outputs import mark as module
 from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.outputs.mark import ENOUGH, luminance, mark, strength
@@ -178,7 +178,7 @@ def test_unmarked_lectures_are_not_found(plain):
 
 
 def test_unmarked_real_footage_is_not_found(shared):
-    from lumiere_jax.workflows.verify import find_mark
+    from lumiere_jax.commands.verify import find_mark
 
     for path in (*(shared / "footage").glob("*.mpg"), shared / "footage" / "portrait.mp4"):
         assert find_mark(path) < CLEAR, path.name

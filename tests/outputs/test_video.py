@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.media import probe, probe_audio, read_frames, read_sound
+from lumiere_jax.inputs.footage.probing import probe
+from lumiere_jax.inputs.footage.reading import read_frames
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound
 from lumiere_jax.outputs import video
 from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.outputs.video import check_writable, read_record, write_video

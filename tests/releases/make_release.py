@@ -24,13 +24,13 @@ from record import restored
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lumiere_jax import systems
-from lumiere_jax.inputs import synthetic
+from lumiere_jax.commands.prepare import prepare
+from lumiere_jax.commands.train import train
+from lumiere_jax.drawn import lecturer
+from lumiere_jax.runtime.worker_processes import one_by_one
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import drawn
-from lumiere_jax.workflows.prepare import prepare
-from lumiere_jax.workflows.train import train
+from lumiere_jax.workflows import drawn_dataset
 from lumiere_jax.workflows.workdir import read_run
-from lumiere_jax.workflows.workers import one_by_one
 
 ROOT = Path(__file__).parents[2]
 # Frames that share one picture.
@@ -44,7 +44,7 @@ MADE = {
 
 
 def main(path: Path) -> None:
-    whole_narration, draw = drawn.read_narration, synthetic.draw_lecture
+    whole_narration, draw = drawn_dataset.read_narration, lecturer.draw_lecture
 
     def draw_slowly(*given, **more):
         for t, drawn_frame in enumerate(draw(*given, **more)):
@@ -52,9 +52,9 @@ def main(path: Path) -> None:
                 shown = {"frame": drawn_frame.frame, "figure": drawn_frame.figure}
             yield dataclasses.replace(drawn_frame, **shown)
 
-    drawn.read_narration = lambda path: whole_narration(path)[: SECONDS[path.stem] * 16_000]
-    synthetic.draw_lecture = draw_slowly
-    drawn.side_by_side = lambda *_: contextlib.nullcontext(one_by_one)
+    drawn_dataset.read_narration = lambda path: whole_narration(path)[: SECONDS[path.stem] * 16_000]
+    lecturer.draw_lecture = draw_slowly
+    drawn_dataset.side_by_side = lambda *_: contextlib.nullcontext(one_by_one)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for system, (data, workdir, given) in MADE.items():

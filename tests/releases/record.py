@@ -33,9 +33,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lumiere_jax import systems
+from lumiere_jax.commands.train import train
+from lumiere_jax.runtime import compiled_programs
 from lumiere_jax.training import checkpoint, parallel
-from lumiere_jax.workflows import compiled
-from lumiere_jax.workflows.train import train
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -165,7 +165,7 @@ def summary(leaves: list[np.ndarray]) -> tuple[str, np.ndarray]:
 
 def maker() -> str:
     """The versions and the processor that hashes of parameters depend on."""
-    return f"jax {jax.__version__}, {compiled.machine_name()}"
+    return f"jax {jax.__version__}, {compiled_programs.machine_name()}"
 
 
 def write() -> None:

@@ -11,13 +11,13 @@ from releases.record import restored
 
 from lumiere_jax import systems
 from lumiere_jax.audio.features import normalise
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import ROWS, open_dataset
+from lumiere_jax.commands.infer import infer, load_model
+from lumiere_jax.commands.train import train
+from lumiere_jax.inputs.dataset.lectures import ROWS, open_dataset
+from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.infer import infer, load_model
-from lumiere_jax.workflows.train import train
 from lumiere_jax.workflows.workdir import read_run
 
 # Release, workdir, its dataset, the dataset's frames to train on, and the model's identifier.
@@ -56,7 +56,7 @@ def check_dataset(folder, frames):
     records = list(dataset.records("test"))
     assert len(records) == dataset.frames("test") >= 25
     for record in records:
-        frame = encoded.decode(record["frame"], dataset.shape)
+        frame = picture_bytes.decode(record["frame"], dataset.shape)
         assert frame.std() > 10 and record["keypoints"].shape == (137, 3)
 
 

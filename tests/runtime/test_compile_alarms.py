@@ -6,14 +6,14 @@ import textwrap
 import jax
 import pytest
 
-from lumiere_jax.training import alarms
+from lumiere_jax.runtime import compile_alarms
 
 # XLA folds the window's sums of a constant, and logs an alarm after a second of it.
 SLOW = textwrap.dedent("""
     import sys
     import jax
     import numpy as np
-    from lumiere_jax.training.alarms import silence_alarms
+    from lumiere_jax.runtime.compile_alarms import silence_alarms
 
     if sys.argv[1] == "silent":
         silence_alarms()
@@ -39,20 +39,22 @@ def test_a_slow_compilation_says_nothing(how):
     assert ("slow_operation_alarm" in done.stderr) == (how == "loud")
 
 
-@pytest.mark.parametrize("told, usual", [("1", 1), ("", alarms.ERROR), ("all", alarms.ERROR)])
+@pytest.mark.parametrize(
+    "told, usual", [("1", 1), ("", compile_alarms.ERROR), ("all", compile_alarms.ERROR)]
+)
 def test_only_while_something_is_compiled_errors_are_not_logged(monkeypatch, told, usual):
     levels, listeners = [], []
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", told)
-    monkeypatch.setattr(alarms.utils, "absl_set_min_log_level", levels.append)
+    monkeypatch.setattr(compile_alarms.utils, "absl_set_min_log_level", levels.append)
     monkeypatch.setattr(
-        alarms.monitoring, "register_event_duration_secs_listener", listeners.append
+        compile_alarms.monitoring, "register_event_duration_secs_listener", listeners.append
     )
-    alarms.silence_alarms.__wrapped__()
+    compile_alarms.silence_alarms.__wrapped__()
     (heard,) = listeners
-    heard(alarms.LOWERED, 0.1)
+    heard(compile_alarms.LOWERED, 0.1)
     heard("/jax/core/compile/jaxpr_trace_duration", 0.1)
-    heard(alarms.COMPILED, 0.1, fun_name="f")
-    assert levels == [alarms.FATAL, usual]
+    heard(compile_alarms.COMPILED, 0.1, fun_name="f")
+    assert levels == [compile_alarms.FATAL, usual]
 
 
 def test_jax_still_tells_of_what_alarms_listen_to():
@@ -61,4 +63,4 @@ def test_jax_still_tells_of_what_alarms_listen_to():
         lambda event, *_, **__: heard.append(event)
     )
     jax.jit(lambda x: x * 3)(5.0)
-    assert heard.index(alarms.LOWERED) < heard.index(alarms.COMPILED)
+    assert heard.index(compile_alarms.LOWERED) < heard.index(compile_alarms.COMPILED)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lumiere_jax.workflows import compiled
+from lumiere_jax.runtime import compiled_programs
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,15 +16,15 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def kept(monkeypatch, tmp_path):
     """Where a start would keep its programs, given the folder of the caches; None: nowhere."""
-    for name in (compiled.FOLDER, *compiled.LIMITS):
+    for name in (compiled_programs.FOLDER, *compiled_programs.LIMITS):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     monkeypatch.setenv("LUMIERE_JAX_CACHE", str(tmp_path / "caches"))
 
     def start():
-        os.environ.pop(compiled.FOLDER, None)
-        compiled.keep_compiled()
-        place = os.environ.get(compiled.FOLDER)
+        os.environ.pop(compiled_programs.FOLDER, None)
+        compiled_programs.keep_compiled()
+        place = os.environ.get(compiled_programs.FOLDER)
         return place and Path(place)
 
     return start
@@ -74,21 +74,21 @@ def test_anothers_folder_and_one_that_cannot_be_are_left_alone(kept, monkeypatch
     assert "compiled: belongs to another user; compiled programs are not kept" in err
     assert err.count("\n") == 1
     monkeypatch.undo()
-    monkeypatch.delenv(compiled.FOLDER)
+    monkeypatch.delenv(compiled_programs.FOLDER)
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("LUMIERE_JAX_CACHE", str(tmp_path / "file"))
-    compiled.keep_compiled()
-    assert compiled.FOLDER not in os.environ
+    compiled_programs.keep_compiled()
+    assert compiled_programs.FOLDER not in os.environ
     assert "a file is where its folder should be" in capsys.readouterr().err
-    monkeypatch.setenv(compiled.FOLDER, "")
+    monkeypatch.setenv(compiled_programs.FOLDER, "")
 
 
 @pytest.mark.parametrize("own", ["", "/somewhere/else"])
 def test_jaxs_own_setting_stays(monkeypatch, tmp_path, own):
-    monkeypatch.setenv(compiled.FOLDER, own)
+    monkeypatch.setenv(compiled_programs.FOLDER, own)
     monkeypatch.setenv("LUMIERE_JAX_CACHE", str(tmp_path / "caches"))
-    compiled.keep_compiled()
-    assert os.environ[compiled.FOLDER] == own
+    compiled_programs.keep_compiled()
+    assert os.environ[compiled_programs.FOLDER] == own
     assert not (tmp_path / "caches").exists()
 
 
@@ -104,7 +104,7 @@ def test_another_number_of_cores_compiles_anew(kept, monkeypatch):
 def test_a_second_start_compiles_nothing_that_took_long(tmp_path):
     program = textwrap.dedent("""
         from ml_collections import config_flags
-        from lumiere_jax.workflows import cli
+        from lumiere_jax.commands import cli
 
         config_flags.DEFINE_config_file("config")
 
@@ -120,7 +120,7 @@ def test_a_second_start_compiles_nothing_that_took_long(tmp_path):
         cli.run(main)
     """)
     (tmp_path / "program.py").write_text(program)
-    own = (compiled.FOLDER, *compiled.LIMITS, "XLA_FLAGS")
+    own = (compiled_programs.FOLDER, *compiled_programs.LIMITS, "XLA_FLAGS")
     environment = {k: v for k, v in os.environ.items() if k not in own}
     environment |= {"PYTHONPATH": str(ROOT), "LUMIERE_JAX_CACHE": str(tmp_path / "caches")}
     starts = [

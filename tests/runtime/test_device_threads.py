@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lumiere_jax.workflows.devices import spread
+from lumiere_jax.runtime.device_threads import spread
 
 
 def test_every_task_is_done_once_with_the_variables_on_its_own_device():

@@ -8,17 +8,17 @@ from pathlib import Path
 import jax
 import pytest
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.inputs.resident import shown
-from lumiere_jax.inputs.segments import SPLITS
+from lumiere_jax.commands import infer as speaking
+from lumiere_jax.commands import train as training
+from lumiere_jax.errors import UserError, readable_bytes
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.dataset.segments import SPLITS
+from lumiere_jax.runtime import disk_space
 from lumiere_jax.systems.lumierenet import system
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import infer as speaking
-from lumiere_jax.workflows import space
-from lumiere_jax.workflows import train as training
-from lumiere_jax.workflows.drawn import prepare_synthetic
+from lumiere_jax.workflows import disk_estimates
+from lumiere_jax.workflows.drawn_dataset import prepare_synthetic
 from lumiere_jax.workflows.previews import SHORTEST
 
 
@@ -41,7 +41,7 @@ def test_checkpoints_take_more_than_the_least_and_no_more_than_the_most(workdir,
     for name, stage in stages(tiny(), 64).items():
         if name == "blstm":
             continue  # some kilobytes, most of which are not numbers
-        least, most = space.checkpoint_bytes([stage])
+        least, most = disk_estimates.checkpoint_bytes([stage])
         newest = workdir / name / checkpoint.CHECKPOINTS / str(stage.steps)
         assert least < bytes_in(newest) < most / 3 * 1.01
 
@@ -52,7 +52,7 @@ def test_a_workdir_takes_no_more_than_is_said(drawn, tiny, tmp_path):
     config = tiny()
     config.vae.steps = SHORTEST
     training.train(config=config, data=drawn, workdir=tmp_path / "run", stage="vae")
-    least, most = space.training_bytes([stages(config, 64)["vae"]], 64)
+    least, most = disk_estimates.training_bytes([stages(config, 64)["vae"]], 64)
     assert len(list(tmp_path.glob("run/vae/clips/*.mp4"))) > 4
     assert least < bytes_in(tmp_path / "run") < most
 
@@ -60,15 +60,15 @@ def test_a_workdir_takes_no_more_than_is_said(drawn, tiny, tmp_path):
 def test_a_dataset_takes_more_than_the_least_and_half_of_the_most(drawn):
     dataset = open_dataset(drawn)
     frames = sum(map(dataset.frames, SPLITS))
-    least, most = space.dataset_bytes(frames, dataset.size, dataset.fps, dataset.columns)
+    least, most = disk_estimates.dataset_bytes(frames, dataset.size, dataset.fps, dataset.columns)
     assert least < bytes_in(drawn) < most / 2
 
 
 def test_room_is_that_of_the_nearest_folder_that_is_there(tmp_path, only):
-    assert space.check_space(tmp_path / "new" / "deep", 1) > 0
+    assert disk_space.check_space(tmp_path / "new" / "deep", 1) > 0
     only(99)
     with pytest.raises(UserError, match="new has 0.0 MB of free disk, and this takes 2.5 GB at"):
-        space.check_space(tmp_path / "new", 2_500_000_000)
+        disk_space.check_space(tmp_path / "new", 2_500_000_000)
 
 
 def test_train_asks_before_weights_are_fetched_and_says_how_much(
@@ -86,8 +86,10 @@ def test_train_asks_before_weights_are_fetched_and_says_how_much(
     with pytest.raises(AssertionError, match="weights"):
         training.train(config=tiny(), data=drawn, workdir=tmp_path / "run")
     said = capsys.readouterr().out
-    most = space.training_bytes(stages(tiny(), 64).values(), 64)[1]
-    assert f"warning: {tmp_path}/run: up to {shown(most)} to write, 10.0 MB are free" in said
+    most = disk_estimates.training_bytes(stages(tiny(), 64).values(), 64)[1]
+    assert (
+        f"warning: {tmp_path}/run: up to {readable_bytes(most)} to write, 10.0 MB are free" in said
+    )
 
 
 def test_nothing_is_asked_for_a_run_that_is_done(workdir, drawn, tiny, only):
@@ -108,7 +110,7 @@ def test_prepare_and_infer_ask_before_they_write(workdir, tmp_path, speech, only
 def test_a_disk_that_fills_up_is_named_in_whichever_words_it_is_said(tmp_path, code):
     for error in (OSError(code, "none"), ValueError(f"key/0: {os.strerror(code)} [{code}]")):
         with pytest.raises(UserError, match=f"{tmp_path} cannot be written, the disk is full"):
-            with space.written_into(tmp_path):
+            with disk_space.written_into(tmp_path):
                 raise error
 
 
@@ -116,7 +118,7 @@ def test_a_folder_that_is_gone_is_named_whatever_was_raised(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(UserError, match="run is gone .ValueError.: bring its disk back"):
-        with space.written_into(folder):
+        with disk_space.written_into(folder):
             folder.rmdir()
             raise ValueError("whatever a library says")
 
@@ -125,7 +127,7 @@ def test_a_folder_of_the_disk_below_is_not_the_one_that_was_written_into(tmp_pat
     folder = tmp_path / "videos"
     folder.mkdir()
     with pytest.raises(UserError, match=f"{folder} is gone .another is in its place.:"):
-        with space.written_into(folder):
+        with disk_space.written_into(folder):
             folder.rename(tmp_path / "the disk")
             folder.mkdir()
 
@@ -134,10 +136,10 @@ def test_files_that_go_from_a_folder_that_stays_are_said_and_those_of_others_are
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(UserError, match=f"{folder} is gone, or files of it are .No such file"):
-        with space.written_into(folder):
+        with disk_space.written_into(folder):
             (folder / "parts" / "one").write_text("")
     with pytest.raises(FileNotFoundError, match="others"):
-        with space.written_into(folder):
+        with disk_space.written_into(folder):
             (tmp_path / "others").read_text()
 
 
@@ -152,7 +154,7 @@ def test_a_network_disk_that_cannot_be_asked_is_gone(tmp_path, monkeypatch, code
 
     monkeypatch.setattr(Path, "stat", stat)
     with pytest.raises(UserError, match=f"{tmp_path} is gone"):
-        with space.written_into(tmp_path):
+        with disk_space.written_into(tmp_path):
             asked.append(True)
     asked.clear()
 
@@ -160,10 +162,10 @@ def test_a_network_disk_that_cannot_be_asked_is_gone(tmp_path, monkeypatch, code
 def test_a_training_ends_where_its_folder_is_no_longer_the_one_it_began_in(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    steps = space.while_there(iter(range(9)), folder)
+    steps = disk_space.while_folder_stays(iter(range(9)), folder)
     assert next(steps) == 0
     with pytest.raises(UserError, match=f"{folder} is gone .another is in its place.:"):
-        with space.written_into(folder):
+        with disk_space.written_into(folder):
             folder.rename(tmp_path / "the disk")
             folder.mkdir()  # as Orbax would
             next(steps)
@@ -171,7 +173,7 @@ def test_a_training_ends_where_its_folder_is_no_longer_the_one_it_began_in(tmp_p
 
 def test_defects_and_ctrl_c_are_not_disguised(tmp_path):
     for error in (ZeroDivisionError, KeyboardInterrupt, jax.errors.JaxRuntimeError):
-        with pytest.raises(error), space.written_into(tmp_path):
+        with pytest.raises(error), disk_space.written_into(tmp_path):
             raise error("ours")
 
 
@@ -179,8 +181,8 @@ def test_why_a_folder_cannot_be_asked_for_is_said(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(UserError, match="run is gone .Too many levels of symbolic links"):
-        with space.written_into(folder):
-            items = space.while_there(iter(range(3)), folder)
+        with disk_space.written_into(folder):
+            items = disk_space.while_folder_stays(iter(range(3)), folder)
             next(items)
             folder.rmdir()
             folder.symlink_to(folder)

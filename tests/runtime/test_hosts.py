@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import hosts
+from lumiere_jax.runtime import hosts
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_one_process_is_first_and_agrees_with_itself():
 
 ONE_FAILS = """
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import hosts
+from lumiere_jax.runtime import hosts
 hosts.start(True)
 for error in (UserError("mine"), KeyboardInterrupt(15)):
     try:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training.locks import LOCK, lock
+from lumiere_jax.runtime.locks import LOCK, lock
 
 
 def held(folder):

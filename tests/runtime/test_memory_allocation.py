@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from lumiere_jax.workflows import allocation
+from lumiere_jax.runtime import memory_allocation
 
 FAULTS = """
 import resource, sys, threading
-from lumiere_jax.workflows.allocation import keep_freed_memory
+from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 def work():
@@ -37,12 +37,12 @@ def test_jax_takes_nearly_all_of_an_accelerator_unless_it_was_told(monkeypatch):
     for variable in (name, older):
         monkeypatch.setenv(variable, "")  # so that what is set here is taken back
         monkeypatch.delenv(variable)
-    allocation.claim_accelerator()
-    assert os.environ[name] == allocation.SHARE and 0.75 < float(allocation.SHARE) < 1
+    memory_allocation.claim_accelerator()
+    assert os.environ[name] == memory_allocation.SHARE and 0.75 < float(memory_allocation.SHARE) < 1
     monkeypatch.setenv(name, "0.4")
-    allocation.claim_accelerator()
+    memory_allocation.claim_accelerator()
     assert os.environ[name] == "0.4"
     monkeypatch.delenv(name)
     monkeypatch.setenv(older, "0.3")
-    allocation.claim_accelerator()
+    memory_allocation.claim_accelerator()
     assert name not in os.environ

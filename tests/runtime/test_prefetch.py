@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lumiere_jax.workflows.ahead import made_ahead
+from lumiere_jax.runtime.prefetch import made_ahead
 
 
 def threads():

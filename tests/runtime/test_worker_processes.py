@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.workflows.workers import cores, side_by_side
+from lumiere_jax.runtime.worker_processes import cores, side_by_side
 
 
 def work(number, seconds, tick):
@@ -52,7 +52,7 @@ def test_workers_leave_accelerators_to_their_parent(monkeypatch):
 
 PARENT = """
 import sys
-from lumiere_jax.workflows.workers import side_by_side
+from lumiere_jax.runtime.worker_processes import side_by_side
 sys.path.insert(0, sys.argv[1])
 import sleeper
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from jax import lax
 from lumiere_jax.audio.features import normalise
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
-from lumiere_jax.figures.vae import VAE
+from lumiere_jax.figures.autoencoder import VAE
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.lumierenet import blstm, seqpix2pix, triplet_losses, vae
 from lumiere_jax.systems.lumierenet.blstm import narrowed

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from descent import descent, gradients
 
-from lumiere_jax import metrics
 from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.errors import UserError
+from lumiere_jax.measures import metrics
 from lumiere_jax.systems.pictures import signed
 from lumiere_jax.systems.temporal_gan import animator
 from lumiere_jax.systems.temporal_gan.animator import rate_at

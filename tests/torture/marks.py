@@ -27,15 +27,15 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 from torture.rows import Row  # noqa: E402
 
-from lumiere_jax.inputs.media import read_frames  # noqa: E402
-from lumiere_jax.inputs.synthetic import draw_lecture, narration  # noqa: E402
+from lumiere_jax.commands.verify import find_mark  # noqa: E402
+from lumiere_jax.drawn.lecturer import draw_lecture, narration  # noqa: E402
+from lumiere_jax.inputs.footage.reading import read_frames  # noqa: E402
 from lumiere_jax.outputs.mark import ENOUGH, luminance, mark, strength  # noqa: E402
 from lumiere_jax.outputs.video import write_video  # noqa: E402
 from lumiere_jax.systems.lumierenet.config import Config  # noqa: E402
 from lumiere_jax.systems.lumierenet.synthesis import painter  # noqa: E402
 from lumiere_jax.systems.lumierenet.system import stages  # noqa: E402
-from lumiere_jax.workflows.drawn import read_narration  # noqa: E402
-from lumiere_jax.workflows.verify import find_mark  # noqa: E402
+from lumiere_jax.workflows.drawn_dataset import read_narration  # noqa: E402
 
 FPS = Fraction(30)
 SECONDS = 4

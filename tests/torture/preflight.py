@@ -20,7 +20,7 @@ from torture.tally import Tally, say
 from torture.train_kills import STEPS, flags_of, presets
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import DESCRIPTION
+from lumiere_jax.inputs.dataset.lectures import DESCRIPTION
 
 # Processor time, which other work on the machine does not lengthen.
 REFUSED = "preflight: refused within 2 s of processor time, once JAX is up"
@@ -64,7 +64,7 @@ def torture(folder: Path, seed: int = 0, short: bool = False) -> list[Row]:
 
 def _passes(folder: Path, data: Path, tally: Tally) -> None:
     """All that comes before the first stage is trained, at the size that is meant to be trained."""
-    from lumiere_jax.workflows import train as training
+    from lumiere_jax.commands import train as training
 
     config = presets().get_config("lecture")
     config.vgg = "none"
@@ -77,7 +77,7 @@ def _passes(folder: Path, data: Path, tally: Tally) -> None:
 
 
 def _trainings(folder: Path, data: Path, run: Path) -> dict[str, Callable[[], object]]:
-    from lumiere_jax.workflows.train import train
+    from lumiere_jax.commands.train import train
 
     def wrong(stage: str = "all", **changes: object) -> Callable[[], object]:
         config = presets().get_config("tiny")
@@ -116,7 +116,7 @@ def _louder(data: Path) -> Path:
 
 
 def _syntheses(folder: Path, run: Path) -> dict[str, Callable[[], object]]:
-    from lumiere_jax.workflows.infer import infer
+    from lumiere_jax.commands.infer import infer
 
     def wrong(**changes: object) -> Callable[[], object]:
         given = {"workdir": run, "audio": NARRATION, "out": folder / "a.mp4", **changes}

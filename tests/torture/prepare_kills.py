@@ -11,8 +11,8 @@ from torture.footage import make_footage, write_clip
 from torture.processes import Run, finish, kill, living, start, wait_until
 from torture.tally import Tally, say
 
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.inputs.segments import SPLITS
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.dataset.segments import SPLITS
 
 KILLED = "prepare.py killed: the next one goes on"
 PARTIAL = "prepare.py killed: what has its final name is whole"

@@ -14,14 +14,14 @@ PROMISES = {
     "a bad step is skipped, ten in a row end the run; a stop saves first": [
         "training/test_loop.py"
     ],
-    "a damaged record is named, counted and replaced": ["inputs/test_records.py"],
+    "a damaged record is named, counted and replaced": ["inputs/dataset/test_records.py"],
     "a pickle runs no code": ["test_torch_files.py", "inputs/poses/test_torch_dump.py"],
     "media, datasets and checkpoints open no other files": [
-        "inputs/test_containers.py",
-        "inputs/test_lectures.py",
+        "inputs/media/test_containers.py",
+        "inputs/dataset/test_lectures.py",
         "training/test_checkpoint.py",
     ],
-    "wrong use is a sentence, and nothing is half-written": ["workflows/test_bad_input.py"],
+    "wrong use is a sentence, and nothing is half-written": ["commands/test_bad_input.py"],
     "workdirs of other releases": ["releases/test_releases.py", "workflows/test_versions.py"],
 }
 

@@ -213,7 +213,7 @@ def workdirs(folder: Path) -> None:
 
 def datasets(folder: Path) -> None:
     """A dataset of 40 frames, and one of 40 faces."""
-    from lumiere_jax.inputs.geometry import FACE
+    from lumiere_jax.inputs.dataset.geometry import FACE
 
     noise = load(TESTS / "inputs" / "conftest.py")
     noise.make(folder / "one", clips=1)

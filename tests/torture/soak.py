@@ -17,7 +17,7 @@ from torture.processes import FACES, NARRATION, Run, finish, start
 from torture.rows import Row
 from torture.tally import Tally, say
 
-from lumiere_jax.training.reports import between_clips
+from lumiere_jax.training.progress_reports import between_clips
 
 HOUR = "an hour's narration: every frame is there"
 FACE = "an hour's narration by a face: every frame is there"
@@ -41,7 +41,7 @@ HANGS = 900.0
 MANY_TIMES = """
 import sys
 from pathlib import Path
-from lumiere_jax.workflows.infer import infer
+from lumiere_jax.commands.infer import infer
 workdir, talks, out, times = sys.argv[1:]
 talks = sorted(Path(talks).iterdir())
 for i in range(int(times)):

@@ -29,32 +29,35 @@ class Kind:
 
 
 def _footage(folder: Path) -> None:
-    from lumiere_jax.inputs import media
+    from lumiere_jax.inputs.footage import probing, reading
+    from lumiere_jax.inputs.media import upright_pictures
 
     (path,) = folder.iterdir()
-    clip = media.probe(path)
-    crop = media.Crop(clip.cols - 64, clip.rows - 64, 64)
+    clip = probing.probe(path)
+    crop = upright_pictures.Crop(clip.cols - 64, clip.rows - 64, 64)
     for square in (None, crop):
-        frames = media.read_sizes(path, Fraction(30), (64, 32), square)
+        frames = reading.read_sizes(path, Fraction(30), (64, 32), square)
         for _, (picture, small) in itertools.islice(frames, FRAMES):
             assert picture.shape == (64, 64, 3) and small.shape == (32, 32, 3)
     middle = clip.frames(Fraction(30)) // 2
-    list(media.read_sizes(path, Fraction(30), (64,), None, middle, middle + 2))
-    for block in itertools.islice(media.read_audio(path), BLOCKS):
+    list(reading.read_sizes(path, Fraction(30), (64,), None, middle, middle + 2))
+    for block in itertools.islice(reading.read_audio(path), BLOCKS):
         assert np.isfinite(block).all()
 
 
 def _narration(folder: Path) -> None:
-    from lumiere_jax.inputs import media
+    from lumiere_jax.inputs.sound import sound_tracks
 
     (path,) = folder.iterdir()
-    sound = media.probe_audio(path)
-    for block in itertools.islice(media.to_mono(media.read_sound(path), sound.rate), BLOCKS):
+    sound = sound_tracks.probe_audio(path)
+    for block in itertools.islice(
+        sound_tracks.to_mono(sound_tracks.read_sound(path), sound.rate), BLOCKS
+    ):
         assert np.isfinite(block).all()
 
 
 def _verified(folder: Path) -> None:
-    from lumiere_jax.workflows.verify import verify
+    from lumiere_jax.commands.verify import verify
 
     (path,) = folder.iterdir()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -79,7 +82,7 @@ def _densepose(folder: Path) -> None:
 
 
 def _consent(folder: Path) -> None:
-    from lumiere_jax.inputs.consent import consent_id, read_consent
+    from lumiere_jax.inputs.dataset.consent import consent_id, read_consent
 
     assert consent_id(read_consent(folder / "consent.toml"))
 
@@ -112,9 +115,10 @@ def _log(folder: Path) -> None:
 
 def _dataset(folder: Path) -> None:
     from lumiere_jax.audio.front_ends import log_mel
-    from lumiere_jax.inputs import encoded, lectures
-    from lumiere_jax.inputs.columns import pictures
-    from lumiere_jax.inputs.segments import SPLITS
+    from lumiere_jax.inputs.dataset import lectures
+    from lumiere_jax.inputs.dataset.columns import pictures
+    from lumiere_jax.inputs.dataset.segments import SPLITS
+    from lumiere_jax.inputs.media import picture_bytes
 
     dataset = lectures.open_dataset(folder)
     for segment in dataset.segments:
@@ -123,17 +127,17 @@ def _dataset(folder: Path) -> None:
         dataset.features(log_mel(dataset.fps), split)
         for example in dataset.records(split):
             for column in pictures(dataset.columns):
-                encoded.decode(example[column.name], dataset.shape)
+                picture_bytes.decode(example[column.name], dataset.shape)
 
 
 def _table(folder: Path) -> None:
-    from lumiere_jax.inputs.clips_table import read_clips
+    from lumiere_jax.inputs.dataset.clips_table import read_clips
 
     assert len(read_clips(folder / "clips.csv", seeds.CLIPS).splits) == len(seeds.CLIPS)
 
 
 def _still(folder: Path) -> None:
-    from lumiere_jax.inputs import stills
+    from lumiere_jax.inputs.faces import stills
 
     (path,) = folder.iterdir()
     picture = stills.read_picture(path)
@@ -141,12 +145,11 @@ def _still(folder: Path) -> None:
 
 
 def _measured_with(folder: Path) -> None:
-    from lumiere_jax import metrics
-    from lumiere_jax.inputs import embeddings, transcripts
+    from lumiere_jax.measures import face_embeddings, metrics, transcripts
 
     said = transcripts.read_transcripts(folder / "said.txt", folder / "read.txt")
     assert 0 <= metrics.word_error_rate(*said) < np.inf
-    distances = metrics.content_distances(*embeddings.read_embeddings(folder / "vectors.npz"))
+    distances = metrics.content_distances(*face_embeddings.read_embeddings(folder / "vectors.npz"))
     assert ((0 <= distances) & (distances <= 2.001)).all()
 
 

@@ -9,12 +9,12 @@ from torture.locks import not_begun
 from torture.processes import ROOT, environment, kill, start
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training.locks import LOCK, lock
+from lumiere_jax.runtime.locks import LOCK, lock
 
 HOLDER = textwrap.dedent("""
     import subprocess, sys
     from pathlib import Path
-    from lumiere_jax.training.locks import LOCK, lock
+    from lumiere_jax.runtime.locks import LOCK, lock
     with lock(Path(sys.argv[1]) / LOCK, Path(sys.argv[1])):
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         print(child.pid, flush=True)

@@ -13,10 +13,11 @@ import pytest
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import checkpoint, loop, reports, stopping
+from lumiere_jax.runtime import stop_signals
+from lumiere_jax.training import checkpoint, loop, progress_reports
 from lumiere_jax.training.guard import Watch
 from lumiere_jax.training.log import Clip
-from lumiere_jax.training.reports import Due, due_at
+from lumiere_jax.training.progress_reports import Due, due_at
 
 
 def run(stage, batches, folder, **options):
@@ -28,7 +29,7 @@ def run(stage, batches, folder, **options):
 @pytest.fixture
 def seldom(monkeypatch):
     """Options of a run whose log has its first and its last step alone, so that calls are long."""
-    monkeypatch.setattr(reports, "LINES", 1)
+    monkeypatch.setattr(progress_reports, "LINES", 1)
     return {"reports": 1, "clips": 1}
 
 
@@ -253,7 +254,7 @@ def test_before_there_is_anything_to_save_a_run_stops_at_once(make_line, batches
 def test_a_signal_that_comes_too_late_for_the_block_is_not_forgotten():
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt) as stopped, stopping.wishes_to_stop() as wish:
+        with pytest.raises(KeyboardInterrupt) as stopped, stop_signals.wishes_to_stop() as wish:
             wish.worth_saving = True
             signal.raise_signal(signal.SIGTERM)
         assert stopped.value.args == (signal.SIGTERM,)
@@ -264,7 +265,7 @@ def test_a_signal_that_comes_too_late_for_the_block_is_not_forgotten():
 def test_the_second_signal_stops_at_once():
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), stopping.wishes_to_stop() as wish:
+        with pytest.raises(KeyboardInterrupt), stop_signals.wishes_to_stop() as wish:
             wish.worth_saving = True
             signal.raise_signal(signal.SIGTERM)
             assert wish.signal == signal.SIGTERM
@@ -295,7 +296,7 @@ def test_a_line_has_the_means_since_the_line_before(make_line, batches, tmp_path
     each = read_log(tmp_path / "each" / "line")
     assert [line["step"] for line in each] == list(range(1, 41))
     assert [line["step"] for line in each if "val_loss" in line] == [1, *range(2, 41, 2)]
-    monkeypatch.setattr(reports, "LINES", 4)
+    monkeypatch.setattr(progress_reports, "LINES", 4)
     run(make_line(40), batches, tmp_path / "means", reports=4)
     means = read_log(tmp_path / "means" / "line")
     assert [line["step"] for line in means] == [1, 10, 20, 30, 40]

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lumiere_jax.commands.prepare import prepare_footage
 from lumiere_jax.errors import UserError
 from lumiere_jax.workflows.beam import parse_options
-from lumiere_jax.workflows.prepare import prepare_footage
 
 needs_beam = pytest.mark.skipif(
     importlib.util.find_spec("apache_beam") is None,
     reason="needs Apache Beam: pip install -r requirements-beam.txt",
 )
 _spec = importlib.util.spec_from_file_location(
-    "made_clips", Path(__file__).with_name("test_clips.py")
+    "made_clips", Path(__file__).with_name("test_footage_archives.py")
 )
 made = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(made)

@@ -9,16 +9,19 @@ import av
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs import archive, encoded, media
-from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
-from lumiere_jax.inputs.consent import read_consent
-from lumiere_jax.inputs.geometry import SQUARE
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.inputs.poses import Footage, mediapipe
-from lumiere_jax.inputs.poses.pieces import release
-from lumiere_jax.workflows import clips
-from lumiere_jax.workflows.prepare import prepare_footage
-from lumiere_jax.workflows.workers import one_by_one
+from lumiere_jax.commands.prepare import prepare_footage
+from lumiere_jax.inputs.clips.clip_plan import Footage
+from lumiere_jax.inputs.clips.posed_pieces import release
+from lumiere_jax.inputs.dataset import clip_archives
+from lumiere_jax.inputs.dataset.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.dataset.consent import read_consent
+from lumiere_jax.inputs.dataset.geometry import SQUARE
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.footage import probing
+from lumiere_jax.inputs.media import picture_bytes, upright_pictures
+from lumiere_jax.inputs.poses import mediapipe
+from lumiere_jax.runtime.worker_processes import one_by_one
+from lumiere_jax.workflows import footage_archives
 
 SECONDS, RATE = 21, 10
 
@@ -89,7 +92,7 @@ COLUMNS = (FRAME, FIGURE, KEYPOINTS, APERTURE)
 
 
 def footage_of(path, **changes):
-    given = {"clip": media.probe(path), "figure": "mediapipe", "size": 64, "fps": Fraction(RATE)}
+    given = {"clip": probing.probe(path), "figure": "mediapipe", "size": 64, "fps": Fraction(RATE)}
     given |= {"geometry": SQUARE, "columns": COLUMNS}
     return Footage(**(given | changes))
 
@@ -130,15 +133,15 @@ def test_archives_are_the_same_one_by_one_and_side_by_side(tmp_path, talk, start
     assert len(footage.pieces) == 2
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    clips.make_archives(tmp_path / "one", [footage], one_by_one)
+    footage_archives.make_archives(tmp_path / "one", [footage], one_by_one)
     release()
     assert starts.read_text() == "start\n", "one program poses all pieces"
-    clips.make_archives(tmp_path / "two", [footage], backwards)
+    footage_archives.make_archives(tmp_path / "two", [footage], backwards)
     one, two = (contents(tmp_path / name / "whole" / "talk") for name in ("one", "two"))
     assert one == two
     whole = tmp_path / "one" / "whole" / "talk"
-    examples = list(archive.read_examples(whole, COLUMNS, 0, footage.frames))
-    levels = [encoded.decode(example["frame"]).mean() for example in examples]
+    examples = list(clip_archives.read_examples(whole, COLUMNS, 0, footage.frames))
+    levels = [picture_bytes.decode(example["frame"]).mean() for example in examples]
     np.testing.assert_allclose(levels, np.arange(footage.frames), atol=3)
 
 
@@ -163,68 +166,70 @@ def test_what_is_whole_is_not_done_again(tmp_path, talk, starts):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        clips.make_archives(kept, [footage], broken)
-    clips.tidy(kept)
-    assert clips.begun(kept) and not clips.begun(tmp_path)
+        footage_archives.make_archives(kept, [footage], broken)
+    footage_archives.tidy(kept)
+    assert footage_archives.begun(kept) and not footage_archives.begun(tmp_path)
     first = kept / "parts" / "talk" / "posed-0"
     made = first.stat().st_ctime_ns
     (kept / "parts" / "talk" / ".posed-105.half").mkdir()
-    clips.sweep(kept, [footage])
+    footage_archives.sweep(kept, [footage])
     assert [f.name for f in first.parent.iterdir() if f.is_dir()] == ["posed-0"]
 
     seen = []
 
     def watched(work, tasks):
         seen.append([work.__name__, len(tasks)])
-        if work is clips.draw:
+        if work is footage_archives.draw:
             assert first.stat().st_ctime_ns == made
         return one_by_one(work, tasks)
 
-    clips.make_archives(kept, [footage], watched)
+    footage_archives.make_archives(kept, [footage], watched)
     whole = contents(kept / "whole" / "talk")
     release()
-    clips.make_archives(tmp_path / "new", [footage], one_by_one)
+    footage_archives.make_archives(tmp_path / "new", [footage], one_by_one)
     release()
     assert whole == contents(tmp_path / "new" / "whole" / "talk")
     assert not (kept / "parts" / "talk").exists()
-    clips.sweep(kept, [footage])
-    assert clips.missing(kept, [footage]) == []
+    footage_archives.sweep(kept, [footage])
+    assert footage_archives.missing(kept, [footage]) == []
 
 
 def test_what_decides_the_content_decides_what_is_kept(tmp_path, talk, poses):
     path = tmp_path / "talk.mp4"
     path.write_bytes(talk.read_bytes())
     footage = footage_of(path)
-    keys = {clips.key(footage)}
+    keys = {footage_archives.key(footage)}
     for change in (
         {"size": 128},
         {"fps": Fraction(5)},
-        {"crop": media.Crop(0, 0, 64)},
+        {"crop": upright_pictures.Crop(0, 0, 64)},
         {"explicit": False},
         {"figure": "openpose", "poses": poses},
     ):
-        keys.add(clips.key(footage_of(path, **change)))
+        keys.add(footage_archives.key(footage_of(path, **change)))
     (poses / "007.json").write_text('{"people":     []}')
-    keys.add(clips.key(footage_of(path, figure="openpose", poses=poses)))
+    keys.add(footage_archives.key(footage_of(path, figure="openpose", poses=poses)))
     os.utime(path, (1, 1))
-    keys.add(clips.key(footage_of(path)))
+    keys.add(footage_archives.key(footage_of(path)))
     assert len(keys) == 8
 
     kept = tmp_path / "kept"
     with pytest.raises(FileNotFoundError):  # its disk may be gone
-        clips.make_archives(kept, [footage_of(path)], one_by_one)
+        footage_archives.make_archives(kept, [footage_of(path)], one_by_one)
     kept.mkdir()
-    clips.make_archives(kept, [footage_of(path, figure="openpose", poses=poses)], one_by_one)
+    footage_archives.make_archives(
+        kept, [footage_of(path, figure="openpose", poses=poses)], one_by_one
+    )
     assert (kept / "whole" / "talk").is_dir()
-    clips.sweep(kept, [footage_of(path)])
-    clips.tidy(kept)
+    footage_archives.sweep(kept, [footage_of(path)])
+    footage_archives.tidy(kept)
     assert not kept.exists()
 
 
 def test_the_account_names_what_bounds(talk):
     busy = {"decode": 2.1, "write": 0.21, "estimate": 10.5, "draw": 1.05}
-    told = clips.account(busy, [footage_of(talk)], 7.0, 2)
+    told = footage_archives.account(busy, [footage_of(talk)], 7.0, 2)
     assert "210 frames in 7 s, 30.0 a second with 2 workers" in told
     assert "decodes 100, writes 1000, estimates 20, draws 200 frames a second" in told
     assert "estimating takes 76% of its time and bounds it: more cores" in told
-    assert "2 pieces of about 10 s" in clips.account(busy, [footage_of(talk)], 7.0, 8)
+    assert "2 pieces of about 10 s" in footage_archives.account(busy, [footage_of(talk)], 7.0, 8)

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import open_dataset
+from lumiere_jax.commands.train import train
+from lumiere_jax.commands.verify import find_mark
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
 from lumiere_jax.training import checkpoint, parallel
 from lumiere_jax.workflows import previews
-from lumiere_jax.workflows.train import train
-from lumiere_jax.workflows.verify import find_mark
 
 SIZE = 64
 
@@ -62,7 +62,7 @@ def test_a_clip_shows_the_truth_beside_what_is_made_with_its_sound(
     frames, record = dataset.frames("val"), dataset.records("val")[3]
     assert clip.pictures.shape == (frames, SIZE, 2 * SIZE, 3)
     # The mark lies over both, for they are one picture of which a part is synthetic.
-    change = clip.pictures[3, :, :SIZE].astype(float) - encoded.decode(record[shown])
+    change = clip.pictures[3, :, :SIZE].astype(float) - picture_bytes.decode(record[shown])
     assert np.mean(change**2) < 3 and np.abs(change).max() <= 16
     assert clip.pictures[:, :, SIZE:].std() > 0
     # The label is white on shade, in the lower right corner, which the made half has.

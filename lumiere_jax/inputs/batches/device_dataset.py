@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import pipeline
-from lumiere_jax.inputs.lectures import Dataset
+from lumiere_jax.errors import UserError, readable_bytes
+from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.dataset.lectures import Dataset
 
 # Networks, optimisers and activations want the rest.
 SHARE = 0.5
@@ -92,9 +92,9 @@ def check_fits(stage: str, needed: int) -> None:
     """Raises a UserError where so many bytes would not leave enough memory for the training."""
     if needed > SHARE * (memory := device_memory()):
         raise UserError(
-            f"--config.resident: the data of '{stage}' takes {shown(needed)}, more than half of "
-            f"the {shown(memory)} of memory that a device has: leave it out, or prepare the "
-            "footage with a smaller --size."
+            f"--config.resident: the data of '{stage}' takes {readable_bytes(needed)}, more than "
+            f"half of the {readable_bytes(memory)} of memory that a device has: leave it out, or "
+            "prepare the footage with a smaller --size."
         )
 
 
@@ -105,11 +105,6 @@ def device_memory() -> int:
     limit = (devices[0].memory_stats() or {}).get("bytes_limit")
     # A CPU's devices and the host share one memory.
     return host // (len(devices) + 1) if limit is None else min(limit, host)
-
-
-def shown(size: int) -> str:
-    """Bytes for people."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _row(dataset: Dataset, name: str) -> tuple[tuple[int, ...], np.dtype]:

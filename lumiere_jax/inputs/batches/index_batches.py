@@ -1,4 +1,4 @@
-"""Batches of data that is in memory, without TensorFlow: a pure function of seed and step."""
+"""Batches of indices into data in memory, without TensorFlow: a function of seed and step."""
 
 import functools
 import itertools

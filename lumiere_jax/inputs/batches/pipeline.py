@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.columns import Column
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.records import Records
+from lumiere_jax.inputs.dataset.columns import Column
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.records import Records
 
 Load = Callable[[Any], dict[str, Any]]
 """TensorFlow's side: the arrays of a batch, by name, from its items' indices. They have an `index`
@@ -76,7 +76,7 @@ def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
     return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def told(
+def with_user_errors(
     batches: Iterator[dict[str, np.ndarray]], records: Records
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches; what TensorFlow says of records that it cannot read becomes a UserError."""
@@ -140,7 +140,9 @@ def in_order(
     """A split's columns of these names once, in order, up to `chunk` examples at a time."""
     tf, records = host_tensorflow(), dataset.records(split)
     load = reader(records, dataset, names)
-    return told(_run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records)
+    return with_user_errors(
+        _run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records
+    )
 
 
 def index_batches(
@@ -169,7 +171,7 @@ def figure_batches(
     """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     records = dataset.records(split)
     load = reader(records, dataset, ("figure", "keypoints"))
-    return told(shuffled(load, batch, len(records), seed, first, last, part), records)
+    return with_user_errors(shuffled(load, batch, len(records), seed, first, last, part), records)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
@@ -212,7 +214,9 @@ def triplet_batches(
         }
         return {**own, "index": tf.cast(ends, tf.int32)}
 
-    return told(shuffled(triplets, batch, len(targets), seed, first, last, part), records)
+    return with_user_errors(
+        shuffled(triplets, batch, len(targets), seed, first, last, part), records
+    )
 
 
 def window_batches(

@@ -1,4 +1,4 @@
-"""Sequences of frames with the waveform that they hear, in batches: see `pipeline`."""
+"""Sequences of frames with the waveform that they hear, in batches: see `batches.pipeline`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,15 @@ import numpy as np
 from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.pipeline import FOREVER, host_tensorflow, reader, shuffled, told
-from lumiere_jax.inputs.segments import Segment
+from lumiere_jax.inputs.batches.pipeline import (
+    FOREVER,
+    host_tensorflow,
+    reader,
+    shuffled,
+    with_user_errors,
+)
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.segments import Segment
 
 # Knuth's multiplier: what neighbours are multiplied with lies far apart.
 SPREAD = 2654435761
@@ -92,7 +98,9 @@ def sequence_batches(
         }
 
     items = epoch_items(dataset, split, frames, mirror)
-    return told(shuffled(load_sequences, batch, items, seed, first, last, part), records)
+    return with_user_errors(
+        shuffled(load_sequences, batch, items, seed, first, last, part), records
+    )
 
 
 def _lookup(

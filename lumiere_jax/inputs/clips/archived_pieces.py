@@ -11,12 +11,14 @@ from jaxtyping import Bool
 
 from lumiere_jax.figures.dense import draw_figure
 from lumiere_jax.figures.skeleton import draw_skeleton
-from lumiere_jax.inputs import archive, encoded, left_out
-from lumiere_jax.inputs.alignment import align, moved
-from lumiere_jax.inputs.columns import Moment
-from lumiere_jax.inputs.poses import Busy, Footage, Tick, densepose, made_whole, timed
-from lumiere_jax.inputs.poses.pieces import KEYPOINTS, SILHOUETTES
-from lumiere_jax.inputs.poses.settling import ALIGNMENTS, NEIGHBOURS, PEOPLE, SOURCES
+from lumiere_jax.inputs.clips.clip_plan import Busy, Footage, Tick, made_whole, timed
+from lumiere_jax.inputs.clips.posed_pieces import KEYPOINTS, SILHOUETTES
+from lumiere_jax.inputs.clips.settling import ALIGNMENTS, NEIGHBOURS, PEOPLE, SOURCES
+from lumiere_jax.inputs.dataset import clip_archives, left_out_frames
+from lumiere_jax.inputs.dataset.columns import Moment
+from lumiere_jax.inputs.faces.alignment import align, moved
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.inputs.poses import densepose
 from lumiere_jax.shapes import Picture
 
 ABSENT = np.zeros((137, 3), np.float32)
@@ -34,14 +36,20 @@ def draw(
         tick(stop - first)
         return busy
     moments = _aligned if footage.geometry.aligned else _framed
-    stays = np.fromfile(settled / archive.LEFT_OUT, np.uint8)[first:stop] == left_out.KEPT
+    stays = (
+        np.fromfile(settled / clip_archives.LEFT_OUT, np.uint8)[first:stop] == left_out_frames.KEPT
+    )
     drawn = timed(moments(footage, number, posed, settled, stays), busy, "draw")
-    with made_whole(folder) as made, archive.written(made) as add:
+    with made_whole(folder) as made, clip_archives.written(made) as add:
 
         def write() -> Iterator[None]:
             for there in stays:
                 columns = footage.columns
-                stored = archive.encode(columns, next(drawn)) if there else archive.empty(columns)
+                stored = (
+                    clip_archives.encode(columns, next(drawn))
+                    if there
+                    else clip_archives.empty(columns)
+                )
                 yield add(*stored)
 
         for _ in timed(write(), busy, "write"):
@@ -58,11 +66,11 @@ def _framed(
 ) -> Iterator[Moment]:
     """Frames as they were kept, and their figures."""
     first = footage.pieces[number][0]
-    frames = compress(archive.read_pictures(posed[number], 0, len(stays)), stays)
+    frames = compress(clip_archives.read_pictures(posed[number], 0, len(stays)), stays)
     times = (first + np.flatnonzero(stays)).tolist()
     figures = _figures(footage, times, posed, settled)
     for data, (figure, keypoints) in zip(frames, figures, strict=True):
-        decoded = functools.partial(encoded.decode, data)
+        decoded = functools.partial(picture_bytes.decode, data)
         yield Moment(keypoints=keypoints, draw_frame=decoded, figure=figure, jpeg=data)
 
 
@@ -74,10 +82,10 @@ def _aligned(
     shape = footage.geometry.shape(footage.size)
     transforms = np.fromfile(settled / ALIGNMENTS).reshape(-1, 2, 3)[first:stop]
     keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, 137, 3)[first:stop]
-    frames = archive.read_pictures(posed[number], 0, stop - first)
+    frames = clip_archives.read_pictures(posed[number], 0, stop - first)
     rows = compress(zip(frames, transforms, keypoints, strict=True), stays)
     for data, transform, points in rows:
-        face = align(encoded.decode(data), transform, shape)
+        face = align(picture_bytes.decode(data), transform, shape)
         own = moved(points, transform, source, shape)
         yield Moment(keypoints=own, draw_frame=lambda face=face: face)
 

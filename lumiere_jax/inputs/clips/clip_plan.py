@@ -1,12 +1,12 @@
-"""Pose figures of footage, from MediaPipe, DensePose or OpenPose, with one neutral result.
+"""A clip and what decides what is made of it: its pieces, its poses, where its archive lies.
 
 A clip is cut into pieces of about ten seconds, which are posed apart, each by an estimator that
 starts afresh a second earlier; what that second gives is thrown away. Where a clip is cut depends
 on the clip alone, so its figures do not depend on who makes them, or on how many there are:
 
-    pose      a piece    decode, estimate, encode the frames          (pieces.py)
+    pose      a piece    decode, estimate, encode the frames          (posed_pieces.py)
     settle    a clip     choose the person, fill gaps from both sides (settling.py)
-    draw      a piece    draw and encode the figures                  (drawing.py)
+    draw      a piece    draw and encode the figures                  (archived_pieces.py)
 
 Each leaves a folder that is whole as soon as it is there.
 """
@@ -24,9 +24,10 @@ from typing import Any, Literal
 import numpy as np
 
 from lumiere_jax.files import put_in_place
-from lumiere_jax.inputs import media
-from lumiere_jax.inputs.columns import FIGURE, Column
-from lumiere_jax.inputs.geometry import Geometry
+from lumiere_jax.inputs.dataset.columns import FIGURE, Column
+from lumiere_jax.inputs.dataset.geometry import Geometry
+from lumiere_jax.inputs.footage import probing
+from lumiere_jax.inputs.media import upright_pictures
 
 Source = Literal["mediapipe", "densepose", "openpose"]
 Tick = Callable[[int], Any]
@@ -45,13 +46,13 @@ class Footage:
     """A clip and all that decides what is made of it; `poses` is the folder of its poses, where
     these do not come from MediaPipe."""
 
-    clip: media.Clip
+    clip: probing.Clip
     figure: Source
     size: int
     fps: Fraction
     geometry: Geometry
     columns: tuple[Column, ...]
-    crop: media.Crop | None = None
+    crop: upright_pictures.Crop | None = None
     poses: Path | None = None
     explicit: bool = True
 

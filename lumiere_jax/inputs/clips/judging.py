@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import median_filter
 
-from lumiere_jax.inputs.left_out import BLANK, FROZEN, KEPT, SCENE, Codes, runs
+from lumiere_jax.inputs.dataset.left_out_frames import BLANK, FROZEN, KEPT, SCENE, Codes, runs
 from lumiere_jax.shapes import Picture
 
 Thumbnails = UInt8[np.ndarray, "frames 32 32 3"]

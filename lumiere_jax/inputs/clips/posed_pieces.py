@@ -9,8 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lumiere_jax.inputs import archive, encoded, judging, media
-from lumiere_jax.inputs.poses import Busy, Footage, Piece, Tick, made_whole, mediapipe, spend, timed
+from lumiere_jax.inputs.clips import judging
+from lumiere_jax.inputs.clips.clip_plan import Busy, Footage, Piece, Tick, made_whole, spend, timed
+from lumiere_jax.inputs.dataset import clip_archives
+from lumiere_jax.inputs.footage import reading
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.inputs.poses import mediapipe
 from lumiere_jax.shapes import Picture
 
 KEYPOINTS, SILHOUETTES, FACES = "keypoints.f32", "silhouettes.bin", "faces.f32"
@@ -55,13 +59,13 @@ def pose(
         return busy
     with (
         made_whole(folder) as made,
-        archive.written(made) as add,
+        clip_archives.written(made) as add,
         open(made / THUMBNAILS, "wb") as thumbnails,
     ):
 
         def keep(frame: Picture) -> None:
             begin = time.thread_time()
-            add((encoded.encode_jpeg(frame),), b"")
+            add((picture_bytes.encode_jpeg(frame),), b"")
             thumbnails.write(judging.thumbnail(frame).tobytes())
             spend(busy, "write", time.thread_time() - begin)
 
@@ -72,7 +76,7 @@ def pose(
                 release()  # the program is in the middle of a video
                 raise
             return busy
-        frames = media.read_sizes(
+        frames = reading.read_sizes(
             footage.clip, footage.fps, (footage.side,), footage.crop, first, stop
         )
         for _, (frame,) in timed(frames, busy, "decode"):
@@ -88,7 +92,7 @@ def _estimate(
     first, stop = piece
     begin = first - footage.warm_up(piece)
     sizes = (mediapipe.SIDE, footage.side)
-    read = media.read_sizes(footage.clip, footage.fps, sizes, footage.crop, begin, stop)
+    read = reading.read_sizes(footage.clip, footage.fps, sizes, footage.crop, begin, stop)
 
     def pictures() -> Iterator[Picture]:
         for t, (_, (large, frame)) in enumerate(timed(read, busy, "decode"), begin):

@@ -7,20 +7,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 from tqdm import tqdm
 
-from lumiere_jax.inputs import judging, left_out, media
-from lumiere_jax.inputs.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
-from lumiere_jax.inputs.archive import LEFT_OUT
-from lumiere_jax.inputs.poses import (
-    Footage,
-    Tick,
-    densepose,
-    folders,
-    gaps,
-    made_whole,
-    openpose,
-    write_numbers,
-)
-from lumiere_jax.inputs.poses.pieces import FACE_NUMBERS, FACES, KEYPOINTS, THUMBNAILS
+from lumiere_jax.inputs.clips import judging
+from lumiere_jax.inputs.clips.clip_plan import Footage, Tick, made_whole, write_numbers
+from lumiere_jax.inputs.clips.posed_pieces import FACE_NUMBERS, FACES, KEYPOINTS, THUMBNAILS
+from lumiere_jax.inputs.dataset import left_out_frames
+from lumiere_jax.inputs.dataset.clip_archives import LEFT_OUT
+from lumiere_jax.inputs.faces.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
+from lumiere_jax.inputs.footage import reading
+from lumiere_jax.inputs.poses import densepose, gaps, openpose, pose_folder
 
 NEIGHBOURS, SOURCES, PEOPLE = "neighbours.i64", "sources.i64", "people.i64"
 ALIGNMENTS = "alignments.f64"
@@ -35,7 +29,7 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames
     """
     told, rows = _read_faces(footage, posed)
     boxes = [_boxes(row) for row in rows]
-    chosen = folders.follow(boxes)
+    chosen = pose_folder.follow(boxes)
     several = np.array([len(found) > 1 for found in boxes])
     others = []
     for number, (piece, rows) in enumerate(zip(footage.pieces, told, strict=True)):
@@ -81,19 +75,19 @@ def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> Non
 
 def _left_out(
     footage: Footage, posed: list[Path], found: Bool[np.ndarray, "frames"]
-) -> left_out.Codes:
+) -> left_out_frames.Codes:
     """Why each frame is left out. What was never filmed comes before what the picture shows, and
     that before whom it shows."""
     clip, side = footage.clip, judging.THUMBNAIL
     kept = [np.fromfile(piece / THUMBNAILS, np.uint8) for piece in posed]
     thumbnails = np.concatenate(kept).reshape(-1, side, side, 3)
-    codes = left_out.unplayed(len(found), footage.fps, clip.picture_from, clip.unheard)
-    played = np.flatnonzero(codes == left_out.KEPT)
+    codes = left_out_frames.unplayed(len(found), footage.fps, clip.picture_from, clip.unheard)
+    played = np.flatnonzero(codes == left_out_frames.KEPT)
     codes[played] = judging.judge(thumbnails[played], footage.fps)
-    nobody = left_out.NO_FACE if footage.geometry.aligned else left_out.NOBODY
-    codes[(codes == left_out.KEPT) & gaps.lost(found, footage.fps)] = nobody
-    codes = left_out.without_short(codes, footage.fps)
-    if filled := int(((codes == left_out.KEPT) & ~found).sum()):
+    nobody = left_out_frames.NO_FACE if footage.geometry.aligned else left_out_frames.NOBODY
+    codes[(codes == left_out_frames.KEPT) & gaps.lost(found, footage.fps)] = nobody
+    codes = left_out_frames.without_short(codes, footage.fps)
+    if filled := int(((codes == left_out_frames.KEPT) & ~found).sum()):
         wanted = "face" if footage.geometry.aligned else "pose"
         tqdm.write(f"{clip.path}: {filled} of {len(found)} frames take a neighbour's {wanted}.")
     return codes
@@ -106,7 +100,7 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
             for piece in posed:
                 file.write((piece / KEYPOINTS).read_bytes())
         else:
-            sources = media.read_sources(footage.clip, footage.fps)
+            sources = reading.read_sources(footage.clip, footage.fps)
             assert footage.poses is not None
             for keypoints in openpose.read_keypoints(
                 footage.poses, footage.clip.path, footage.square, sources
@@ -141,7 +135,7 @@ def _settle_people(footage: Footage, posed: list[Path], folder: Path) -> np.ndar
     clip = footage.clip
     assert footage.poses is not None
     people, _ = densepose.open_figures(footage.poses, clip.path, clip.rows, clip.cols)
-    sources = media.read_sources(clip, footage.fps)
+    sources = reading.read_sources(clip, footage.fps)
     write_numbers(folder / SOURCES, sources)
     write_numbers(folder / PEOPLE, people)
     return people[sources] >= 0

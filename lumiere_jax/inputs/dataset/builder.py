@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
-from lumiere_jax.inputs import lectures
-from lumiere_jax.inputs.columns import Column, pictures
-from lumiere_jax.inputs.records import Records
-from lumiere_jax.inputs.segments import SPLITS, Segment
+from lumiere_jax.inputs.dataset import clip_archives
+from lumiere_jax.inputs.dataset.columns import Column, pictures
+from lumiere_jax.inputs.dataset.records import Records
+from lumiere_jax.inputs.dataset.segments import SPLITS, Segment
 from lumiere_jax.paths import plainly_named
 
 NAME, VERSION = "lectures", "1.0.0"
@@ -52,7 +52,7 @@ class Lectures(tfds.core.GeneratorBasedBuilder):
         **kwargs: Any,
     ):
         self._segments, self._columns, self._beam = segments, columns, beam
-        self._read = functools.partial(lectures.read_segment, archives, columns)
+        self._read = functools.partial(clip_archives.read_segment, archives, columns)
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from lumiere_jax.audio.features import RATE, frame_start
-from lumiere_jax.inputs.columns import Column, Moment, numbers, pictures
+from lumiere_jax.inputs.dataset.columns import Column, Moment, numbers, pictures
+from lumiere_jax.inputs.dataset.segments import Segment
 
 # Each frame's encoded pictures, where each of them ends, its numbers, and 16 kHz mono.
 PICTURES, ENDS, NUMBERS, SOUND = "pictures.bin", "ends.i64", "numbers.bin", "sound.f32"
@@ -129,3 +130,12 @@ def read_examples(
                 example[column.name] = own.reshape(column.shape)[()]
                 place += column.size
             yield example
+
+
+def read_segment(
+    archives: Path, columns: tuple[Column, ...], segment: Segment
+) -> Iterator[tuple[int, dict]]:
+    """The examples of a segment, with their keys."""
+    examples = read_examples(archives / segment.clip, columns, segment.first, segment.frames)
+    for t, example in enumerate(examples):
+        yield segment.offset + t, example

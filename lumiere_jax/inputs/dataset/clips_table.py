@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.files import read_whole
-from lumiere_jax.inputs.segments import SPLITS
+from lumiere_jax.inputs.dataset.segments import SPLITS
 
 COLUMNS = ("clip", "speaker", "split")
 

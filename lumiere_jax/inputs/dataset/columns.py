@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lumiere_jax.inputs.encoded import encode_jpeg, encode_png
+from lumiere_jax.inputs.media.picture_bytes import encode_jpeg, encode_png
 from lumiere_jax.shapes import POINTS, Keypoints, Picture
 
 DTYPES = ("float32", "float16", "uint8", "int32", "int64")

@@ -18,12 +18,18 @@ from lumiere_jax.audio.features import CLIP, FILTERS, RATE, frame_start, loudnes
 from lumiere_jax.audio.front_ends import FrontEnd, log_mel, rows_of
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
-from lumiere_jax.inputs import archive
-from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Column, read_columns
-from lumiere_jax.inputs.consent import missing_fields
-from lumiere_jax.inputs.geometry import GEOMETRIES, SIZES, SQUARE, Geometry
-from lumiere_jax.inputs.records import Records
-from lumiere_jax.inputs.segments import Segment, check_segments, same_voice
+from lumiere_jax.inputs.dataset.columns import (
+    APERTURE,
+    FIGURE,
+    FRAME,
+    KEYPOINTS,
+    Column,
+    read_columns,
+)
+from lumiere_jax.inputs.dataset.consent import missing_fields
+from lumiere_jax.inputs.dataset.geometry import GEOMETRIES, SIZES, SQUARE, Geometry
+from lumiere_jax.inputs.dataset.records import Records
+from lumiere_jax.inputs.dataset.segments import Segment, check_segments, same_voice
 
 SLOWEST, FASTEST = 5, 120
 DESCRIPTION = "dataset.json"
@@ -88,7 +94,7 @@ class Dataset(Description):
           UserError: they are not there, or not whole.
         """
         # TFDS is a second to import, and synthesis reads no records.
-        from lumiere_jax.inputs.builder import records
+        from lumiere_jax.inputs.dataset.builder import records
 
         try:
             source = records(self.folder, split, self.columns)
@@ -174,17 +180,6 @@ def _gain(*paths: Path) -> float:
                 yield from file.blocks(BLOCK, dtype="float32")
 
     return loudness_gain(blocks())
-
-
-def read_segment(
-    archives: Path, columns: tuple[Column, ...], segment: Segment
-) -> Iterator[tuple[int, dict]]:
-    """The examples of a segment, with their keys."""
-    examples = archive.read_examples(
-        archives / segment.clip, columns, segment.first, segment.frames
-    )
-    for t, example in enumerate(examples):
-        yield segment.offset + t, example
 
 
 def statistics(rows: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

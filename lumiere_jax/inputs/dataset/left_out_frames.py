@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.segments import Stretch
+from lumiere_jax.inputs.dataset.segments import Stretch
 
 REASONS = (
     "",

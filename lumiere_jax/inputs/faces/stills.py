@@ -9,7 +9,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.alignment import (
+from lumiere_jax.inputs.faces.alignment import (
     ENLARGED,
     FACE_POINTS,
     FACE_START,
@@ -18,7 +18,7 @@ from lumiere_jax.inputs.alignment import (
     align,
     alignments,
 )
-from lumiere_jax.inputs.photographs import decode_photograph
+from lumiere_jax.inputs.footage.photographs import decode_photograph
 from lumiere_jax.inputs.poses.mediapipe import SIDE, Estimate, open_estimator
 from lumiere_jax.shapes import Picture
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from lumiere_jax.inputs.colours import Colours, to_sdr
-from lumiere_jax.inputs.encoded import check_header, quiet_pillow
+from lumiere_jax.inputs.media.colours import Colours, to_sdr
+from lumiere_jax.inputs.media.picture_bytes import check_header, quiet_pillow
 from lumiere_jax.shapes import Picture
 
 # The mode of colours by the space of a profile, and those that fit an image's mode (others: RGB).

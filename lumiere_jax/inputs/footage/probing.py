@@ -8,18 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clocks import open_steady
-from lumiere_jax.inputs.colours import wide_colours
-from lumiere_jax.inputs.containers import (
-    ENTERED,
-    SMALLEST,
-    Track,
-    decode,
-    packets,
-)
-from lumiere_jax.inputs.encoded import LARGEST
-from lumiere_jax.inputs.pictures import Crop, coded, pixel_aspect
-from lumiere_jax.inputs.sound import GAP, LONGEST, SHORTFALL, sound_extent
+from lumiere_jax.inputs.media.colours import wide_colours
+from lumiere_jax.inputs.media.containers import ENTERED, SMALLEST, Track, decode, packets
+from lumiere_jax.inputs.media.picture_bytes import LARGEST
+from lumiere_jax.inputs.media.timestamps import open_steady
+from lumiere_jax.inputs.media.upright_pictures import Crop, coded, pixel_aspect
+from lumiere_jax.inputs.sound.sound_tracks import GAP, LONGEST, SHORTFALL, sound_extent
 
 # Containers such as Matroska round time stamps to milliseconds.
 ROUNDING = Fraction(1, 1000)

@@ -17,36 +17,18 @@ from jaxtyping import Float, Int
 
 from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clip import ROUNDING, Clip, check_crop, check_size, probe
-from lumiere_jax.inputs.clocks import open_steady
-from lumiere_jax.inputs.containers import Track, decoded, decoded_from
-from lumiere_jax.inputs.interlacing import deinterlaced
-from lumiere_jax.inputs.pictures import Crop, pixel_aspect, squares
-from lumiere_jax.inputs.sound import (
+from lumiere_jax.inputs.footage.probing import ROUNDING, Clip, check_crop, check_size, probe
+from lumiere_jax.inputs.media.containers import Track, decoded, decoded_from
+from lumiere_jax.inputs.media.interlacing import deinterlaced
+from lumiere_jax.inputs.media.timestamps import open_steady
+from lumiere_jax.inputs.media.upright_pictures import Crop, pixel_aspect, squares
+from lumiere_jax.inputs.sound.sound_tracks import (
     RATE,
     Block,
-    Sound,
     blocks,
-    probe_audio,
-    read_sound,
     to_mono,
 )
 from lumiere_jax.shapes import Picture
-
-__all__ = [
-    "Clip",
-    "Crop",
-    "Sound",
-    "check_crop",
-    "probe",
-    "probe_audio",
-    "read_audio",
-    "read_frames",
-    "read_sizes",
-    "read_sound",
-    "read_sources",
-    "to_mono",
-]
 
 # Sound is set right when its time stamps leave the sample count by more than this (seconds).
 STEP = Fraction(1, 50)

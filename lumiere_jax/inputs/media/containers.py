@@ -17,8 +17,8 @@ import av.stream
 from av.container import InputContainer
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import boxes, lengths
-from lumiere_jax.inputs.encoded import LARGEST
+from lumiere_jax.inputs.media import mp4_atoms, sound_headers
+from lumiere_jax.inputs.media.picture_bytes import LARGEST
 
 # What footage and narrations come in, by FFmpeg's names. It reads 300 formats more: playlists,
 # which name other files, texts as pictures, and rarities that nobody has looked after for long.
@@ -119,7 +119,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     with file:
         if not file.read(1):
             raise UserError(f"{path}: the file is empty (0 bytes); copy or record it again.")
-        if boxes.promises_too_much(file):
+        if mp4_atoms.promises_too_much(file):
             raise _not_media(path)
         # The file is handed over open, so no protocol is needed, and none is allowed: what a
         # reference in it names stays closed.
@@ -130,7 +130,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         }
         try:
             container = av.open(
-                lengths.mended(file),
+                sound_headers.mended(file),
                 options=DECODING,
                 container_options=options,
                 buffer_size=BUFFER,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from lumiere_jax.inputs.containers import Track, demuxed, open_media, open_track, tracks
+from lumiere_jax.inputs.media.containers import Track, demuxed, open_media, open_track, tracks
 
 # Seconds. Stamps that go back by more than BACK have jumped. Those that go forward have jumped
 # where they leave out more than FORWARD in all tracks (FFmpeg's `dts_delta_threshold`): less is a

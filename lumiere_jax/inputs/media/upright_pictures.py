@@ -11,8 +11,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Shaped
 
-from lumiere_jax.inputs.colours import to_sdr, wide_colours
-from lumiere_jax.inputs.containers import Track
+from lumiere_jax.inputs.media.colours import to_sdr, wide_colours
+from lumiere_jax.inputs.media.containers import Track
 from lumiere_jax.shapes import Picture
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.encoded import decode_picture
-from lumiere_jax.inputs.poses import folders, torch_dump
+from lumiere_jax.inputs.media.picture_bytes import decode_picture
+from lumiere_jax.inputs.poses import pose_folder, torch_dump
 from lumiere_jax.shapes import Picture
 
 _DUMPS = (".pkl", ".pt", ".pth")
@@ -89,7 +89,7 @@ def _from_dumps(dumps: list[Path], rows: int, cols: int):
     for dump in dumps:
         entries, _ = _entries(dump)
         places += [(entry["file_name"], dump, i) for i, entry in enumerate(entries)]
-    places.sort(key=lambda place: folders.natural(place[0]))
+    places.sort(key=lambda place: pose_folder.natural(place[0]))
 
     def boxes(frame: int) -> np.ndarray:
         _, dump, i = places[frame]
@@ -171,7 +171,7 @@ def open_figures(
     be found again where it is given as `chosen`; and the function from (source frame, square, size)
     to that person's figure."""
     dumps = sorted(path for path in folder.iterdir() if path.suffix in _DUMPS)
-    pictures = sorted(folder.glob(f"*{_IUV}"), key=lambda path: folders.natural(path.name))
+    pictures = sorted(folder.glob(f"*{_IUV}"), key=lambda path: pose_folder.natural(path.name))
     if not dumps and not pictures:
         raise UserError(
             f"{folder} holds neither dumps of apply_net.py (*.pkl) nor *_IUV.png; "
@@ -180,8 +180,8 @@ def open_figures(
     opened = _from_dumps(dumps, rows, cols) if dumps else _from_pictures(pictures, rows, cols)
     number, boxes, iuv = opened
     if chosen is None:
-        folders.check_number(number, folder, clip)
-        chosen = folders.follow([boxes(frame) for frame in range(number)])
+        pose_folder.check_number(number, folder, clip)
+        chosen = pose_folder.follow([boxes(frame) for frame in range(number)])
     people = chosen
 
     def figure(frame: int, square: tuple[int, int, int], size: int) -> Picture:

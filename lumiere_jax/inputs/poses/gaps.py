@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lumiere_jax.inputs.left_out import runs
+from lumiere_jax.inputs.dataset.left_out_frames import runs
 
 FLICKER = Fraction(1, 6)
 """Seconds for which a hand, the face or the person may vanish and still be taken as there."""

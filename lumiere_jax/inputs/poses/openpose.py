@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
-from lumiere_jax.inputs.poses import folders
+from lumiere_jax.inputs.poses import pose_folder
 
 _PARTS = {
     "pose_keypoints_2d": 25,
@@ -64,11 +64,11 @@ def read_keypoints(
 ) -> Iterator[Float[np.ndarray, "137 3"]]:
     """The keypoints of the largest person that persists for each source frame in `sources`, in
     units of the square (x, y, side); zeros where that person is missing."""
-    files = sorted(folder.glob("*.json"), key=lambda file: folders.natural(file.name))
+    files = sorted(folder.glob("*.json"), key=lambda file: pose_folder.natural(file.name))
     if not files:
         raise UserError(f"{folder} holds no *.json; write them with OpenPose's --write_json.")
-    folders.check_number(len(files), folder, clip)
-    chosen = folders.follow([_boxes(read_people(file)) for file in files])
+    pose_folder.check_number(len(files), folder, clip)
+    chosen = pose_folder.follow([_boxes(read_people(file)) for file in files])
     x, y, side = square
     for source in sources:
         keypoints = np.zeros((137, 3), np.float32)

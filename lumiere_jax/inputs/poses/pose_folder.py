@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lumiere_jax.errors import UserError, printable
-from lumiere_jax.inputs import containers
+from lumiere_jax.inputs.media import containers
 
 
 def natural(name: str) -> list:

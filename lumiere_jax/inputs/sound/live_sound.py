@@ -15,7 +15,7 @@ import numpy as np
 
 from lumiere_jax.audio.listening import Heard
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.sound import RATE
+from lumiere_jax.inputs.sound.sound_tracks import RATE
 
 STDIN = "-"
 # FFmpeg's devices that sound can come from.

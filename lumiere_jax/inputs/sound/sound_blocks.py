@@ -10,7 +10,7 @@ import av.error
 import numpy as np
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.containers import Track, decoded
+from lumiere_jax.inputs.media.containers import Track, decoded
 
 # Resampling a rate far from 16 kHz wants a filter of gigabytes.
 SLOWEST, FASTEST, CHANNELS = 1000, 768_000, 64

@@ -13,11 +13,11 @@ from jaxtyping import Float
 
 from lumiere_jax.audio.listening import above_rumble
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clocks import open_steady
-from lumiere_jax.inputs.containers import best, open_media, tracks
-from lumiere_jax.inputs.lengths import cut_off
-from lumiere_jax.inputs.samples import Block, blocks
-from lumiere_jax.inputs.voice import Voice
+from lumiere_jax.inputs.media.containers import best, open_media, tracks
+from lumiere_jax.inputs.media.sound_headers import cut_off
+from lumiere_jax.inputs.media.timestamps import open_steady
+from lumiere_jax.inputs.sound.sound_blocks import Block, blocks
+from lumiere_jax.inputs.sound.voice import Voice
 
 Samples = Float[np.ndarray, "samples channels"]
 

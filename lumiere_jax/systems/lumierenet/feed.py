@@ -10,9 +10,11 @@ from tqdm import tqdm
 
 from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import window_steps
-from lumiere_jax.inputs import encoded, pipeline, resident
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.systems.batches import in_batches
+from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.runtime import hosts
+from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.systems.contract import Feed, Kept, Scene, Trained
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
@@ -22,7 +24,6 @@ from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 from lumiere_jax.systems.pictures import to_uint8
 from lumiere_jax.systems.scenes import BATCH, longest_segment
-from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Stage
 
 NETWORKS = {"vae": "vae", "blstm": "blstm", "seqpix2pix": "G"}
@@ -76,10 +77,10 @@ def _kept(name: str, config: Config, dataset: Dataset, heard: Any) -> Kept:
     if name == "blstm":
         numbers = FILTERS + config.vae.code + config.blstm.window
         size = 4 * numbers * dataset.frames("train")
-        return Kept(size=size, read=lambda: resident.windows(*heard("train")), frames=frames)
-    read = {"vae": resident.figures, "seqpix2pix": resident.triplets}[name]
-    names = resident.FIGURES if name == "vae" else resident.TRIPLETS
-    size = resident.column_bytes(dataset, "train", names)
+        return Kept(size=size, read=lambda: device_dataset.windows(*heard("train")), frames=frames)
+    read = {"vae": device_dataset.figures, "seqpix2pix": device_dataset.triplets}[name]
+    names = device_dataset.FIGURES if name == "vae" else device_dataset.TRIPLETS
+    size = device_dataset.column_bytes(dataset, "train", names)
     return Kept(size=size, read=lambda: read(dataset, "train"), frames=frames)
 
 
@@ -104,7 +105,7 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
         for first in range(0, len(records), 16):
             w = np.stack(
                 [
-                    encoded.decode(records[i]["figure"], dataset.shape)
+                    picture_bytes.decode(records[i]["figure"], dataset.shape)
                     for i in range(first, min(first + 16, len(records)))
                 ]
             )
@@ -115,12 +116,16 @@ def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.nd
 
 def _scene(name: str, config: Config, dataset: Dataset) -> Scene:
     segment, count, records = longest_segment(dataset, "val")
-    figures = np.stack([encoded.decode(record["figure"], dataset.shape) for record in records])
+    figures = np.stack(
+        [picture_bytes.decode(record["figure"], dataset.shape) for record in records]
+    )
     sound = dataset.sound(segment, count)
     if name == "vae":
         return Scene(figures, figures, sound)
     if name == "seqpix2pix":
-        frames = np.stack([encoded.decode(record["frame"], dataset.shape) for record in records])
+        frames = np.stack(
+            [picture_bytes.decode(record["frame"], dataset.shape) for record in records]
+        )
         return Scene(figures, frames, sound)
     rows = segment_features(dataset, segment, dataset)[:count]
     heard = rows[window_steps(count, config.blstm.window, config.blstm.delay)]

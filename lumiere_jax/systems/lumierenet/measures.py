@@ -9,24 +9,15 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax import metrics
+from lumiere_jax.body_parts import part_mask
 from lumiere_jax.codes.recurrent import BLSTM
-from lumiere_jax.figures.vae import VAE
+from lumiere_jax.figures.autoencoder import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.inputs import encoded, synthetic_measures
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.segments import Segment
-from lumiere_jax.parts import part_mask
-from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import in_batches
-from lumiere_jax.systems.contract import Model
-from lumiere_jax.systems.lumierenet.blstm import blstm_network
-from lumiere_jax.systems.lumierenet.hearing import segment_features
-from lumiere_jax.systems.lumierenet.seqpix2pix import render
-from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
-from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
-from lumiere_jax.systems.measuring import (
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.segments import Segment
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.measures import drawn_lecturer, metrics
+from lumiere_jax.measures.evaluation import (
     BATCH,
     Chunk,
     Evaluation,
@@ -44,7 +35,16 @@ from lumiere_jax.systems.measuring import (
     shuffled,
     whole_first,
 )
-from lumiere_jax.systems.summaries import FEWEST
+from lumiere_jax.measures.summaries import FEWEST
+from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.contract import Model
+from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.systems.lumierenet.hearing import segment_features
+from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
+from lumiere_jax.systems.lumierenet.triplet_losses import generator
+from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 
 # The stages whose frames are judged beside the real ones.
 JUDGED = ("seqpix2pix", "video")
@@ -83,7 +83,7 @@ def mean_frame(records: Any) -> Picture:
     picked = np.unique(np.linspace(0, len(records) - 1, MEAN_FRAMES).astype(int))
     total = np.zeros(())
     for i in tqdm(picked, "mean training frame", unit="frame", dynamic_ncols=True):
-        total = total + encoded.decode(records[int(i)]["frame"])
+        total = total + picture_bytes.decode(records[int(i)]["frame"])
     return np.round(total / len(picked)).astype(np.uint8)
 
 
@@ -107,7 +107,7 @@ def follow(
             first = segment.offset + start
             known = [records[i] for i in range(first, first + n)]
             w, y = (
-                np.stack([encoded.decode(r[name], run.shape) for r in known])
+                np.stack([picture_bytes.decode(r[name], run.shape) for r in known])
                 for name in ("figure", "frame")
             )
             a = np.stack(list(itertools.islice(windows, n)))
@@ -129,7 +129,7 @@ def follow(
             values |= mouths(frames, known, finders, drawn)
             if drawn:
                 for name in ("real", "video"):
-                    values[f"wrists.{name}"] = synthetic_measures.measure_wrists(frames[name])
+                    values[f"wrists.{name}"] = drawn_lecturer.measure_wrists(frames[name])
             before = {name: stack[-1] for name, stack in frames.items()}
             pictures = {
                 "figure": w,
@@ -168,7 +168,7 @@ def summarise(parts: list[Values]) -> dict[str, dict[str, Number]]:
     if "wrists.real" in parts[0]:
         pairs = [(part["wrists.video"], part["wrists.real"]) for part in parts]
         pairs = [pair for pair in pairs if len(pair[0]) >= FEWEST]
-        ratios = [synthetic_measures.gesture_ratio(*pair) for pair in pairs]
+        ratios = [drawn_lecturer.gesture_ratio(*pair) for pair in pairs]
         frames = [len(made) for made, _ in pairs]
         mean = float(np.average(ratios, weights=frames)) if pairs else None
         more["video"] = {"gesture_ratio": mean}

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lumiere_jax import metrics
 from lumiere_jax.frames.generators import UNet
+from lumiere_jax.measures import metrics
 from lumiere_jax.systems.lumierenet.config import Config, SeqPix2PixConfig
 from lumiere_jax.systems.lumierenet.triplet_losses import discriminator, generator, gradients
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.accumulate import accumulate
-from lumiere_jax.training.networks import gradient_norms, update_networks
+from lumiere_jax.training.network_updates import gradient_norms, update_networks
 from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, TrainState
 
 

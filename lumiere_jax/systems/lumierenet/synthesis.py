@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from lumiere_jax.codes.recurrent import BLSTM
-from lumiere_jax.figures.vae import VAE
+from lumiere_jax.figures.autoencoder import VAE
 from lumiere_jax.frames.generators import UNet
+from lumiere_jax.runtime.chunks import chunk_frames, chunked, platform_of
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.batches import chunk_frames, chunked, platform_of
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.triplet_losses import generator

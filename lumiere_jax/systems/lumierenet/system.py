@@ -6,8 +6,8 @@ from typing import Any
 from lumiere_jax import vgg
 from lumiere_jax.audio.features import normalise
 from lumiere_jax.audio.front_ends import log_mel, stream
-from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
-from lumiere_jax.inputs.geometry import SQUARE
+from lumiere_jax.inputs.dataset.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.dataset.geometry import SQUARE
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Model, Request, System
 from lumiere_jax.systems.lumierenet import health

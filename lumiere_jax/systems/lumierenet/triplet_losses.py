@@ -16,7 +16,7 @@ from lumiere_jax.frames.generators import UNet, stack_frames
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.vae import through_means, vae_network
 from lumiere_jax.systems.pictures import signed
-from lumiere_jax.training.networks import apply_in_training
+from lumiere_jax.training.network_updates import apply_in_training
 from lumiere_jax.training.stage import Batch, Metrics, TrainState
 
 TRIPLET = 3

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lumiere_jax import losses, metrics, vgg
-from lumiere_jax.figures.vae import VAE
+from lumiere_jax import losses, vgg
+from lumiere_jax.figures.autoencoder import VAE
+from lumiere_jax.measures import metrics
 from lumiere_jax.systems.lumierenet.config import Config, VAEConfig
 from lumiere_jax.systems.pictures import sheet, to_uint8, unit
 from lumiere_jax.training.accumulate import accumulate

@@ -11,18 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lumiere_jax import losses, metrics
+from lumiere_jax import losses
 from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.frames.discriminators import seen_frames
+from lumiere_jax.measures import metrics
+from lumiere_jax.measures.summaries import MOST_PSNR
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
-from lumiere_jax.systems.summaries import MOST_PSNR
 from lumiere_jax.systems.temporal_gan.config import AnimatorConfig, Config
 from lumiere_jax.systems.temporal_gan.networks import (
     frame_discriminator,
     generator,
     sequence_discriminator,
 )
-from lumiere_jax.training.networks import apply_in_training, gradient_norms
+from lumiere_jax.training.network_updates import apply_in_training, gradient_norms
 from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, TrainState
 
 SHOWN = 8

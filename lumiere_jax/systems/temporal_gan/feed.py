@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from lumiere_jax.audio.front_ends import rows_of, waveform
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.sequences import epoch_items, sequence_batches
+from lumiere_jax.inputs.batches.sequences import epoch_items, sequence_batches
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.runtime import hosts
 from lumiere_jax.systems.contract import Feed, Scene, Trained
 from lumiere_jax.systems.scenes import longest_segment
 from lumiere_jax.systems.temporal_gan.config import Config
 from lumiere_jax.systems.temporal_gan.synthesis import animate
-from lumiere_jax.training import hosts
 from lumiere_jax.training.stage import Batch, Stage
 
 VALIDATION_SEED = 1
@@ -34,7 +34,7 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
     @functools.cache
     def scene() -> Scene:
         segment, count, records = longest_segment(dataset, "val")
-        frames = np.stack([encoded.decode(r["frame"], dataset.shape) for r in records])
+        frames = np.stack([picture_bytes.decode(r["frame"], dataset.shape) for r in records])
         sound = dataset.sound(segment, count)
         gain = dataset.gain(segment)
         windows = rows_of(waveform(dataset.fps), [sound[:, 0]], count, gain)

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from lumiere_jax import metrics
 from lumiere_jax.audio.features import RATE, frame_start
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.segments import Segment
-from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.contract import Model, Narration, Request, Run
-from lumiere_jax.systems.measuring import (
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.segments import Segment
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.measures import metrics
+from lumiere_jax.measures.evaluation import (
     BATCH,
     Chunk,
     Evaluation,
@@ -26,11 +24,13 @@ from lumiere_jax.systems.measuring import (
     of_each,
     shuffled,
 )
+from lumiere_jax.shapes import Picture
+from lumiere_jax.systems.contract import Model, Narration, Request, Run
 from lumiere_jax.systems.temporal_gan.synthesis import speak
 
 
 def _still(run: Run, records: Any, segment: Segment) -> Picture:
-    return encoded.decode(records[segment.offset]["frame"], run.shape)
+    return picture_bytes.decode(records[segment.offset]["frame"], run.shape)
 
 
 def follow(
@@ -51,7 +51,7 @@ def follow(
         for start in range(0, n, BATCH):
             first = segment.offset + start
             known = [records[first + i] for i in range(min(BATCH, n - start))]
-            y = np.stack([encoded.decode(r["frame"], run.shape) for r in known])
+            y = np.stack([picture_bytes.decode(r["frame"], run.shape) for r in known])
             video = np.stack([next(spoken) for _ in known])
             keypoints = np.stack([r["keypoints"] for r in known])
             values = compare(video, y, keypoints, before)

@@ -10,11 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from lumiere_jax.audio.encoders import WaveformEncoder
 from lumiere_jax.frames.animation import FrameDecoder, IdentityEncoder, Skips
-from lumiere_jax.frames.discriminators import (
-    DCGANDiscriminator,
-    SequenceDiscriminator,
-    seen_frames,
-)
+from lumiere_jax.frames.discriminators import DCGANDiscriminator, SequenceDiscriminator, seen_frames
 from lumiere_jax.layers import GRU
 from lumiere_jax.shapes import AnyArray
 from lumiere_jax.systems.temporal_gan.config import Config

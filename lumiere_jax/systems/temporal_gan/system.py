@@ -3,10 +3,10 @@
 import copy
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.columns import APERTURE, FRAME, KEYPOINTS
-from lumiere_jax.inputs.geometry import FACE
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.sequences import epoch_items
+from lumiere_jax.inputs.batches.sequences import epoch_items
+from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.dataset.geometry import FACE
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.systems.contract import System
 from lumiere_jax.systems.temporal_gan.animator import animator_stage
 from lumiere_jax.systems.temporal_gan.config import Config, check_config

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import pipeline, resident
+from lumiere_jax.inputs.batches import device_dataset, pipeline
 from lumiere_jax.training import parallel
 
 BATCH, STEPS, SEED = 8, 9, 5
@@ -23,12 +23,15 @@ def both(name, dataset):
     """Data that is kept, the frames that batches are made of, and the pipeline's own batches."""
     if name == "figures":
         batches = pipeline.figure_batches(dataset, "train", BATCH, SEED)
-        return resident.figures(dataset, "train"), np.arange(dataset.frames("train")), batches
+        return device_dataset.figures(dataset, "train"), np.arange(dataset.frames("train")), batches
     if name == "triplets":
         batches = pipeline.triplet_batches(dataset, "train", BATCH, SEED, 4)
         frames = pipeline.triplet_targets(dataset, "train", 4)
-        return resident.triplets(dataset, "train"), frames, batches
-    data, batches = resident.windows(*windows()), pipeline.window_batches(*windows(), BATCH, SEED)
+        return device_dataset.triplets(dataset, "train"), frames, batches
+    data, batches = (
+        device_dataset.windows(*windows()),
+        pipeline.window_batches(*windows(), BATCH, SEED),
+    )
     return data, np.arange(30), batches
 
 
@@ -38,7 +41,7 @@ def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
     data, frames, batches = both(name, noise)
     mesh = parallel.data_mesh(devices)
     whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
-    gather = jax.jit(lambda data, batch: resident.gather(data, batch["index"]))
+    gather = jax.jit(lambda data, batch: device_dataset.gather(data, batch["index"]))
     kept = jax.device_put(data, whole)
     indices = pipeline.index_batches(frames, BATCH, SEED)
     for index, batch in itertools.islice(zip(indices, batches, strict=True), STEPS):
@@ -52,25 +55,25 @@ def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
 
 
 def test_a_split_is_kept_whole_and_its_size_is_known_beforehand(noise):
-    data = resident.triplets(noise, "train")
+    data = device_dataset.triplets(noise, "train")
     chex.assert_shape(data.tables["frames"], (60, 64, 3 * 64))
-    known = resident.column_bytes(noise, "train", resident.TRIPLETS)
+    known = device_dataset.column_bytes(noise, "train", device_dataset.TRIPLETS)
     assert known == sum(table.nbytes for table in data.tables.values())
     assert known <= data.size < 1.02 * known
 
 
 def test_what_does_not_fit_is_refused_with_its_numbers(monkeypatch):
-    monkeypatch.setattr(resident, "device_memory", lambda: 80_000_000_000)
-    resident.check_fits("vae", 40_000_000_000)
+    monkeypatch.setattr(device_dataset, "device_memory", lambda: 80_000_000_000)
+    device_dataset.check_fits("vae", 40_000_000_000)
     with pytest.raises(UserError, match=r"resident: .*'vae' takes 40\.1 GB, .* 80\.0 GB .*--size"):
-        resident.check_fits("vae", 40_100_000_000)
+        device_dataset.check_fits("vae", 40_100_000_000)
 
 
 def test_the_memory_of_a_device_is_asked_for(monkeypatch):
-    host = resident.device_memory() * (1 + len(jax.local_devices()))
+    host = device_dataset.device_memory() * (1 + len(jax.local_devices()))
     for limit, known in ((10**9, 10**9), (10**18, host // 9 * 9)):
         device = type(
             "Device", (), {"memory_stats": lambda self, limit=limit: {"bytes_limit": limit}}
         )
         monkeypatch.setattr(jax, "local_devices", lambda device=device: [device()])
-        assert abs(resident.device_memory() - known) < 9
+        assert abs(device_dataset.device_memory() - known) < 9

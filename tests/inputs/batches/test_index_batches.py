@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 
-from lumiere_jax.inputs.memory import index_batches
+from lumiere_jax.inputs.batches.index_batches import index_batches
 
 ITEMS = np.arange(10, 17)
 

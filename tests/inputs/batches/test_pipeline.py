@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs import encoded, pipeline
-from lumiere_jax.inputs.lectures import Dataset
-from lumiere_jax.inputs.records import Records
+from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.inputs.dataset.records import Records
+from lumiere_jax.inputs.media import picture_bytes
 
 
 def stamps(batch):
@@ -51,8 +52,8 @@ def test_pictures_are_tensorflows_bit_for_bit(noise, monkeypatch):
     """Other decoders give other levels, and another training."""
     tf = pipeline.host_tensorflow()
     texture = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3)).astype(np.uint8)
-    frames = [encoded.encode_jpeg(cv2.GaussianBlur(x, (5, 5), 2)) for x in texture]
-    figures = [encoded.encode_png(x) for x in texture]
+    frames = [picture_bytes.encode_jpeg(cv2.GaussianBlur(x, (5, 5), 2)) for x in texture]
+    figures = [picture_bytes.encode_png(x) for x in texture]
 
     def example(frame, figure):
         def bytes_of(data):
@@ -86,7 +87,7 @@ def test_tensorflow_takes_no_device_before_it_is_told_which(noise):
     """Reading records must not start it; once started, it would not let itself be told."""
     program = f"""
 import pathlib, sys
-from lumiere_jax.inputs import lectures
+from lumiere_jax.inputs.dataset import lectures
 dataset = lectures.open_dataset(pathlib.Path({str(noise.folder)!r}))
 dataset.sound(dataset.segments[0], 3), dataset.records("train")[0]
 import tensorflow as tf

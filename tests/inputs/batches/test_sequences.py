@@ -13,12 +13,13 @@ from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.audio.features import frame_start, loudness_gain
 from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, builder, encoded, lectures
-from lumiere_jax.inputs.columns import APERTURE, FRAME, KEYPOINTS, Moment
-from lumiere_jax.inputs.geometry import FACE
-from lumiere_jax.inputs.segments import Segment, segments_by_split
-from lumiere_jax.inputs.sequences import sequence_batches, sequences
-from lumiere_jax.workflows.dataset import finish
+from lumiere_jax.inputs.batches.sequences import sequence_batches, sequences
+from lumiere_jax.inputs.dataset import builder, clip_archives, lectures
+from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Moment
+from lumiere_jax.inputs.dataset.geometry import FACE
+from lumiere_jax.inputs.dataset.segments import Segment, segments_by_split
+from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.workflows.dataset_assembly import finish
 
 FPS = Fraction(25)
 COLUMNS = (FRAME, KEYPOINTS, APERTURE)
@@ -49,7 +50,7 @@ def faces(tmp_path_factory):
             Moment(keypoints=points, draw_frame=functools.partial(picture, clip, t))
             for t in range(frames)
         )
-        archive.write_clip(archives / name, COLUMNS, moments, [sound(clip)])
+        clip_archives.write_clip(archives / name, COLUMNS, moments, [sound(clip)])
     segments = segments_by_split(CLIPS, SPLITS, {name: name.upper() for name in CLIPS})
     dataset = lectures.unmeasured(
         folder=folder,
@@ -83,7 +84,11 @@ def test_a_dataset_of_faces_says_so_and_keeps_its_speakers(faces):
     values = json.loads((faces.folder / "dataset.json").read_text())
     assert values["format"] == 4 and values["geometry"] == "face"
     assert set(faces.records("train")[0]) == {"frame", "keypoints", "aperture"}
-    assert encoded.decode((faces.folder / "preview.png").read_bytes()).shape == (128, 8 * 96, 3)
+    assert picture_bytes.decode((faces.folder / "preview.png").read_bytes()).shape == (
+        128,
+        8 * 96,
+        3,
+    )
 
 
 @pytest.mark.parametrize(

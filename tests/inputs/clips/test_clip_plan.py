@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import archive, encoded, media
-from lumiere_jax.inputs.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
-from lumiere_jax.inputs.geometry import SQUARE
-from lumiere_jax.inputs.left_out import KEPT, NOBODY, SHORT
-from lumiere_jax.inputs.poses import Footage, made_whole, mediapipe, pieces
-from lumiere_jax.inputs.poses.drawing import draw
+from lumiere_jax.inputs.clips import posed_pieces
+from lumiere_jax.inputs.clips.archived_pieces import draw
+from lumiere_jax.inputs.clips.clip_plan import Footage, made_whole
+from lumiere_jax.inputs.clips.settling import choose, settle
+from lumiere_jax.inputs.dataset import clip_archives
+from lumiere_jax.inputs.dataset.columns import APERTURE, FIGURE, FRAME, KEYPOINTS
+from lumiere_jax.inputs.dataset.geometry import SQUARE
+from lumiere_jax.inputs.dataset.left_out_frames import KEPT, NOBODY, SHORT
+from lumiere_jax.inputs.footage import probing, reading
+from lumiere_jax.inputs.media import picture_bytes, upright_pictures
+from lumiere_jax.inputs.poses import mediapipe
 from lumiere_jax.inputs.poses.mediapipe import Found
-from lumiere_jax.inputs.poses.settling import choose, settle
 
 FRAMES, ROWS, COLS = 50, 96, 128
 
@@ -44,7 +48,7 @@ def clip(tmp_path):
             container.mux(audio.encode(sound))
         container.mux(video.encode(None))
         container.mux(audio.encode(None))
-    return media.probe(path)
+    return probing.probe(path)
 
 
 WANTED = {"geometry": SQUARE, "columns": (FRAME, FIGURE, KEYPOINTS, APERTURE)}
@@ -63,13 +67,13 @@ def read_poses(tmp_path):
         made.mkdir()
         posed = [made / f"posed-{first}" for first, _ in footage.pieces]
         for piece, folder in zip(footage.pieces, posed, strict=True):
-            pieces.pose(footage, piece, folder, None, tick)
+            posed_pieces.pose(footage, piece, folder, None, tick)
         settle(footage, posed, made / "settled", tick)
         examples = []
         for number, (first, stop) in enumerate(footage.pieces):
             folder = made / f"drawn-{number}"
             draw(footage, number, posed, made / "settled", folder, tick)
-            examples += archive.read_examples(folder, WANTED["columns"], 0, stop - first)
+            examples += clip_archives.read_examples(folder, WANTED["columns"], 0, stop - first)
         return [
             (*(decoded(e[name]) for name in ("frame", "figure")), e["keypoints"]) for e in examples
         ]
@@ -79,7 +83,7 @@ def read_poses(tmp_path):
 
 def decoded(picture):
     """None of a frame that is left out."""
-    return encoded.decode(picture) if picture else None
+    return picture_bytes.decode(picture) if picture else None
 
 
 def body(i):
@@ -98,8 +102,8 @@ def write_openpose(folder, people):
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30), Fraction(10)])
 def test_openpose_goes_with_the_source_frames(clip, tmp_path, read_poses, fps):
     write_openpose(tmp_path / "poses", [[body(i)] for i in range(FRAMES)])
-    crop = media.Crop(16, 0, 96)
-    sources = [source for source, _ in media.read_frames(clip.path, fps, 64, crop)]
+    crop = upright_pictures.Crop(16, 0, 96)
+    sources = [source for source, _ in reading.read_frames(clip.path, fps, 64, crop)]
     ticks = []
     poses = read_poses("openpose", clip, fps, 64, crop, tmp_path / "poses", ticks.append)
     assert len(poses) == clip.frames(fps) == len(sources) == sum(ticks) / 2
@@ -117,7 +121,7 @@ def test_the_default_crop_is_the_centre(clip, tmp_path, read_poses):
 
 
 def codes_of(made):
-    return np.fromfile(made / "settled" / archive.LEFT_OUT, np.uint8)
+    return np.fromfile(made / "settled" / clip_archives.LEFT_OUT, np.uint8)
 
 
 def test_short_gaps_are_filled_and_long_ones_left_out(clip, tmp_path, read_poses, capsys):
@@ -153,7 +157,7 @@ def write_iuv(folder, frames):
 def test_densepose_goes_with_the_source_frames(clip, tmp_path, read_poses):
     write_iuv(tmp_path / "poses", FRAMES)
     fps = Fraction(30)
-    sources = [source for source, _ in media.read_frames(clip.path, fps, 64)]
+    sources = [source for source, _ in reading.read_frames(clip.path, fps, 64)]
     poses = read_poses("densepose", clip, fps, 64, None, tmp_path / "poses")
     greens = np.array([figure[32, 32, 1] for _, figure, _ in poses]) / 3
     wanted = np.array(sources)
@@ -187,7 +191,7 @@ def stand_in(monkeypatch, estimate):
         yield video
 
     monkeypatch.setattr(mediapipe, "open_estimator", open_estimator)
-    pieces.release()
+    posed_pieces.release()
 
 
 def found(size, height=None, row=None, faces=(), followed=-1, seconds=0.5):
@@ -203,10 +207,10 @@ def found(size, height=None, row=None, faces=(), followed=-1, seconds=0.5):
 @pytest.fixture
 def short_pieces(monkeypatch, clip):
     """Pieces of a tenth of the clip, each warmed up for a fifth of a second."""
-    monkeypatch.setattr("lumiere_jax.inputs.poses.PIECE_SECONDS", Fraction(1, 5))
-    monkeypatch.setattr("lumiere_jax.inputs.poses.WARM_UP_SECONDS", Fraction(1, 5))
+    monkeypatch.setattr("lumiere_jax.inputs.clips.clip_plan.PIECE_SECONDS", Fraction(1, 5))
+    monkeypatch.setattr("lumiere_jax.inputs.clips.clip_plan.WARM_UP_SECONDS", Fraction(1, 5))
     yield dataclasses.replace(clip, entry=0.2)
-    pieces.release()
+    posed_pieces.release()
 
 
 def test_mediapipes_silhouettes_go_with_their_frames(short_pieces, monkeypatch, read_poses):
@@ -264,13 +268,13 @@ def test_one_person_is_followed_through_all_pieces(short_pieces, tmp_path, monke
     footage = Footage(clip=short_pieces, figure="mediapipe", size=64, fps=Fraction(25), **WANTED)
     posed = [tmp_path / f"posed-{first}" for first, _ in footage.pieces]
     for piece, folder in zip(footage.pieces, posed, strict=True):
-        pieces.pose(footage, piece, folder, None, lambda _: None)
+        posed_pieces.pose(footage, piece, folder, None, lambda _: None)
     chosen, others = choose(footage, posed)
     assert chosen.tolist() == [0 if level % 2 else 1 for level in range(50)]
     assert others == [4, 5, 6]  # the last was warmed up by frames of the other
     for number in others:
         shutil.rmtree(posed[number])
-        pieces.pose(footage, footage.pieces[number], posed[number], chosen, lambda _: None)
+        posed_pieces.pose(footage, footage.pieces[number], posed[number], chosen, lambda _: None)
     again, others = choose(footage, posed)
     assert again.tolist() == chosen.tolist() and not others
 

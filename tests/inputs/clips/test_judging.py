@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs import judging, left_out
-from lumiere_jax.inputs.left_out import BLANK, FROZEN, KEPT, SCENE
+from lumiere_jax.inputs.clips import judging
+from lumiere_jax.inputs.dataset import left_out_frames
+from lumiere_jax.inputs.dataset.left_out_frames import BLANK, FROZEN, KEPT, SCENE
 
 FPS = Fraction(25)
 EASE = np.arange(1, 12)[:, None, None, None] / 12
@@ -26,7 +27,7 @@ def scene(seed, frames=100):
 
 def judged(pictures):
     codes = judging.judge(np.rint(pictures).astype(np.uint8), FPS)
-    return [(first, stop, codes[first]) for first, stop in left_out.runs(codes > KEPT)]
+    return [(first, stop, codes[first]) for first, stop in left_out_frames.runs(codes > KEPT)]
 
 
 def test_all_of_an_ordinary_clip_stays():

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from lumiere_jax.inputs import builder
-from lumiere_jax.inputs.columns import FRAME
+from lumiere_jax.inputs.dataset import builder
+from lumiere_jax.inputs.dataset.columns import FRAME
 
 
 def test_records_that_cannot_be_opened_leave_no_folder_open(tmp_path, monkeypatch):

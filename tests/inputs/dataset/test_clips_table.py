@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clips_table import read_clips
+from lumiere_jax.inputs.dataset.clips_table import read_clips
 
 CLIPS = {name: Path(f"talks/{name}.mp4") for name in "abc"}
 WHOLE = "clip,speaker,split\na,Ada,train\nb.mp4, Bob ,val\nc,Cleo,test\n"

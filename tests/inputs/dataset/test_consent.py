@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.consent import consent_id, read_consent
+from lumiere_jax.inputs.dataset.consent import consent_id, read_consent
 
 WHOLE = {"who": '"Ada"', "when": "2026-01-31", "purpose": '"lectures"'}
 

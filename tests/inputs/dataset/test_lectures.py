@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from lumiere_jax.audio.features import normalise
 from lumiere_jax.audio.front_ends import log_mel
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import encoded, lectures, pipeline
-from lumiere_jax.inputs.geometry import SIZES
-from lumiere_jax.inputs.lectures import open_dataset
-from lumiere_jax.inputs.segments import SPLITS, segments_of
+from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.dataset import lectures
+from lumiere_jax.inputs.dataset.geometry import SIZES
+from lumiere_jax.inputs.dataset.lectures import open_dataset
+from lumiere_jax.inputs.dataset.segments import SPLITS, segments_of
+from lumiere_jax.inputs.media import picture_bytes
 
 
 def shares(segments):
@@ -101,7 +103,7 @@ def test_records_are_in_the_order_of_time(noise):
         for t in range(segment.frames):
             record = records[segment.offset + t]
             clip, frame = int(segment.clip[1:]), segment.first + t
-            assert tuple(encoded.decode(record["figure"])[0, 0]) == (clip, frame, 7)
+            assert tuple(picture_bytes.decode(record["figure"])[0, 0]) == (clip, frame, 7)
             assert record["keypoints"][0, 0] == 100 * clip + frame
             assert record["aperture"] == np.float32(frame / 10)
 
@@ -330,7 +332,7 @@ def test_the_module_would_leave_a_trace_if_it_were_imported(hostile):
 
 
 def test_nothing_makes_a_builder_of_a_folder():
-    for path in Path(lectures.__file__).parents[1].rglob("*.py"):
+    for path in Path(lectures.__file__).parents[2].rglob("*.py"):
         assert "builder_from_directory" not in path.read_text(), path
 
 

@@ -9,8 +9,8 @@ import pytest
 from array_record.python import array_record_data_source
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import pipeline
-from lumiere_jax.inputs.records import Records
+from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.dataset.records import Records
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs import alignment
-from lumiere_jax.inputs.alignment import FACE_START, POINTS, align, alignments, moved, paster
+from lumiere_jax.inputs.faces import alignment
+from lumiere_jax.inputs.faces.alignment import FACE_START, POINTS, align, alignments, moved, paster
 
 SHAPE = (128, 96)
 

@@ -6,9 +6,9 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
-from lumiere_jax.inputs.alignment import EYES, FACE_START, POINTS, WIDTH
-from lumiere_jax.inputs.face_measures import open_finder
-from lumiere_jax.inputs.stills import find_face, read_picture
+from lumiere_jax.inputs.faces.alignment import EYES, FACE_START, POINTS, WIDTH
+from lumiere_jax.inputs.faces.stills import find_face, read_picture
+from lumiere_jax.measures.mouth_landmarks import open_finder
 
 SHAPE = (128, 96)
 

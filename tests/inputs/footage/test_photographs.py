@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import encoded
-from lumiere_jax.inputs.stills import read_picture
+from lumiere_jax.inputs.faces.stills import read_picture
+from lumiere_jax.inputs.media import picture_bytes
 
 SKIN = (205, 150, 125)
 COLOURS = [SKIN, (92, 58, 44), (255, 255, 255), (128, 128, 128), (60, 80, 120), (30, 25, 20)]
@@ -264,24 +264,28 @@ def test_exif_turns_a_picture_upright(tmp_path, kind, way):
 
 def test_bytes_behind_a_picture_do_no_harm(tmp_path):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
-    whole = encoded.encode_png(np.asarray(image))
+    whole = picture_bytes.encode_png(np.asarray(image))
     for more in (b"\0", bytes(999), struct.pack(">I", 2**31 - 1) + b"IDAT", whole, b"\xff" * 12):
         np.testing.assert_array_equal(read(tmp_path, whole + more), np.asarray(image))
-        np.testing.assert_array_equal(encoded.decode(whole + more), np.asarray(image))
+        np.testing.assert_array_equal(picture_bytes.decode(whole + more), np.asarray(image))
 
 
 @pytest.mark.parametrize("cut", [1, 4, 8, 12, 13, 500])
 def test_a_png_that_is_cut_is_damaged(tmp_path, cut):
-    whole = encoded.encode_png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    whole = picture_bytes.encode_png(
+        np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    )
     with pytest.raises(UserError, match="face.png: it is damaged"):
         read(tmp_path, whole[:-cut])
     with pytest.raises(UserError, match="it is damaged"):
-        encoded.decode(whole[:-cut])
+        picture_bytes.decode(whole[:-cut])
 
 
 @pytest.mark.parametrize("named", [0, 2**31 - 1, 5000])
 def test_a_chunk_that_lies_is_damage(tmp_path, named):
-    whole = encoded.encode_png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    whole = picture_bytes.encode_png(
+        np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    )
     place = whole.index(b"IDAT") - 4
     lying = whole[:place] + struct.pack(">I", named) + whole[place + 4 :]
     with pytest.raises(UserError, match="damaged|neither"):
@@ -306,6 +310,6 @@ def test_pillow_says_nothing(tmp_path, capfd):
         with pytest.raises(UserError, match="it is 12000x8000, over 8192 pixels on a side"):
             read(tmp_path, large)
         with pytest.raises(UserError, match="12000x8000"):
-            encoded.decode(large)
+            picture_bytes.decode(large)
     told = capfd.readouterr()
     assert not said and not told.err, (said, told.err)

@@ -11,18 +11,10 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.media import (
-    Clip,
-    Crop,
-    probe,
-    probe_audio,
-    read_audio,
-    read_frames,
-    read_sizes,
-    read_sound,
-    read_sources,
-    to_mono,
-)
+from lumiere_jax.inputs.footage.probing import Clip, probe
+from lumiere_jax.inputs.footage.reading import read_audio, read_frames, read_sizes, read_sources
+from lumiere_jax.inputs.media.upright_pictures import Crop
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound, to_mono
 
 FPS = Fraction(30)
 LEVELS = 14

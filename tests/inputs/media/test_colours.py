@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs.colours import Colours, to_sdr
-from lumiere_jax.inputs.media import probe, read_frames
-from lumiere_jax.workflows.prepare import _probed
+from lumiere_jax.commands.prepare import _probed
+from lumiere_jax.inputs.footage.probing import probe
+from lumiere_jax.inputs.footage.reading import read_frames
+from lumiere_jax.inputs.media.colours import Colours, to_sdr
 
 FPS = Fraction(25)
 SKIN = (205, 150, 125)

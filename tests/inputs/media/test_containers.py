@@ -15,8 +15,12 @@ import pytest
 import watching
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import boxes, clip, containers, media
-from lumiere_jax.inputs.media import probe, probe_audio, read_audio, read_frames
+from lumiere_jax.inputs.footage import probing
+from lumiere_jax.inputs.footage.probing import probe
+from lumiere_jax.inputs.footage.reading import read_audio, read_frames
+from lumiere_jax.inputs.media import containers, mp4_atoms, upright_pictures
+from lumiere_jax.inputs.sound import sound_tracks
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio
 
 FPS = Fraction(30)
 
@@ -132,7 +136,7 @@ def test_edit_lists_and_fragments_that_repeat_samples_are_counted(tmp_path):
         path = tmp_path / "boxes"
         path.write_bytes(box(b"ftyp", b"isom") + box(b"moov", track) + run)
         with path.open("rb") as file:
-            return boxes.promises_too_much(file)
+            return mp4_atoms.promises_too_much(file)
 
     assert not promises(100_000, 1, 100_000)
     assert promises(2**31, 1, 0) and promises(0, 1, 2**31)
@@ -144,7 +148,7 @@ def test_boxes_of_any_size_end(tmp_path):
     for data in (b"", b"moov", b"\0\0\0\0moov" * 50, b"\0\0\0\7moov", b"\0\0\0\1moov" + bytes(8)):
         path.write_bytes(data + struct.pack(">I", 2**32 - 1) + b"moov" + b"\xff" * 40)
         with path.open("rb") as file:
-            assert boxes.promises_too_much(file) in (False, True)
+            assert mp4_atoms.promises_too_much(file) in (False, True)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +204,10 @@ def test_a_picture_larger_than_any_is_refused_before_it_is_decoded(tmp_path, sid
 
 def test_pixels_far_wider_than_high_or_higher_than_wide_are_refused():
     picture = SimpleNamespace(width=64, height=64)
-    clip.check_size(Path("a.mov"), picture, Fraction(128))
+    probing.check_size(Path("a.mov"), picture, Fraction(128))
     for aspect, message in ((Fraction(200), "12800x64, over"), (Fraction(1, 200), "200 times")):
         with pytest.raises(UserError, match=rf"a.mov: .*{message}"):
-            clip.check_size(Path("a.mov"), picture, aspect)
+            probing.check_size(Path("a.mov"), picture, aspect)
 
 
 @pytest.mark.parametrize("jump", [10**5, 10**9, 10**12])
@@ -229,7 +233,7 @@ def test_time_stamps_of_a_thousand_years_are_refused(tmp_path, jump):
     with pytest.raises(UserError, match="over a day"):
         read_audio(path)
     assert time.process_time() - begin < 60
-    assert sum(len(block) for block in media.read_sound(path)) == 4800
+    assert sum(len(block) for block in sound_tracks.read_sound(path)) == 4800
 
 
 def test_a_picture_that_changes_its_size_is_named_where_a_crop_does_not_fit_it(tmp_path):
@@ -241,4 +245,4 @@ def test_a_picture_that_changes_its_size_is_named_where_a_crop_does_not_fit_it(t
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert len(list(read_frames(path, Fraction(25), 64))) >= 20
     with pytest.raises(UserError, match="both.ts: picture .* of another size or kind"):
-        list(read_frames(path, Fraction(25), 64, media.Crop(40, 40, 80)))
+        list(read_frames(path, Fraction(25), 64, upright_pictures.Crop(40, 40, 80)))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from av.filter import Graph
 
-from lumiere_jax.inputs.interlacing import deinterlaced
-from lumiere_jax.inputs.media import probe, read_frames, read_sizes, read_sources
-from lumiere_jax.workflows.prepare import _probed
+from lumiere_jax.commands.prepare import _probed
+from lumiere_jax.inputs.footage.probing import probe
+from lumiere_jax.inputs.footage.reading import read_frames, read_sizes, read_sources
+from lumiere_jax.inputs.media.interlacing import deinterlaced
 
 FPS = Fraction(25)
 ROWS, COLS, BAR, STEP = 64, 256, 16, 2
@@ -56,7 +57,7 @@ def test_fields_become_one_picture_a_frame_in_time(
     assert len(frames) == clip.frames(FPS) and len(frames) >= 59
     np.testing.assert_array_equal(read_sources(path, FPS), [index for index, _ in frames])
     with monkeypatch.context() as patch:
-        patch.setattr("lumiere_jax.inputs.media.deinterlaced", lambda frames: frames)
+        patch.setattr("lumiere_jax.inputs.footage.reading.deinterlaced", lambda frames: frames)
         np.testing.assert_array_equal(read_sources(path, FPS), [index for index, _ in frames])
     inside = range(25, 35)  # where the whole bar is in the square
     for t in inside:
@@ -76,7 +77,7 @@ def test_fields_become_one_picture_a_frame_in_time(
 def test_progressive_footage_is_not_touched(film, tmp_path, monkeypatch):
     path = film(tmp_path / "a.mp4", [woven(i, 1) for i in range(60)], "libx264", {"crf": "5"})
     read = [picture for _, picture in read_frames(path, FPS, ROWS)]
-    monkeypatch.setattr("lumiere_jax.inputs.media.deinterlaced", lambda frames: frames)
+    monkeypatch.setattr("lumiere_jax.inputs.footage.reading.deinterlaced", lambda frames: frames)
     as_before = [picture for _, picture in read_frames(path, FPS, ROWS)]
     np.testing.assert_array_equal(read, as_before)
     assert not probe(path).treatments

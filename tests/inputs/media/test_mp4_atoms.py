@@ -9,7 +9,7 @@ from torture import bombs
 from torture.bombs import box, numbers
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import boxes, containers
+from lumiere_jax.inputs.media import containers, mp4_atoms
 
 MANY = 60_000_000
 HEADER = box(b"hdlr", bytes(24))
@@ -28,7 +28,7 @@ HIDDEN = {
 
 def refused(path):
     with path.open("rb") as file:
-        return boxes.promises_too_much(file)
+        return mp4_atoms.promises_too_much(file)
 
 
 @pytest.mark.parametrize("where", HIDDEN)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.media import probe_audio, read_sound
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound
 
 SOUND = 0.1 * np.random.default_rng(0).normal(size=(10_001, 2))
 # By format, how lengths are packed, where that of the whole lies, and where that of the data from

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.clocks import jumps
-from lumiere_jax.inputs.media import probe, probe_audio, read_audio, read_frames, read_sound
+from lumiere_jax.inputs.footage.probing import probe
+from lumiere_jax.inputs.footage.reading import read_audio, read_frames
+from lumiere_jax.inputs.media.timestamps import jumps
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound
 
 FPS, RATE = Fraction(25), 16_000
 SECONDS, MOMENT = 2, Fraction(4, 5)

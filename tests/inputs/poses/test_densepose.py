@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.poses import densepose, folders
+from lumiere_jax.inputs.poses import densepose, pose_folder
 
 _spec = importlib.util.spec_from_file_location(
     "torch_files", Path(__file__).with_name("test_torch_dump.py")
@@ -21,7 +21,7 @@ CLIP = Path("talk.mp4")
 
 @pytest.fixture(autouse=True)
 def any_number(monkeypatch):
-    monkeypatch.setattr(folders, "check_number", lambda *_: None)
+    monkeypatch.setattr(pose_folder, "check_number", lambda *_: None)
 
 
 def person(height=20, width=12, part=2):

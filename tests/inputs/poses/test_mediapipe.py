@@ -11,7 +11,8 @@ import pytest
 import uv
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import media
+from lumiere_jax.inputs.footage import reading
+from lumiere_jax.inputs.media import upright_pictures
 from lumiere_jax.inputs.poses import mediapipe
 
 
@@ -228,8 +229,8 @@ def one_second():
     clip = pathlib.Path(__file__).resolve().parents[4] / "shared/footage/gestures.mp4"
     if not clip.is_file():
         pytest.skip("needs the real footage in ../shared, which is not part of the project")
-    fps, crop = Fraction(10), media.Crop(0, 420, 1080)
-    pictures = [picture for _, picture in media.read_frames(clip, fps, mediapipe.SIDE, crop)][:10]
+    fps, crop = Fraction(10), upright_pictures.Crop(0, 420, 1080)
+    pictures = [picture for _, picture in reading.read_frames(clip, fps, mediapipe.SIDE, crop)][:10]
     return list(mediapipe.read_landmarks(iter(pictures), 128))
 
 
@@ -250,11 +251,14 @@ def test_real_footage_gives_a_whole_person(one_second):
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_of_two_people_the_one_with_the_larger_face_is_followed(shared, side):
     """Holistic alone would take the other, of whom it sees more of the body."""
-    clips = [("portrait.mp4", None, 307), ("gestures.mp4", media.Crop(0, 420, 1080), 205)]
+    clips = [
+        ("portrait.mp4", None, 307),
+        ("gestures.mp4", upright_pictures.Crop(0, 420, 1080), 205),
+    ]
     pictures = np.full((10, mediapipe.SIDE, mediapipe.SIDE, 3), 90, np.uint8)
     for name, crop, small in clips:
         place = slice(0, small) if (small == 307) == (side == "left") else slice(-small, None)
-        frames = media.read_frames(shared / "footage" / name, Fraction(10), small, crop)
+        frames = reading.read_frames(shared / "footage" / name, Fraction(10), small, crop)
         for picture, (_, frame) in zip(pictures, frames, strict=False):
             picture[-small:, place] = frame
     noses = [points[0, 0] for points, _ in mediapipe.read_landmarks(iter(pictures), 64)]

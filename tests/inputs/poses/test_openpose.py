@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.poses import folders, openpose
+from lumiere_jax.inputs.poses import openpose, pose_folder
 
 
 def person(x=100.0, y=50.0, size=200.0, hands=True):
@@ -35,7 +35,7 @@ def test_a_person_is_read_whole_and_without_hands(tmp_path):
 
 
 def test_the_largest_is_followed_and_measured_in_the_square(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "check_number", lambda *_: None)
+    monkeypatch.setattr(pose_folder, "check_number", lambda *_: None)
     speaker, guest = person(), person(700, 300, 80)
     frames = [[guest, speaker] if i % 2 else [speaker, guest] for i in range(12)]
     frames[5] = [guest]

@@ -2,36 +2,36 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.poses import folders
+from lumiere_jax.inputs.poses import pose_folder
 
 
 def test_names_sort_by_their_numbers():
     names = ["f10_IUV.png", "f9_IUV.png", "f010_IUV.png", "a_2_1", "a_1_12", "7", ""]
-    assert sorted(names[:2], key=folders.natural) == ["f9_IUV.png", "f10_IUV.png"]
-    sorted(names, key=folders.natural)  # numbers and words compare
+    assert sorted(names[:2], key=pose_folder.natural) == ["f9_IUV.png", "f10_IUV.png"]
+    sorted(names, key=pose_folder.natural)  # numbers and words compare
 
 
 def test_the_clips_own_folder_comes_before_the_common_one(tmp_path):
     with pytest.raises(UserError, match="is empty: --poses wants the folder of openpose files"):
-        folders.pose_folder(tmp_path, "a", "openpose")
+        pose_folder.pose_folder(tmp_path, "a", "openpose")
     (tmp_path / "0.json").touch()
-    assert folders.pose_folder(tmp_path, "a", "openpose") == tmp_path
+    assert pose_folder.pose_folder(tmp_path, "a", "openpose") == tmp_path
     with pytest.raises(UserError, match="a is not there: of several clips, each has its own"):
-        folders.pose_folder(tmp_path, "a", "openpose", alone=False)
+        pose_folder.pose_folder(tmp_path, "a", "openpose", alone=False)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "0.json").touch()
-    assert folders.pose_folder(tmp_path, "a", "openpose") == tmp_path / "a"
+    assert pose_folder.pose_folder(tmp_path, "a", "openpose") == tmp_path / "a"
     with pytest.raises(UserError, match="--poses"):
-        folders.pose_folder(None, "a", "openpose")
+        pose_folder.pose_folder(None, "a", "openpose")
     with pytest.raises(UserError, match="nowhere"):
-        folders.pose_folder(tmp_path / "nowhere", "a", "openpose")
+        pose_folder.pose_folder(tmp_path / "nowhere", "a", "openpose")
 
 
 def test_clips_of_one_file_name_have_folders_of_their_own(tmp_path):
     for name in ("s1-talk", "s2-talk"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.json").touch()
-        found = folders.pose_folder(tmp_path, name, "openpose", alone=False)
+        found = pose_folder.pose_folder(tmp_path, name, "openpose", alone=False)
         assert found == tmp_path / name
 
 
@@ -46,9 +46,9 @@ def test_the_largest_that_persists_is_followed_whatever_the_order():
         present = [i for i in order if i or frame != 30]
         boxes.append(np.array([people[i] for i in present]))
         truth.append(present.index(0) if 0 in present else -1)
-    chosen = folders.follow(boxes)
+    chosen = pose_folder.follow(boxes)
     np.testing.assert_array_equal(chosen, truth)
 
 
 def test_nobody_anywhere():
-    np.testing.assert_array_equal(folders.follow([np.zeros((0, 4))] * 3), [-1, -1, -1])
+    np.testing.assert_array_equal(pose_folder.follow([np.zeros((0, 4))] * 3), [-1, -1, -1])

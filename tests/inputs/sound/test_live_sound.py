@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.ear import Ear, listen, read_device, read_raw
+from lumiere_jax.inputs.sound.live_sound import Ear, listen, read_device, read_raw
 
 
 def test_raw_sound_comes_whole_however_it_is_cut():

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs import sound
-from lumiere_jax.inputs.media import probe_audio, read_sound
+from lumiere_jax.inputs.sound import sound_tracks
+from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound
 
-BLOCKS = sound.blocks
+BLOCKS = sound_tracks.blocks
 
 # Steps of a format: linear ones are exact to one, the others to a part of their loudness.
 LINEAR = {
@@ -129,12 +129,12 @@ def test_damage_gives_sound_or_one_error(tmp_path_factory, way, place, value, cu
 
 def test_sound_that_goes_on_for_over_a_day_is_not_decoded_to_its_end(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.flac", np.zeros(50 * 16_000), 16_000)
-    monkeypatch.setattr(sound, "LONGEST", 60)
+    monkeypatch.setattr(sound_tracks, "LONGEST", 60)
     assert probe_audio(tmp_path / "a.flac").seconds == 50
-    monkeypatch.setattr(sound, "LONGEST", 10)
+    monkeypatch.setattr(sound_tracks, "LONGEST", 10)
     decoded = []
     counted = lambda track: (decoded.append(len(b.samples)) or b for b in BLOCKS(track))  # noqa: E731
-    monkeypatch.setattr(sound, "blocks", counted)
+    monkeypatch.setattr(sound_tracks, "blocks", counted)
     (tmp_path / "a.flac").rename(tmp_path / "b.flac")
     with pytest.raises(UserError, match=r"b\.flac: its sound goes on for over a day; cut it"):
         probe_audio(tmp_path / "b.flac")

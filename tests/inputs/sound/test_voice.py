@@ -8,9 +8,10 @@ import pytest
 import soundfile
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.media import probe, probe_audio, read_audio, read_frames, read_sound
-from lumiere_jax.inputs.sound import heard
-from lumiere_jax.inputs.voice import LIKE, Voice
+from lumiere_jax.inputs.footage.probing import probe
+from lumiere_jax.inputs.footage.reading import read_audio, read_frames
+from lumiere_jax.inputs.sound.sound_tracks import heard, probe_audio, read_sound
+from lumiere_jax.inputs.sound.voice import LIKE, Voice
 
 RATE, SECONDS = 16_000, 8
 TIME = np.arange(SECONDS * RATE) / RATE

@@ -1,0 +1,3 @@
+"""A file of footage, or a photograph, as pictures and sound: probed before it is read, then read at
+one frame rate and one sample rate. Imports `media` and `sound`.
+"""

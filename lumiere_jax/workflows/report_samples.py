@@ -1,0 +1,23 @@
+"""What reports of one workdir and of several have in common: which frames they show, and a stage's
+log."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lumiere_jax.training.log import read_lines
+
+COLUMNS = 8
+FRAMES = "frames.csv"
+
+
+def sampled(total: int) -> list[int]:
+    """The frames of a split that a report shows, evenly over it."""
+    return np.unique(np.linspace(0, total - 1, COLUMNS + 2)[1:-1].astype(int)).tolist()
+
+
+def log_lines(stage: Path) -> list[dict[str, Any]]:
+    """The lines of a stage's log; none where it has been cleared away."""
+    path = stage / "log.jsonl"
+    return read_lines(path) if path.is_file() else []
