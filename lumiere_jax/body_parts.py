@@ -4,14 +4,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
+from lumiere_jax.keypoints import (
+    LANDMARKS,
+    LEFT_EYE,
+    LEFT_HAND,
+    LIPS,
+    RIGHT_EYE,
+    RIGHT_HAND,
+    of_person,
+)
 from lumiere_jax.shapes import AnyArray, Keypoints
 
 # Each box's points, and the margin around them as a fraction of their longer side.
 PARTS = {
-    "mouth": ((73, 93, 0.25),),
-    "eyes": ((61, 67, 0.35), (67, 73, 0.35)),
-    "hands": ((95, 116, 0.15), (116, 137, 0.15)),
-    "face": ((25, 93, 0.1),),
+    "mouth": ((of_person(LIPS), 0.25),),
+    "eyes": ((of_person(RIGHT_EYE), 0.35), (of_person(LEFT_EYE), 0.35)),
+    "hands": ((LEFT_HAND, 0.15), (RIGHT_HAND, 0.15)),
+    "face": ((of_person(LANDMARKS), 0.1),),
 }
 
 
@@ -21,8 +30,8 @@ def part_boxes(keypoints: Keypoints, part: str) -> Float[AnyArray, "batch boxes 
     Only points of confidence over 0.1 count; a box without any is empty, from inf to -inf.
     """
     boxes = []
-    for first, last, margin in PARTS[part]:
-        points = jnp.asarray(keypoints[:, first:last])
+    for own, margin in PARTS[part]:
+        points = jnp.asarray(keypoints[:, own])
         xy, seen = points[..., :2], points[..., 2:] > 0.1
         low = jnp.min(jnp.where(seen, xy, jnp.inf), axis=1)
         high = jnp.max(jnp.where(seen, xy, -jnp.inf), axis=1)

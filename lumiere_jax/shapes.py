@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 else:
     AnyArray = jax.Array | np.ndarray
 
-POINTS = 137
-"""Keypoints of a frame."""
-
 Waveform = Float[AnyArray, "samples"]
 """Mono, 16 kHz, in [-1, 1]."""
 Chunk = Float[AnyArray, "_"]
@@ -25,7 +22,7 @@ Code = Float[AnyArray, "*batch code"]
 Keypoints = Float[AnyArray, "*time 137 3"]
 """x and y in units of the picture (0 to 1, rightwards and downwards), confidence 0 to 1.
 
-Order: body 25 (OpenPose's BODY_25), face 70, left hand 21, right hand 21.
+Their order is that of `lumiere_jax.keypoints`.
 """
 Image = Float[AnyArray, "*batch rows cols channels"]
 Picture = UInt8[np.ndarray, "rows cols 3"]

@@ -3,14 +3,15 @@
 import numpy as np
 
 from lumiere_jax.body_parts import PARTS, part_boxes, part_mask
+from lumiere_jax.keypoints import count
 
 
 def test_a_box_goes_around_its_points_with_a_margin_of_its_longer_side():
     keypoints = np.zeros((2, 137, 3), np.float32)
-    first, last, margin = PARTS["mouth"][0]
-    keypoints[0, first:last, 0] = np.linspace(0.3, 0.7, last - first)
-    keypoints[0, first:last, 1] = np.linspace(0.5, 0.6, last - first)
-    keypoints[0, first:last, 2] = 1
+    part, margin = PARTS["mouth"][0]
+    keypoints[0, part, 0] = np.linspace(0.3, 0.7, count(part))
+    keypoints[0, part, 1] = np.linspace(0.5, 0.6, count(part))
+    keypoints[0, part, 2] = 1
     boxes = np.asarray(part_boxes(keypoints, "mouth"))
     edge = margin * 0.4
     np.testing.assert_allclose(boxes[0, 0], [[0.3 - edge, 0.5 - edge], [0.7 + edge, 0.6 + edge]])

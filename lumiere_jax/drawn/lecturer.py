@@ -16,6 +16,14 @@ import numpy as np
 from lumiere_jax.drawn import body, head, motion, paint, person, scenery
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.dense import draw_figure
+from lumiere_jax.keypoints import (
+    FACE,
+    LEFT_HAND,
+    LEFT_PUPIL,
+    POINTS,
+    RIGHT_HAND,
+    RIGHT_PUPIL,
+)
 from lumiere_jax.shapes import Picture, Waveform
 
 _NARRATIONS = Path(__file__).parent / "narrations"
@@ -122,8 +130,8 @@ def _arms(moves: motion.Motion, t: int, sway: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _keypoints(who, face, arms, hands, sway, turn) -> np.ndarray:
-    """All 137, in the order of `lumiere_jax.shapes`; hips, legs and feet are absent."""
-    points = np.zeros((137, 3), np.float32)
+    """All 137, in the order of `lumiere_jax.keypoints`; hips, legs and feet are absent."""
+    points = np.zeros((POINTS, 3), np.float32)
     ears = np.array([(0.5 - who.cheek, 0.322), (0.5 + who.cheek, 0.322)])
     body_points = {
         0: face[30],
@@ -134,14 +142,13 @@ def _keypoints(who, face, arms, hands, sway, turn) -> np.ndarray:
         5: arms[0, 0],
         6: arms[0, 1],
         7: arms[0, 2],
-        15: face[68],
-        16: face[69],
+        15: face[RIGHT_PUPIL],
+        16: face[LEFT_PUPIL],
         17: turn[:, :2] @ ears[0] + turn[:, 2],
         18: turn[:, :2] @ ears[1] + turn[:, 2],
     }
     for index, point in body_points.items():
         points[index] = *point, 1
-    points[25:95, :2], points[25:95, 2] = face, 1
-    points[95:116, :2], points[116:137, :2] = hands
-    points[95:, 2] = 1
+    points[FACE, :2], points[LEFT_HAND, :2], points[RIGHT_HAND, :2] = face, *hands
+    points[FACE.start :, 2] = 1
     return points

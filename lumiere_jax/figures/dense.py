@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
+from lumiere_jax import keypoints as places
 from lumiere_jax.figures.face import MOUTH, mean_face, paint_features, with_forehead
 from lumiere_jax.shapes import Picture
 
@@ -193,7 +194,7 @@ def draw_figure(
     silhouette: Bool[np.ndarray, "rows cols"] | None = None,
     explicit: bool = True,
 ) -> Picture:
-    """The dense figure, (size, size, 3), of one person's 137 keypoints (see `lumiere_jax.shapes`).
+    """The dense figure, (size, size, 3), of one person's 137 keypoints (`lumiere_jax.keypoints`).
 
     Points of confidence 0 and body points below 0.2 are not drawn; without a silhouette there is
     neither hair nor clothes. Widths follow the person and the size of the picture. Without
@@ -202,8 +203,8 @@ def draw_figure(
     # Pixel centres are whole numbers; the clip keeps far-off points within cv2's integers.
     points = np.clip(keypoints[:, :2].astype(np.float64), -4, 5) * size - 0.5
     confidence = keypoints[:, 2]
-    body, sure = points[:25], confidence[:25] >= _SURE
-    face, seen = points[25:95], confidence[25:95] > 0
+    body, sure = points[places.BODY], confidence[places.BODY] >= _SURE
+    face, seen = points[places.FACE], confidence[places.FACE] > 0
     oval = face if seen[[0, 8, 16, *range(17, 36)]].all() else None
     cells = _Cells(np.zeros((size, size), np.int32))
     if silhouette is not None:
@@ -217,22 +218,22 @@ def draw_figure(
             # Grows in with the elbow's confidence: at the border of the picture it comes and goes.
             trust = arm * _trust(confidence[elbow])
             _limb(cells, part, body[shoulder], body[elbow], (trust, 0.8 * trust))
-    if seen[:68].any():
+    if seen[places.LANDMARKS].any():
         mean, triangles = mean_face(expression=explicit)
-        whole = np.concatenate([seen[:68], np.repeat(seen[[8, 17, 26]].all(), 7)])
+        whole = np.concatenate([seen[places.LANDMARKS], np.repeat(seen[[8, 17, 26]].all(), 7)])
         span = np.ptp(mean, axis=0)
         uv = (mean - mean.min(0)) / span
         shown = triangles[whole[triangles].all(1)]
-        _mesh(cells, FACE, with_forehead(face[:68]), uv, shown)
+        _mesh(cells, FACE, with_forehead(face[places.LANDMARKS]), uv, shown)
     behind = len(cells.parts)
-    for elbow, wrist, hand, part in ((3, 4, 116, FOREARM_R), (6, 7, 95, FOREARM_L)):
+    left, right = places.LEFT_HAND.start, places.RIGHT_HAND.start
+    for elbow, wrist, hand, part in ((3, 4, right, FOREARM_R), (6, 7, left, FOREARM_L)):
         # The hand's own wrist is the better one where it is known: the forearm meets the palm.
         end = hand if confidence[hand] > 0 else wrist
         if sure[elbow] and (end == hand or sure[wrist]):
             trust = arm * _trust(confidence[[elbow, end]].min())
             _limb(cells, part, body[elbow], points[end], (0.8 * trust, 0.5 * trust))
-    for first, part in ((95, LEFT_HAND), (116, RIGHT_HAND)):
-        hand = slice(first, first + 21)
+    for hand, part in ((places.LEFT_HAND, LEFT_HAND), (places.RIGHT_HAND, RIGHT_HAND)):
         _hand(cells, part, points[hand], confidence[hand] > 0, explicit)
     figure = cells.colours()
     if explicit and seen.any():

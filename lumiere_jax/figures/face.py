@@ -12,6 +12,17 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
+from lumiere_jax.keypoints import (
+    CHIN,
+    INNER_LIPS,
+    LEFT_EYE,
+    LEFT_PUPIL,
+    NOSE_BRIDGE,
+    OUTER_LIPS,
+    RIGHT_EYE,
+    RIGHT_PUPIL,
+)
+
 MOUTH, LIPS, LIDS, EYES, IRISES, BROWS = (
     (64, 0, 0),
     (255, 40, 40),
@@ -67,7 +78,7 @@ def with_forehead(face: np.ndarray) -> np.ndarray:
         [face[[17, 18, 19]], face[21:23].mean(0, keepdims=True), face[[24, 25, 26]]]
     )
     push = np.array([0.13, 0.24, 0.32, 0.38, 0.32, 0.24, 0.13])[:, None]
-    return np.concatenate([face, brows + push * (brows - face[8])])
+    return np.concatenate([face, brows + push * (brows - face[CHIN])])
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
@@ -133,7 +144,7 @@ def paint_features(
 ) -> None:
     """Brows, eyes with lids and irises, the lips' outline and the open mouth, over the face."""
     scale = max(
-        float(np.hypot(*(face[8] - face[27]))), 1e-3
+        float(np.hypot(*(face[CHIN] - face[NOSE_BRIDGE]))), 1e-3
     )  # eyes to chin: stable as the head turns
     line = max(0.03 * scale, 0.5)
 
@@ -143,13 +154,13 @@ def paint_features(
 
     for brow in (range(17, 22), range(22, 27)):
         paint(list(brow), BROWS, _stroke(1.6 * line, False), 2 * line)
-    for first, pupil in ((36, 68), (42, 69)):
-        eye = list(range(first, first + 6))
+    for part, pupil in ((RIGHT_EYE, RIGHT_PUPIL), (LEFT_EYE, LEFT_PUPIL)):
+        first, eye = part.start, list(range(part.start, part.stop))
         paint(eye, EYES)
         if seen[eye].all() and seen[pupil]:
             radius = 0.22 * float(np.hypot(*(face[first + 3] - face[first])))
             iris = _disc(face[pupil] - face[first], radius)
             _blend(figure, hidden, _cover(figure, face[eye], 0.0, iris, _area), IRISES)
         paint(eye[:4], LIDS, _stroke(line, False), line)
-    paint(list(range(48, 60)), LIPS, _stroke(1.2 * line, True), line)
-    paint(list(range(60, 68)), MOUTH)
+    paint(list(range(OUTER_LIPS.start, OUTER_LIPS.stop)), LIPS, _stroke(1.2 * line, True), line)
+    paint(list(range(INNER_LIPS.start, INNER_LIPS.stop)), MOUTH)

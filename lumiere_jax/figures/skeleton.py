@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from lumiere_jax.keypoints import FACE, LEFT_HAND, RIGHT_HAND
 from lumiere_jax.shapes import Picture
 
 _LIMBS = (
@@ -59,7 +60,7 @@ def _strokes(points: np.ndarray, seen: np.ndarray) -> list[tuple]:
         for (a, b), colour in zip(_LIMBS, _LIMB_COLOURS, strict=True)
         if seen[a] and seen[b]
     ]
-    face = [25 + np.array(line) for line in (*_LINES, *_CURVES)]
+    face = [FACE.start + np.array(line) for line in (*_LINES, *_CURVES)]
     curved = [False] * len(_LINES) + [True] * len(_CURVES)
     lines = [
         _quadratic(points[part]) if quadratic else points[part]
@@ -67,7 +68,7 @@ def _strokes(points: np.ndarray, seen: np.ndarray) -> list[tuple]:
         if seen[part].all()
     ]
     strokes.append(((255, 255, 255), lines, 1, 0))
-    for root in (95, 116):
+    for root in (LEFT_HAND.start, RIGHT_HAND.start):
         for finger, colour in enumerate(_finger_colours()):
             chain = [root, *range(root + 1 + 4 * finger, root + 5 + 4 * finger)]
             bones = [
@@ -80,13 +81,13 @@ def _strokes(points: np.ndarray, seen: np.ndarray) -> list[tuple]:
 
 
 def draw_skeleton(keypoints: Float[np.ndarray, "137 3"], size: int) -> Picture:
-    """The skeleton, (size, size, 3), of one person's 137 keypoints (see `lumiere_jax.shapes`).
+    """The skeleton, (size, size, 3), of one person's 137 keypoints (see `lumiere_jax.keypoints`).
 
     A limb needs both its ends, with a confidence above 0.01 (above 0.1 in the face).
     """
     points = np.clip(keypoints[:, :2].astype(np.float64), -4, 5) * size - 0.5
     seen = keypoints[:, 2] > 0.01
-    seen[25:95] = keypoints[25:95, 2] > 0.1
+    seen[FACE] = keypoints[FACE, 2] > 0.1
     total, weight = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     for colour, lines, half_width, radius in _strokes(points, seen):
         if not lines:

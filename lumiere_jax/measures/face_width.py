@@ -3,16 +3,16 @@
 import numpy as np
 
 from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.keypoints import JAW, of_person
 from lumiere_jax.shapes import Keypoints
 
-JAW = slice(25, 42)
 ENOUGH = 40
 LOOKED_AT = 32
 
 
 def face_width(keypoints: Keypoints, size: int) -> float | None:
     """The median width of the jaw in pixels, over the frames that have one; None where none has."""
-    jaws = keypoints[(keypoints[:, JAW, 2] > 0).all(1), JAW, 0]
+    jaws = keypoints[(keypoints[:, of_person(JAW), 2] > 0).all(1), of_person(JAW), 0]
     return float(np.median(np.ptp(jaws, axis=1)) * size) if len(jaws) else None
 
 

@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumiere_jax.body_parts import PARTS
+from lumiere_jax.keypoints import CHIN, LANDMARKS, LIPS, NOSE_BRIDGE, of_person
 from lumiere_jax.shapes import Keypoints, Picture
 
 Frames = UInt8[np.ndarray, "time rows cols 3"]
 Find = Callable[[Frames], Float[np.ndarray, "time 137 3"]]
-_FACE = PARTS["face"][0][0]
-_MOUTH = slice(*PARTS["mouth"][0][:2])
 
 
 @contextmanager
@@ -63,7 +61,7 @@ def open_finder() -> Iterator[Find]:
 
 def mouth_points(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarray, "time 20 2"]:
     """The outer and the inner lips (points 48 to 67 of the 68) in pixels of frames of `shape`."""
-    points = np.array(keypoints[:, _MOUTH], np.float64)
+    points = np.array(keypoints[:, of_person(LIPS)], np.float64)
     points[points[:, :, 2] <= 0] = np.nan
     return points[..., :2] * (shape[1], shape[0])
 
@@ -71,8 +69,8 @@ def mouth_points(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarr
 def aperture(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarray, " time"]:
     """The mouth's opening: the mean distance of three pairs of inner lip points (61 to 63 and 67 to
     65) over the face's height, from between the eyes (27) to the chin (8)."""
-    face = np.array(keypoints[:, _FACE : _FACE + 68], np.float64)
+    face = np.array(keypoints[:, of_person(LANDMARKS)], np.float64)
     face[face[:, :, 2] <= 0] = np.nan
     xy = face[..., :2] * (shape[1], shape[0])
     opening = np.linalg.norm(xy[:, [61, 62, 63]] - xy[:, [67, 66, 65]], axis=-1).mean(1)
-    return opening / np.linalg.norm(xy[:, 8] - xy[:, 27], axis=-1)
+    return opening / np.linalg.norm(xy[:, CHIN] - xy[:, NOSE_BRIDGE], axis=-1)

@@ -24,8 +24,9 @@ from lumiere_jax.figures.face import mean_face
 from lumiere_jax.inputs.dataset.consent import consent_id, read_consent
 from lumiere_jax.inputs.dataset.geometry import FACE
 from lumiere_jax.inputs.dataset.lectures import open_dataset
-from lumiere_jax.inputs.faces.alignment import EYES, FACE_START, POINTS, WIDTH
+from lumiere_jax.inputs.faces.alignment import EYES, POINTS, WIDTH
 from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.keypoints import FACE as FACE_PLACES
 from lumiere_jax.measures import drawn_lecturer, metrics
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.training import checkpoint
@@ -70,7 +71,7 @@ def test_the_words_that_are_measured_are_not_trained_on(faces):
 
 def five_points(dataset, split):
     points = np.stack([r["keypoints"] for r in dataset.records(split)])
-    return points[:, [FACE_START + i for i in POINTS], :2] * dataset.shape[::-1]
+    return points[:, [FACE_PLACES.start + i for i in POINTS], :2] * dataset.shape[::-1]
 
 
 def from_the_mean_face(dataset, split):

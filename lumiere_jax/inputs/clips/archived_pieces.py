@@ -19,9 +19,10 @@ from lumiere_jax.inputs.dataset.columns import Moment
 from lumiere_jax.inputs.faces.alignment import align, moved
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.inputs.poses import densepose
+from lumiere_jax.keypoints import POINTS
 from lumiere_jax.shapes import Picture
 
-ABSENT = np.zeros((137, 3), np.float32)
+ABSENT = np.zeros((POINTS, 3), np.float32)
 """Keypoints where there are none."""
 
 
@@ -81,7 +82,7 @@ def _aligned(
     (first, stop), source = footage.pieces[number], (footage.side, footage.side)
     shape = footage.geometry.shape(footage.size)
     transforms = np.fromfile(settled / ALIGNMENTS).reshape(-1, 2, 3)[first:stop]
-    keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, 137, 3)[first:stop]
+    keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, POINTS, 3)[first:stop]
     frames = clip_archives.read_pictures(posed[number], 0, stop - first)
     rows = compress(zip(frames, transforms, keypoints, strict=True), stays)
     for data, transform, points in rows:
@@ -106,7 +107,7 @@ def _figures(
             drawn = figure(source, footage.square, footage.size) if footage.has_figures else None
             yield drawn, ABSENT
         return
-    keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, 137, 3)
+    keypoints = np.memmap(settled / KEYPOINTS, "<f4", "r").reshape(-1, POINTS, 3)
     for t in times:
         points = np.array(keypoints[t])
         if not footage.has_figures:

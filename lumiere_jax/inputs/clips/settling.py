@@ -12,9 +12,10 @@ from lumiere_jax.inputs.clips.clip_plan import Footage, Tick, made_whole, write_
 from lumiere_jax.inputs.clips.posed_pieces import FACE_NUMBERS, FACES, KEYPOINTS, THUMBNAILS
 from lumiere_jax.inputs.dataset import left_out_frames
 from lumiere_jax.inputs.dataset.clip_archives import LEFT_OUT
-from lumiere_jax.inputs.faces.alignment import ENLARGED, FACE_POINTS, FACE_START, alignments
+from lumiere_jax.inputs.faces.alignment import ENLARGED, alignments
 from lumiere_jax.inputs.footage import reading
 from lumiere_jax.inputs.poses import densepose, gaps, openpose, pose_folder
+from lumiere_jax.keypoints import FACE, POINTS
 
 NEIGHBOURS, SOURCES, PEOPLE = "neighbours.i64", "sources.i64", "people.i64"
 ALIGNMENTS = "alignments.f64"
@@ -106,11 +107,11 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
                 footage.poses, footage.clip.path, footage.square, sources
             ):
                 file.write(keypoints.astype("<f4").tobytes())
-    keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, 137, 3)
+    keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, POINTS, 3)
     if footage.figure == "mediapipe":
         # Where the person is missing and others are there, the pose is one of theirs.
         keypoints[_others_alone(footage, posed)] = 0
-    seen = slice(FACE_START if footage.geometry.aligned else 0, FACE_START + FACE_POINTS)
+    seen = slice(FACE.start if footage.geometry.aligned else 0, FACE.stop)
     found = keypoints[:, seen, 2].max(1) > 0
     gaps.fill(keypoints, found, footage.fps)
     if footage.geometry.aligned:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from lumiere_jax.inputs.media.picture_bytes import encode_jpeg, encode_png
-from lumiere_jax.shapes import POINTS, Keypoints, Picture
+from lumiere_jax.keypoints import POINTS
+from lumiere_jax.shapes import Keypoints, Picture
 
 DTYPES = ("float32", "float16", "uint8", "int32", "int64")
 # Numbers of a frame's array at most: a description that says more is damaged.

@@ -12,11 +12,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lumiere_jax.figures.face import mean_face
+from lumiere_jax.keypoints import FACE
 from lumiere_jax.shapes import Keypoints, Picture
 
 POINTS = (33, 36, 39, 42, 45)
-# Where the face's 68 points begin among the keypoints, and how many they are with the pupils.
-FACE_START, FACE_POINTS = 25, 70
 # The mean face is so wide in cols, and the middle of its eyes is there, in cols and rows.
 WIDTH, EYES = 0.75, (0.5, 0.41)
 # Over two frames on either side: the estimator's points tremble, and so would the picture.
@@ -48,7 +47,7 @@ def alignments(
 ) -> Float[np.ndarray, "time 2 3"]:
     """The transform of each of neighbouring frames, whose faces are known, from pictures of rows
     and cols `source` to faces of `shape`: least squares, of points smoothed over time."""
-    points = np.asarray(keypoints, np.float64)[:, [FACE_START + i for i in POINTS], :2]
+    points = np.asarray(keypoints, np.float64)[:, [FACE.start + i for i in POINTS], :2]
     edge = len(SMOOTHING) // 2
     padded = np.pad(points, ((edge, edge), (0, 0), (0, 0)), mode="edge")
     smooth = np.sum([w * padded[i : i + len(points)] for i, w in enumerate(SMOOTHING)], axis=0)

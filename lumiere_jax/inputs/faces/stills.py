@@ -11,8 +11,6 @@ from tqdm import tqdm
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.faces.alignment import (
     ENLARGED,
-    FACE_POINTS,
-    FACE_START,
     Affine,
     Face,
     align,
@@ -20,6 +18,7 @@ from lumiere_jax.inputs.faces.alignment import (
 )
 from lumiere_jax.inputs.footage.photographs import decode_photograph
 from lumiere_jax.inputs.poses.mediapipe import SIDE, Estimate, open_estimator
+from lumiere_jax.keypoints import FACE
 from lumiere_jax.shapes import Picture
 
 # Sides of a frame of a pasted video at most, and bytes of a file.
@@ -103,14 +102,14 @@ def _whole(picture: Picture) -> Square:
 
 
 def _around(keypoints: Float[np.ndarray, "137 3"]) -> Square:
-    face = keypoints[FACE_START : FACE_START + FACE_POINTS, :2]
+    face = keypoints[FACE, :2]
     side = float(np.ptp(face, axis=0).max()) / CLOSE
     x, y = (face.min(0) + face.max(0)) / 2 - side / 2
     return float(x), float(y), side
 
 
 def _has_face(keypoints: np.ndarray) -> bool:
-    return bool((keypoints[FACE_START : FACE_START + FACE_POINTS, 2] > 0).all())
+    return bool((keypoints[FACE, 2] > 0).all())
 
 
 def _look(

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lumiere_jax.inputs.dataset.left_out_frames import runs
+from lumiere_jax.keypoints import PARTS
 
 FLICKER = Fraction(1, 6)
 """Seconds for which a hand, the face or the person may vanish and still be taken as there."""
-_PARTS = (slice(0, 25), slice(25, 95), slice(95, 116), slice(116, 137))
 
 
 def lost(found: Bool[np.ndarray, "frames"], fps: Fraction) -> Bool[np.ndarray, "frames"]:
@@ -42,7 +42,7 @@ def fill(
     is missing while the person is there is filled when it flickers (for up to a sixth of a second);
     for longer it is out of sight, and stays absent.
     """
-    for part in _PARTS:
+    for part in PARTS:
         absent = keypoints[:, part, 2].max(1) <= 0
         for start, end in runs(absent):
             nobody = not found[start:end].any()

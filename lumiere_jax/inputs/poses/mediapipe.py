@@ -22,6 +22,7 @@ from packaging.specifiers import SpecifierSet
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
+from lumiere_jax.keypoints import FACE, LEFT_HAND, POINTS, RIGHT_HAND
 from lumiere_jax.shapes import Picture
 
 SIDE = 512
@@ -41,8 +42,8 @@ _BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
 _NOSE = [(168, 6), (197, 195), 5, 4, 75, 97, 2, 326, 305]
 _EYES = [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]
 _LIPS = [61, 39, 37, 0, 267, 269, 291, 321, 314, 17, 84, 91, 78, 82, 13, 312, 308, 317, 14, 87]
-_FACE = [*_JAW, *_BROWS, *_NOSE, *_EYES, *_LIPS, 468, 473]
-_FACE_PAIRS = np.array([pair if isinstance(pair, tuple) else (pair, pair) for pair in _FACE])
+_MESH = [*_JAW, *_BROWS, *_NOSE, *_EYES, *_LIPS, 468, 473]
+_FACE_PAIRS = np.array([pair if isinstance(pair, tuple) else (pair, pair) for pair in _MESH])
 
 
 FACES = 8
@@ -70,19 +71,20 @@ def to_keypoints(
     left_hand: Float[np.ndarray, "21 2"] | None,
     right_hand: Float[np.ndarray, "21 2"] | None,
 ) -> Float[np.ndarray, "137 3"]:
-    """The 137 keypoints (see `lumiere_jax.shapes`) of MediaPipe's landmarks; None is not found.
+    """The 137 keypoints (see `lumiere_jax.keypoints`) of MediaPipe's landmarks; None is not found.
 
     The confidence is the visibility in the body and 1 in face and hands, 0 where nothing is found.
     """
-    keypoints = np.zeros((137, 3), np.float32)
+    keypoints = np.zeros((POINTS, 3), np.float32)
     if pose is not None:
         for target, sources in _BODY.items():
             keypoints[target] = pose[list(sources)].mean(0)
             keypoints[target, 2] = pose[list(sources), 2].min()
-    for first, points in ((25, face), (95, left_hand), (116, right_hand)):
+    if face is not None:
+        face = face[_FACE_PAIRS].mean(1)
+    for part, points in ((FACE, face), (LEFT_HAND, left_hand), (RIGHT_HAND, right_hand)):
         if points is not None:
-            points = points[_FACE_PAIRS].mean(1) if first == 25 else points
-            keypoints[first : first + len(points)] = np.insert(points, 2, 1, axis=1)
+            keypoints[part] = np.insert(points, 2, 1, axis=1)
     return keypoints
 
 

@@ -9,12 +9,13 @@ from jaxtyping import Float
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json
 from lumiere_jax.inputs.poses import pose_folder
+from lumiere_jax.keypoints import BODY, FACE, LEFT_HAND, POINTS, RIGHT_HAND, count
 
 _PARTS = {
-    "pose_keypoints_2d": 25,
-    "face_keypoints_2d": 70,
-    "hand_left_keypoints_2d": 21,
-    "hand_right_keypoints_2d": 21,
+    "pose_keypoints_2d": BODY,
+    "face_keypoints_2d": FACE,
+    "hand_left_keypoints_2d": LEFT_HAND,
+    "hand_right_keypoints_2d": RIGHT_HAND,
 }
 _SEEN = 0.05
 _CROWD = 1000
@@ -26,17 +27,16 @@ def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
         people = read_json(path)["people"]
         if len(people) > _CROWD:
             raise ValueError(f"it holds {len(people)} people")
-        keypoints = np.zeros((len(people), 137, 3), np.float32)
+        keypoints = np.zeros((len(people), POINTS, 3), np.float32)
         for person, found in zip(people, keypoints, strict=True):
-            first = 0
-            for name, count in _PARTS.items():
-                numbers = np.asarray(person.get(name) or np.zeros(3 * count), np.float64)
-                if numbers.shape != (3 * count,):
-                    raise ValueError(f"{name} holds {numbers.size} numbers, not {3 * count}")
+            for name, part in _PARTS.items():
+                points = count(part)
+                numbers = np.asarray(person.get(name) or np.zeros(3 * points), np.float64)
+                if numbers.shape != (3 * points,):
+                    raise ValueError(f"{name} holds {numbers.size} numbers, not {3 * points}")
                 if not (np.abs(numbers) < 1e6).all():
                     raise ValueError(f"{name} holds numbers that are no keypoints")
-                found[first : first + count] = numbers.reshape(count, 3)
-                first += count
+                found[part] = numbers.reshape(points, 3)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
@@ -71,7 +71,7 @@ def read_keypoints(
     chosen = pose_folder.follow([_boxes(read_people(file)) for file in files])
     x, y, side = square
     for source in sources:
-        keypoints = np.zeros((137, 3), np.float32)
+        keypoints = np.zeros((POINTS, 3), np.float32)
         if chosen[source] >= 0:
             keypoints = read_people(files[source])[chosen[source]]
             keypoints[:, :2] = (keypoints[:, :2] - (x, y)) / side

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lumiere_jax.inputs.faces import alignment
-from lumiere_jax.inputs.faces.alignment import FACE_START, POINTS, align, alignments, moved, paster
+from lumiere_jax.inputs.faces.alignment import POINTS, align, alignments, moved, paster
+from lumiere_jax.keypoints import FACE
 
 SHAPE = (128, 96)
 
@@ -17,8 +18,8 @@ def keypoints_of(scale, angle, x, y, source, frames=1, tremble=0.0):
     pixels = scale * face[:68] @ turn.T + (x, y)
     noise = tremble * np.random.default_rng(0).normal(size=(frames, 68, 2))
     keypoints = np.zeros((frames, 137, 3), np.float32)
-    keypoints[:, FACE_START : FACE_START + 68, :2] = (pixels + noise + 0.5) / source[::-1]
-    keypoints[:, FACE_START : FACE_START + 68, 2] = 1
+    keypoints[:, FACE.start : FACE.start + 68, :2] = (pixels + noise + 0.5) / source[::-1]
+    keypoints[:, FACE.start : FACE.start + 68, 2] = 1
     return keypoints
 
 
@@ -28,7 +29,7 @@ def test_the_mean_face_goes_where_it_belongs_from_anywhere(scale, angle, x, y):
     keypoints = keypoints_of(scale, angle, x, y, source)
     (transform,) = alignments(keypoints, source, SHAPE)
     assert np.hypot(*transform[:, 0]) == pytest.approx(0.75 * 96 / scale, rel=1e-4)
-    face = moved(keypoints[0], transform, source, SHAPE)[FACE_START : FACE_START + 68]
+    face = moved(keypoints[0], transform, source, SHAPE)[FACE.start : FACE.start + 68]
     there = alignment.mean_face()[0][:68] * 0.75 * 96 + (48, 0.41 * 128)
     np.testing.assert_allclose(face[:, :2] * (96, 128), there, atol=0.01)
     np.testing.assert_array_equal(face[:, 2], 1)
@@ -39,7 +40,7 @@ def test_only_points_that_hardly_move_in_speech_count():
     keypoints = keypoints_of(100, 0.1, 300, 150, source)
     spoken = keypoints.copy()
     others = [i for i in range(68) if i not in POINTS]
-    spoken[:, [FACE_START + i for i in others], :2] += 0.05
+    spoken[:, [FACE.start + i for i in others], :2] += 0.05
     np.testing.assert_array_equal(
         alignments(spoken, source, SHAPE), alignments(keypoints, source, SHAPE)
     )
@@ -58,7 +59,7 @@ def test_a_picture_and_its_keypoints_move_together(scale):
     """A dot at a keypoint is found again at the moved keypoint, to half a pixel."""
     source = (1500, 1600)
     keypoints = keypoints_of(scale, 0.2, 800, 500, source)
-    place = keypoints[0, FACE_START + 57, :2] * source[::-1] - 0.5
+    place = keypoints[0, FACE.start + 57, :2] * source[::-1] - 0.5
     rows, cols = np.mgrid[: source[0], : source[1]]
     dot = np.exp(-((cols - place[0]) ** 2 + (rows - place[1]) ** 2) / (2 * (scale / 30) ** 2))
     picture = np.repeat(np.round(255 * dot).astype(np.uint8)[..., None], 3, axis=-1)
@@ -67,7 +68,7 @@ def test_a_picture_and_its_keypoints_move_together(scale):
     assert face.shape == SHAPE
     weights = face / face.sum()
     found = (weights.sum(0) @ np.arange(96), weights.sum(1) @ np.arange(128))
-    expected = moved(keypoints[0], transform, source, SHAPE)[FACE_START + 57, :2] * (96, 128) - 0.5
+    expected = moved(keypoints[0], transform, source, SHAPE)[FACE.start + 57, :2] * (96, 128) - 0.5
     np.testing.assert_allclose(found, expected, atol=0.3)
 
 

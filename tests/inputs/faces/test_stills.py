@@ -6,8 +6,9 @@ import pytest
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.face import mean_face
-from lumiere_jax.inputs.faces.alignment import EYES, FACE_START, POINTS, WIDTH
+from lumiere_jax.inputs.faces.alignment import EYES, POINTS, WIDTH
 from lumiere_jax.inputs.faces.stills import find_face, read_picture
+from lumiere_jax.keypoints import FACE
 from lumiere_jax.measures.mouth_landmarks import open_finder
 
 SHAPE = (128, 96)
@@ -25,7 +26,7 @@ def test_a_face_anywhere_in_a_picture_comes_where_the_mean_face_is(portrait, tmp
     still = find_face(path, read, SHAPE)
     assert still.face.shape == (*SHAPE, 3)
     with open_finder() as find:
-        points = find(still.face[None])[0, [FACE_START + i for i in POINTS], :2] * SHAPE[::-1]
+        points = find(still.face[None])[0, [FACE.start + i for i in POINTS], :2] * SHAPE[::-1]
     there = mean_face()[0][list(POINTS)] * WIDTH * 96 + np.array(EYES) * SHAPE[::-1]
     away = (points - there) / (WIDTH * 96)
     assert np.linalg.norm(away, axis=-1).max() < 0.12
