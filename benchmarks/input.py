@@ -57,8 +57,8 @@ def _measure(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     options = {} if name == "vae" else {"stride": 1}
     batches = make(dataset, "train", batch, 0, **options)
     next(batches)
-    delivered = batch * statistics.median(_rate(lambda: next(batches)) for _ in range(ROUNDS))
-    one = next(batches)
+    rates = [_rate(batches.__next__) for _ in range(ROUNDS)]
+    delivered, one = batch * statistics.median(rates), next(batches)
     del batches  # and with it the threads that read ahead
     print(f"{name}: the pipeline gives {delivered:.0f} a second", file=sys.stderr)
     frozen = {"vgg": load_vgg(config), "vae": {}}

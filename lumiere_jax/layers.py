@@ -118,7 +118,7 @@ def batch_norm(
     x: Float[AnyArray, "batch *positions channels"],
     train: bool,
     name: str,
-    seen: Bool[AnyArray, "batch *_"] | None = None,
+    seen: Bool[AnyArray, " batch *_"] | None = None,
 ) -> Float[AnyArray, "batch *positions channels"]:
     """BatchNorm with pix2pix's initial scale, N(1, 0.02); running averages unless `train`.
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from lumiere_jax.body_parts import part_mask
 from lumiere_jax.shapes import AnyArray, Code, Image, Keypoints
 
-PerExample = Float[AnyArray, "batch"]
-Logits = Float[AnyArray, "batch"]
+PerExample = Float[AnyArray, " batch"]
+Logits = Float[AnyArray, " batch"]
 Layer = Float[AnyArray, "batch _rows _cols _channels"]
 Clip = Float[AnyArray, "batch time rows cols channels"]
 Weights = Float[AnyArray, "batch rows cols 1"]
@@ -50,7 +50,7 @@ def l1(a: Image, b: Image) -> PerExample:
     return _mean(jnp.abs(a - b))
 
 
-def mse(a: Float[AnyArray, "batch *rest"], b: Float[AnyArray, "batch *rest"]) -> PerExample:
+def mse(a: Float[AnyArray, " batch *rest"], b: Float[AnyArray, " batch *rest"]) -> PerExample:
     """Mean squared difference, of pictures or of codes."""
     return _mean((a - b) ** 2)
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 else:
     AnyArray = jax.Array | np.ndarray
 
-Waveform = Float[AnyArray, "samples"]
+Waveform = Float[AnyArray, " samples"]
 """Mono, 16 kHz, in [-1, 1]."""
-Chunk = Float[AnyArray, "_"]
+Chunk = Float[AnyArray, " _"]
 """A piece of a waveform; pieces differ in length."""
 Features = Float[AnyArray, "*time feature"]
 """Normalised log-mel energies, one row a video frame."""

@@ -19,7 +19,7 @@ KERNEL, STRIDE, PADDING = 80, 16, 32
 CHANNELS = (16, 32, 64, 128, 256, 512)
 
 Windows = Float[AnyArray, "batch samples"]
-Seen = Bool[AnyArray, "batch"]
+Seen = Bool[AnyArray, " batch"]
 
 
 class WaveformEncoder(nn.Module):

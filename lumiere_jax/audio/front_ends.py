@@ -52,6 +52,11 @@ class FrontEnd:
         row, rate = (2 * row + 1, 2 * self.rate) if self.centred else (row, self.rate)
         return frame_start(row, rate)
 
+    def row_at(self, frame: int, fps: Fraction) -> int:
+        """The row that contains the middle of a frame: floor((frame + ½) · rate / fps)."""
+        fraction = (2 * frame + 1) * self.rate / (2 * fps)
+        return fraction.numerator // fraction.denominator
+
     def rows(self, samples: int) -> int:
         """Fewest rows whose time covers every sample."""
         return frames_covering(samples, self.rate)
@@ -87,7 +92,7 @@ def stream(
                 held = np.concatenate([held, np.asarray(piece, np.float32)])
         held, begin = held[skipped:], begin + skipped
         starts = np.array([front_end.start(first + i) - own for i in range(block)])
-        made = np.asarray(front_end.apply(held[:length] * np.float32(gain), starts))
+        made = np.asarray(front_end.apply(held[:length] * np.float32(gain), starts), np.float32)
         yield made[: rows - first]
 
 

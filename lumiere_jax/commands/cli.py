@@ -76,9 +76,16 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
 
 
 def define_system_flags() -> None:
-    """Defines the flags that systems add to infer.py; of one name, the first system's help."""
+    """Defines the flags that systems add to infer.py; systems may share one.
+
+    Raises:
+      ValueError: A system's flag has the name of another, or two systems' differ in kind.
+    """
+    taken, defined = set(flags.FLAGS), {}
     for entry in ENTRIES.values():
         for flag in entry.flags:
+            if flag.name in taken or defined.setdefault(flag.name, flag.kind) != flag.kind:
+                raise ValueError(f"--{flag.name} of {entry.name!r} is the name of another flag")
             if flag.name not in flags.FLAGS:
                 kind = "string" if flag.kind == "path" else flag.kind
                 define = getattr(flags, f"DEFINE_{kind}")

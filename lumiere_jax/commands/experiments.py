@@ -30,7 +30,7 @@ from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.system import load_vgg
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import trial_comparison
+from lumiere_jax.workflows import report_samples, trial_comparison
 from lumiere_jax.workflows.experiment_trials import STAGES, Trial, ablation_trials, paper_trials
 from lumiere_jax.workflows.workdir import FILE, check_same_run, checked, run_of, write_run
 
@@ -108,7 +108,7 @@ def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
 
 def _check_kind(out: Path, which: str) -> None:
     path = out / trial_comparison.RESULTS
-    kind = trial_comparison.read_own(path).get("which", which) if path.exists() else which
+    kind = report_samples.read_own(path).get("which", which) if path.exists() else which
     if kind != which:
         raise UserError(f"--out={out} holds the results of --which={kind}: name another folder.")
 
@@ -172,6 +172,6 @@ def _train(config: Config, dataset: Dataset, workdir: Path, stage: str) -> None:
     train(config=config, data=dataset.folder, workdir=workdir, stage=stage)
     if fresh:
         path = workdir / trial_comparison.TIMES
-        times = trial_comparison.read_own(path) if path.exists() else {}
+        times = report_samples.read_own(path) if path.exists() else {}
         times[stage] = round(time.monotonic() - start)
         write_whole(path, json.dumps(times) + "\n")

@@ -35,7 +35,7 @@ from lumiere_jax.systems.contract import Model, Narration, Request
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.artefacts import read_artefacts
 from lumiere_jax.workflows.disk_estimates import video_bytes
-from lumiere_jax.workflows.workdir import check_follows, check_options, origin, read_run
+from lumiere_jax.workflows.workdir import check_follows, origin, read_run, with_defaults
 
 # Frames that may wait for the encoder: a chunk of an accelerator's.
 WAITING = 32
@@ -68,7 +68,7 @@ def load_model(workdir: Path) -> Model:
             tqdm.write(f"warning: '{name}' has taken {steps[name]} of {stage.steps} steps.")
         variables[name] = checkpoint.restore_frozen(workdir, stage, *networks)
         if stage.leaves_artefacts:
-            artefacts[name] = read_artefacts(workdir / name)
+            artefacts[name] = read_artefacts(workdir / name, steps[name])
     return Model(
         system=system,
         run=run,
@@ -176,7 +176,7 @@ def infer(
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
     given = _given(workdir, image, paste, consent)
-    check_options(workdir, options)
+    options = with_defaults(workdir, options)
     model = load_model(workdir)
     still = _aligned(given, model.run.shape, paste) if given else None
     tasks = [(_probed(path, sound_track), video) for path, video in named]

@@ -22,6 +22,7 @@ from lumiere_jax.inputs.clips.clip_plan import Footage, Source
 from lumiere_jax.inputs.dataset import lectures, left_out_frames
 from lumiere_jax.inputs.dataset.clip_archives import LEFT_OUT
 from lumiere_jax.inputs.dataset.clips_table import read_clips
+from lumiere_jax.inputs.dataset.columns import FIGURE
 from lumiere_jax.inputs.dataset.consent import read_consent
 from lumiere_jax.inputs.dataset.geometry import Geometry
 from lumiere_jax.inputs.dataset.lectures import FASTEST, SLOWEST, Dataset
@@ -89,9 +90,10 @@ def prepare(given: Mapping[str, Any]) -> Dataset:
     own: dict[str, Any] = {k: user_path(f"--{k}", v) if k in PATHS else v for k, v in given.items()}
     if "speakers" in given and not chosen.geometry.aligned:
         raise UserError("--speakers goes with --align=face: leave it out.")
-    if "explicit" in given and chosen.geometry.aligned:
+    if "explicit" in given and FIGURE not in chosen.columns:
         raise UserError(
-            "--explicit and --noexplicit are for figures, and --align makes none: leave them out."
+            f"--explicit and --noexplicit are for figures, and '{chosen.name}' has none: leave "
+            "them out."
         )
     for name in ("synthetic", "align"):
         own.pop(name, None)

@@ -24,8 +24,7 @@ from lumiere_jax.runtime.disk_space import written_into
 from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.systems.contract import System
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.report_samples import sampled
-from lumiere_jax.workflows.trial_comparison import read_own
+from lumiere_jax.workflows.report_samples import read_own, sampled
 from lumiere_jax.workflows.workdir import check_kind, check_same_run, checked
 
 

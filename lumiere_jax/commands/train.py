@@ -19,7 +19,7 @@ from lumiere_jax.systems.contract import Feed, Kept, System, Trained, Variables
 from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.parallel import stage_mesh
-from lumiere_jax.training.stage import Stage
+from lumiere_jax.training.stage import Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.artefacts import write_artefacts
 from lumiere_jax.workflows.disk_estimates import training_bytes
@@ -79,7 +79,11 @@ def train(
                 if _is_kept(config) and not _is_done(every[name], taken[name], workdir):
                     trained = _trained(workdir, every, system)
                     kept = system.feed(every[name], config, dataset, trained).kept
-                    assert kept is not None
+                    if kept is None:
+                        raise UserError(
+                            f"--config.resident: '{name}' cannot train from device memory: leave "
+                            "it out."
+                        )
                     device_dataset.check_fits(name, kept.size)
             left = [every[n] for n in chosen if not _is_done(every[n], taken[n], workdir)]
             if left and hosts.is_first():
@@ -124,7 +128,9 @@ def _train_stage(
     preview = previews.make_preview(name, feed, dataset, workdir / name)
     if initial is not None:
         metadata["initial"] = origin_of_initial(initial, name)
-    state = loop.train(
+    if (feed.artefacts is not None) != stage.leaves_artefacts:
+        raise ValueError(f"stage {name!r} and its feed disagree on whether it leaves artefacts")
+    loop.train(
         stage,
         lambda first: while_folder_stays(batches(first), workdir),
         feed.held_out,
@@ -136,9 +142,15 @@ def _train_stage(
         checkpoint_seconds=config.checkpoint_seconds,
         checks=system.checks(name, config),
         preview=preview if stage.steps >= previews.SHORTEST else None,
+        before_saving=functools.partial(_leave_artefacts, feed, workdir / name)
+        if feed.artefacts
+        else None,
     )
-    if feed.artefacts is not None and hosts.is_first():
-        write_artefacts(workdir / name, feed.artefacts(state))
+
+
+def _leave_artefacts(feed: Feed, folder: Path, state: State) -> None:
+    assert feed.artefacts is not None
+    write_artefacts(folder, int(state.step), feed.artefacts(state))
 
 
 def _initial(feed: Feed, stage: Stage, initial: Path | None) -> Variables:

@@ -45,7 +45,7 @@ class DCGANDiscriminator(_Halving):
     """
 
     @nn.compact
-    def __call__(self, y: Pictures, *, train: bool) -> Float[AnyArray, "batch"]:
+    def __call__(self, y: Pictures, *, train: bool) -> Float[AnyArray, " batch"]:
         return self.see(y, 1, "logit", train)[:, 0]
 
 
@@ -64,10 +64,10 @@ class SequenceDiscriminator(_Halving):
         self,
         y: Float[AnyArray, "batch time _rows _cols 3"],
         a: Float[AnyArray, "batch time _"],
-        lengths: Int[AnyArray, "batch"],
+        lengths: Int[AnyArray, " batch"],
         *,
         train: bool,
-    ) -> Float[AnyArray, "batch"]:
+    ) -> Float[AnyArray, " batch"]:
         b, time = y.shape[:2]
         seen = seen_frames(lengths, time).reshape(-1)
         codes = self.see(y.reshape(b * time, *y.shape[2:]), self.code, "code", train, seen)
@@ -78,6 +78,6 @@ class SequenceDiscriminator(_Halving):
         return nn.Dense(1, kernel_init=normal_init, name="logit")(x)[:, 0]
 
 
-def seen_frames(lengths: Int[AnyArray, "batch"], time: int) -> Bool[AnyArray, "batch time"]:
+def seen_frames(lengths: Int[AnyArray, " batch"], time: int) -> Bool[AnyArray, "batch time"]:
     """Which frames of sequences that are filled up to `time` are theirs."""
     return jnp.arange(time)[None] < lengths[:, None]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lumiere_jax.inputs.dataset.columns import KEYPOINTS
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.keypoints import JAW, of_person
 from lumiere_jax.shapes import Keypoints
@@ -20,6 +21,8 @@ def small_face(dataset: Dataset) -> str | None:
     """Half a sentence where footage shows a face that is too small, from a few even frames."""
     # Nobody can frame the drawn lecturer anew, and aligned faces are all as wide.
     if dataset.drawn_seed is not None or dataset.geometry.aligned:
+        return None
+    if KEYPOINTS.name not in [column.name for column in dataset.columns]:
         return None
     records = dataset.records("train")
     picked = np.linspace(0, len(records) - 1, LOOKED_AT).astype(int)

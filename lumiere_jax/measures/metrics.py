@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, UInt8
 from lumiere_jax.shapes import AnyArray, Picture
 
 Pictures = UInt8[AnyArray, "batch rows cols 3"] | Float[AnyArray, "batch rows cols 3"]
-PerPicture = Float[AnyArray, "batch"]
+PerPicture = Float[AnyArray, " batch"]
 Mask = Bool[AnyArray, "batch rows cols 1"]
 Points = Float[AnyArray, "batch points 2"]
-Signal = Float[AnyArray, "time"]
+Signal = Float[AnyArray, " time"]
 # CPBD's widths of an edge, in pixels, at which its blur is just noticed: up to a contrast of 50
 # levels in its block, and above it.
 JUST_NOTICEABLE = (5, 3)
@@ -154,8 +154,8 @@ def frequency_sharpness(picture: Picture) -> float:
 
 
 def content_distances(
-    still: Float[np.ndarray, "embedding"], frames: Float[np.ndarray, "frames embedding"]
-) -> Float[np.ndarray, "frames"]:
+    still: Float[np.ndarray, " embedding"], frames: Float[np.ndarray, "frames embedding"]
+) -> Float[np.ndarray, " frames"]:
     """Distances, 0 to 2, of frames' faces from a still's, by embeddings, as unit vectors.
 
     Their mean is the ACD (Tulyakov et al. 2018), whose magnitude is the embedding network's; half

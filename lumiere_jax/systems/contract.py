@@ -93,10 +93,11 @@ class Model:
         """A short identifier of everything that decides what the model says and shows."""
         facts = (self.run.size, str(self.run.fps), *self.system.hears(self.run.config))
         digest = hashlib.sha256(json.dumps(facts).encode())
-        # By network first, as when networks had names of their own across stages.
+        others = self.artefacts, self.pretrained
+        # Sorted by network, then stage: identifiers of older workdirs stay what they are.
         named = sorted((n, stage) for stage, own in self.variables.items() for n in own)
         variables = [self.variables[stage][name] for name, stage in named]
-        for leaf in jax.tree.leaves((self.run.mean, self.run.std, variables, self.artefacts)):
+        for leaf in jax.tree.leaves((self.run.mean, self.run.std, variables, *others)):
             digest.update(np.asarray(leaf).tobytes())
         return digest.hexdigest()[:16]
 

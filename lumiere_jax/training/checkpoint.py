@@ -206,6 +206,8 @@ def _metadata(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, Any]
     metadata = manager.restore(step, args=args)["metadata"]
     if not all(isinstance(m, dict) for m in (metadata, metadata.get("needs", {}))):
         raise ValueError("its metadata is no record")
+    if type(metadata.get(ENDED, 0)) is not int:
+        raise ValueError(f"its {ENDED!r} is no number")
     number = metadata.pop(FORMAT_KEY, 1)
     if isinstance(number, int) and number > FORMAT:
         raise UserError(
@@ -245,7 +247,7 @@ def _from_format(item: dict[str, Any], number: int) -> dict[str, Any]:
 
 def has_ended(folder: Path, patience: int) -> bool:
     """Whether the stage stopped early with at least this much patience."""
-    return 0 < patience <= int(read_metadata(folder).get(ENDED, 0))
+    return 0 < patience <= read_metadata(folder).get(ENDED, 0)
 
 
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:

@@ -47,6 +47,7 @@ def train(
     preview: Preview | None = None,
     clips: int = CLIPS,
     initial: Callable[[], Mapping[str, Any]] = dict,
+    before_saving: Callable[[State], None] | None = None,
 ) -> State:
     """Trains a stage to its number of steps, from its last checkpoint where there is one.
 
@@ -54,7 +55,8 @@ def train(
     log has their means since the line before. `reports` times in a run, the batches that
     `held_out` gives are measured, a sheet of pictures is kept and the `checks` read the log;
     `clips` times, and at least every `CLIP_STEPS`, `preview` makes a clip. `initial` gives
-    variables, by network, that a first state takes in place of random ones. Nothing is asked for
+    variables, by network, that a first state takes in place of random ones. `before_saving` is
+    called on the first host, before a checkpoint is written. Nothing is asked for
     when nothing is left to do. On several hosts all have to call this, with the same arguments.
 
     At Ctrl-C and SIGTERM it saves after one more call or two, all hosts at the same step.
@@ -109,6 +111,10 @@ def train(
             if last or _is_long_ago(saved, checkpoint_seconds, due):
                 _check_weights(stage, state, manager)
                 ended = {checkpoint.ENDED: stage.patience} if over else {}
+                if before_saving is not None:
+                    with hosts.together():
+                        if hosts.is_first():
+                            before_saving(parallel.local(state))
                 checkpoint.save(manager, state, {**metadata, **ended})
                 if last or not saves:  # what cannot be read is not saved
                     checkpoint.confirm(manager, state, {**metadata, **ended})

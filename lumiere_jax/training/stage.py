@@ -96,7 +96,8 @@ class State:
       networks: By name.
       step: Steps taken, int32.
       key: The key that each step folds its number into.
-      extra: Arrays that steps change without gradients, such as the slots of a memory.
+      extra: Arrays of finite numbers that steps change without gradients, such as the slots of a
+        memory. Keys do not belong there.
     """
 
     networks: dict[str, TrainState]

@@ -16,7 +16,7 @@ import soundfile
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset import builder, clip_archives, lectures
-from lumiere_jax.inputs.dataset.columns import Column, pictures
+from lumiere_jax.inputs.dataset.columns import FRAME, Column, pictures
 from lumiere_jax.inputs.dataset.geometry import Geometry
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import SPLITS, TRIPLET, Segment, longest
@@ -103,7 +103,9 @@ def write_preview(
     strips = []
     for clip, t in picked:
         example = next(clip_archives.read_examples(archives / clip, columns, t, 1))
-        frame, *others = (picture_bytes.decode(example[c.name]) for c in pictures(columns))
+        names = [c.name for c in pictures(columns) if c.name != FRAME.name]
+        frame = picture_bytes.decode(example[FRAME.name])
+        others = [picture_bytes.decode(example[name]) for name in names]
         both = ((other, cv2.addWeighted(frame, 0.5, other, 0.5, 0)) for other in others)
         strips.append(np.concatenate([frame, *itertools.chain.from_iterable(both)]))
     picture = np.concatenate(strips, axis=1)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clips.archived_pieces import draw
@@ -31,11 +32,16 @@ def key(footage: Footage) -> str:
     """Names all that decides what a clip's archive holds."""
     files = [footage.clip.path, *(sorted(footage.poses.iterdir()) if footage.poses else ())]
     stats = [(str(f.resolve()), (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
-    # A function's name stands for what it does: two processes print it alike.
-    columns = [(c.described(), getattr(c.fill, "__qualname__", "")) for c in footage.columns]
+    columns = [(c.described(), _name_of(c.fill)) for c in footage.columns]
     own = {f.name: getattr(footage, f.name) for f in dataclasses.fields(footage)}
     given = own | {"columns": columns, "format": FORMAT, "files": stats}
     return hashlib.sha256(json.dumps(given, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _name_of(fill: Any) -> str:
+    """A function's name, which two processes print alike."""
+    name = getattr(fill, "__qualname__", None)
+    return f"{fill.__module__}.{name}" if name else repr(fill)
 
 
 def sweep(kept: Path, footages: Sequence[Footage]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lumiere_jax.errors import UserError
+from lumiere_jax.files import read_json
 from lumiere_jax.training.log import read_lines
 
 COLUMNS = 8
@@ -21,3 +23,21 @@ def log_lines(stage: Path) -> list[dict[str, Any]]:
     """The lines of a stage's log; none where it has been cleared away."""
     path = stage / "log.jsonl"
     return read_lines(path) if path.is_file() else []
+
+
+def read_own(path: Path) -> dict[str, Any]:
+    """What an earlier run of the experiments wrote.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    try:
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise ValueError("it is no record")
+        return values
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): move it, or its folder, elsewhere, and run this "
+            "again."
+        ) from error

@@ -11,8 +11,6 @@ import numpy as np
 import lumiere_jax
 from lumiere_jax import losses
 from lumiere_jax.body_parts import part_mask
-from lumiere_jax.errors import UserError
-from lumiere_jax.files import read_json
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.measures import evaluation, summaries
@@ -23,6 +21,7 @@ from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
+from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training import checkpoint
@@ -33,29 +32,11 @@ RESULTS = page.RESULTS
 LOSSES, FIGURES, TIMES = "losses.json", "figures.json", "times.json"
 
 
-def read_own(path: Path) -> dict[str, Any]:
-    """What an earlier run of the experiments wrote.
-
-    Raises:
-      UserError: it is damaged.
-    """
-    try:
-        values = read_json(path)
-        if not isinstance(values, dict):
-            raise ValueError("it is no record")
-        return values
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): move it, or its folder, elsewhere, and run this "
-            "again."
-        ) from error
-
-
 def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> None:
     """Writes the page and the numbers; `which` is "paper" or "ablation"."""
     folder = out / "runs"
     windows = {
-        trial.config.blstm.window: read_own(folder / trial.name / LOSSES)
+        trial.config.blstm.window: report_samples.read_own(folder / trial.name / LOSSES)
         for trial in trials
         if trial.figure_4a
     }
@@ -102,13 +83,13 @@ def _layers(config: Config) -> str:
 
 def _made(trial: Trial, folder: Path) -> page.Made:
     workdir = folder / trial.name
-    times = read_own(workdir / TIMES) if (workdir / TIMES).exists() else {}
+    times = report_samples.read_own(workdir / TIMES) if (workdir / TIMES).exists() else {}
     if trial.codes_alone:
-        metrics = {"vae": read_own(workdir / FIGURES)}
+        metrics = {"vae": report_samples.read_own(workdir / FIGURES)}
         return page.Made(name=trial.name, title=trial.title, metrics=metrics, seconds=times)
     with (workdir / "report" / report_samples.FRAMES).open() as handle:
         rows = list(csv.DictReader(handle))
-    metrics = read_own(workdir / "report" / report.METRICS)
+    metrics = report_samples.read_own(workdir / "report" / report.METRICS)
     if trial.data:
         del metrics["vae"]  # its figures have less to keep
     s = trial.config.seqpix2pix

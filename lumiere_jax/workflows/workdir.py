@@ -255,14 +255,19 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def check_options(workdir: Path, options: Mapping[str, Any] | None) -> None:
-    """UserError for options that are not flags of the system that a workdir is of."""
+def with_defaults(workdir: Path, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns options with the defaults of the flags that a workdir's system adds to infer.py.
+
+    Raises:
+      UserError: An option is no such flag.
+    """
     name = read_run(workdir).config.system
-    own = [flag.name for flag in ENTRIES[name].flags]
+    own = {flag.name: flag.default for flag in ENTRIES[name].flags}
     if other := [option for option in options or {} if option not in own]:
         raise UserError(
             f"--{other[0]} is no flag of '{name}', of which {workdir} is: leave it out."
         )
+    return {**own, **(options or {})}
 
 
 def origin(consent: Mapping[str, Any]) -> dict[str, Any]:

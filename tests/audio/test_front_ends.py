@@ -91,6 +91,15 @@ def test_a_frames_rows_are_as_many_as_its_frames_at_the_rate_of_frames(rate):
         assert front_ends.waveform(rate).rows(frame_start(frames, rate)) == frames
 
 
+@pytest.mark.parametrize("fps", RATES)
+@pytest.mark.parametrize("rate", RATES)
+def test_a_frames_row_is_the_one_at_its_middle(rate, fps):
+    front_end = energies(rate)
+    for frame in (0, 1, 1000, 108_000):
+        middle, row = (frame + Fraction(1, 2)) / fps, front_end.row_at(frame, fps)
+        assert row / rate <= middle < (row + 1) / rate
+
+
 @pytest.mark.parametrize("make", EVERY)
 def test_memory_does_not_grow_with_the_sound(make):
     held = 0

@@ -22,7 +22,7 @@ import pytest
 
 from lumiere_jax import losses, systems
 from lumiere_jax.audio.features import frame_start
-from lumiere_jax.audio.front_ends import FrontEnd, rows_of, stream
+from lumiere_jax.audio.front_ends import FrontEnd, rows_of
 from lumiere_jax.commands.infer import load_model
 from lumiere_jax.inputs.batches import index_batches
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Column
@@ -172,9 +172,11 @@ def stages(config, shape):
 # Data, synthesis, measures.
 
 
-def by_frames(rows):
-    """Rows (n, 2) as those of each frame, (n // 4, 8)."""
-    return rows[: len(rows) // ROWS_A_FRAME * ROWS_A_FRAME].reshape(-1, 2 * ROWS_A_FRAME)
+def by_frames(rows, frames, fps):
+    """The rows around the middle of each frame, (frames, 8), of rows (n, 2) that cover them."""
+    middles = np.array([FRONT_END.row_at(t, fps) for t in range(frames)])
+    around = middles[:, None] + np.arange(ROWS_A_FRAME) - ROWS_A_FRAME // 2
+    return rows[np.clip(around, 0, len(rows) - 1)].reshape(frames, -1)
 
 
 def feed(stage, config, dataset, trained):
@@ -183,9 +185,12 @@ def feed(stage, config, dataset, trained):
         records = list(dataset.records(split))
         frames = np.stack([picture_bytes.decode(r["frame"], dataset.shape) for r in records])
         colours = np.stack([r["colour"] for r in records])
-        return {"rows": by_frames(dataset.features(FRONT_END, split)), "frame": frames} | {
-            "colour": colours
-        }
+        rows = [
+            by_frames(dataset.heard(FRONT_END, s), s.frames, dataset.fps)
+            for s in dataset.segments
+            if s.split == split
+        ]
+        return {"rows": np.concatenate(rows), "frame": frames, "colour": colours}
 
     def batches(split, first):
         tables = data(split)
@@ -194,7 +199,8 @@ def feed(stage, config, dataset, trained):
             yield {name: table[index["index"]] for name, table in tables.items()} | index
 
     def scene():
-        frames, segment = data("val")["frame"][:8], dataset.segments[0]
+        frames = data("val")["frame"][:8]
+        segment = next(s for s in dataset.segments if s.split == "val")
         return Scene(data("val")["rows"][:8], frames, dataset.sound(segment, len(frames)))
 
     return Feed(
@@ -213,8 +219,9 @@ def feed(stage, config, dataset, trained):
 def speak(model, request):
     """Frames whose colours are heard; the artefact shifts them, and --tint weighs their red."""
     narration, shape = request.narration, model.run.shape
-    rows = stream(FRONT_END, narration.pieces, ROWS_A_FRAME * narration.frames, narration.gain)
-    tint = np.array([request.options.get("tint", 1.0), 1, 1], np.float32)
+    count = FRONT_END.rows(frame_start(narration.frames, model.run.fps))
+    rows = rows_of(FRONT_END, narration.pieces, count, narration.gain)
+    tint = np.array([request.options["tint"], 1, 1], np.float32)
     shift = model.artefacts["fine"]["palette"] - model.variables["fine"]["extra"]["slot"]
 
     @jax.jit
@@ -224,8 +231,7 @@ def speak(model, request):
         everywhere = (None, None, None)
         return to_uint8(jnp.clip((y + 0.01 * shift[everywhere]) * tint[everywhere], 0, 1), low=0.0)
 
-    for piece in rows:
-        yield from np.asarray(paint(by_frames(piece)))
+    yield from np.asarray(paint(by_frames(rows, narration.frames, model.run.fps)))
 
 
 def follow(model, dataset, split, finders):
@@ -233,7 +239,7 @@ def follow(model, dataset, split, finders):
 
     def followed(segment):
         narration = Narration([dataset.sound(segment, segment.frames)[:, 0]], 1.0, segment.frames)
-        made = speak(model, Request(narration=narration))
+        made = speak(model, Request(narration=narration, options={"tint": 1.0}))
         for first in range(0, segment.frames, BATCH):
             start, count = segment.offset + first, min(BATCH, segment.frames - first)
             known = [records[start + i] for i in range(count)]
@@ -251,7 +257,8 @@ def follow(model, dataset, split, finders):
 def speak_shuffled(model, dataset, split):
     def spoken(segment):
         sound = in_another_order(dataset.sound(segment, segment.frames)[:, 0], 16_000)
-        return speak(model, Request(narration=Narration([sound], 1.0, segment.frames)))
+        narration = Narration([sound], 1.0, segment.frames)
+        return speak(model, Request(narration=narration, options={"tint": 1.0}))
 
     return spoken
 
@@ -378,9 +385,9 @@ def test_a_third_system_needs_no_change_elsewhere(run_guest, tmp_path, monkeypat
     assert 0 < values["colour_error"] < 1 and values["mouth_correlation_real_frames"] > 0.5
     assert "Error of the colour" in (report / "index.html").read_text()
 
-    (second / "fine" / "artefacts.npz").unlink()
+    (second / "fine" / "artefacts" / "3.npz").unlink()
     said = run_guest("infer.py", *given, f"--out={tmp_path / 'none.mp4'}", code=2)
-    assert "artefacts.npz is not there" in said and "run train.py" in said
+    assert "artefacts/3.npz is not there" in said and "train it again" in said
 
 
 def test_flags_and_data_of_other_systems_are_refused(run_guest, workdir, drawn, speech, tmp_path):

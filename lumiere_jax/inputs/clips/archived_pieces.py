@@ -59,7 +59,7 @@ def draw(
     return busy
 
 
-Stays = Bool[np.ndarray, "frames"]
+Stays = Bool[np.ndarray, " frames"]
 
 
 def _framed(

@@ -58,7 +58,7 @@ def judge(thumbnails: Thumbnails, fps: Fraction) -> Codes:
     return codes
 
 
-def _frozen(thumbnails: Thumbnails, fps: Fraction) -> Bool[np.ndarray, "frames"]:
+def _frozen(thumbnails: Thumbnails, fps: Fraction) -> Bool[np.ndarray, " frames"]:
     """Frames that repeat a picture which stands still; the first of these is none of them."""
     frozen = np.zeros(len(thumbnails), bool)
     first = 0
@@ -76,8 +76,8 @@ def _apart(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def _fading(
-    contrast: Float[np.ndarray, "frames"], blank: Bool[np.ndarray, "frames"], fps: Fraction
-) -> Bool[np.ndarray, "frames"]:
+    contrast: Float[np.ndarray, " frames"], blank: Bool[np.ndarray, " frames"], fps: Fraction
+) -> Bool[np.ndarray, " frames"]:
     """Frames next to blank ones, or to the clip's ends, while contrast goes up or down."""
     fading = np.zeros(len(contrast), bool)
     for way in (slice(None), slice(None, None, -1)):  # fades to a colour run backwards
@@ -90,7 +90,7 @@ def _fading(
     return fading
 
 
-def _risen(contrast: Float[np.ndarray, "frames"], first: int, fps: Fraction) -> int:
+def _risen(contrast: Float[np.ndarray, " frames"], first: int, fps: Fraction) -> int:
     """The frame at which contrast, which rises from `first` on, has risen; `first` if it does not
     rise."""
     ahead, t = max(1, round(AHEAD * fps)), first
@@ -104,7 +104,7 @@ def _risen(contrast: Float[np.ndarray, "frames"], first: int, fps: Fraction) -> 
 
 def _other_scenes(
     thumbnails: Thumbnails, seen: np.ndarray, fps: Fraction
-) -> Bool[np.ndarray, "seen"]:
+) -> Bool[np.ndarray, " seen"]:
     """Frames that do not look like the scene which lasts longest, cut to or dissolved to.
 
     A scene that is left slowly, as by a camera that moves, is not left.
@@ -120,7 +120,7 @@ def _other_scenes(
     return other
 
 
-def _mixed(likeness: Float[np.ndarray, "frames"]) -> int:
+def _mixed(likeness: Float[np.ndarray, " frames"]) -> int:
     """How many frames beside another scene are still mixed with it, from their likeness outwards.
 
     Of two scenes that are unlike each other, a mixture is at `ALIKE` with 57% of the other one and
@@ -151,7 +151,7 @@ def _longest_scene(
 
 def _sudden(
     looks: Float[np.ndarray, "seen 768"], apart: int, fps: Fraction
-) -> Bool[np.ndarray, "seen"]:
+) -> Bool[np.ndarray, " seen"]:
     """Frames that differ from the one so many frames before by far more than others around them."""
     before = np.maximum(np.arange(len(looks)) - apart, 0)
     steps = np.ones(len(looks))

@@ -21,7 +21,7 @@ NEIGHBOURS, SOURCES, PEOPLE = "neighbours.i64", "sources.i64", "people.i64"
 ALIGNMENTS = "alignments.f64"
 
 
-def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames"], list[int]]:
+def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, " frames"], list[int]]:
     """Which face of every frame is the person's (-1: missing), and the pieces, by number, in which
     another one was followed where there were several.
 
@@ -40,7 +40,7 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, "frames
     return chosen, others
 
 
-def _others_alone(footage: Footage, posed: list[Path]) -> Bool[np.ndarray, "frames"]:
+def _others_alone(footage: Footage, posed: list[Path]) -> Bool[np.ndarray, " frames"]:
     """Frames in which only other people's faces are found."""
     chosen, _ = choose(footage, posed)
     return (chosen < 0) & (_read_faces(footage, posed)[1][:, :-1] > 0).any(1)
@@ -75,7 +75,7 @@ def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> Non
 
 
 def _left_out(
-    footage: Footage, posed: list[Path], found: Bool[np.ndarray, "frames"]
+    footage: Footage, posed: list[Path], found: Bool[np.ndarray, " frames"]
 ) -> left_out_frames.Codes:
     """Why each frame is left out. What was never filmed comes before what the picture shows, and
     that before whom it shows."""

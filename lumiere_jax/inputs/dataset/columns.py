@@ -18,6 +18,8 @@ from lumiere_jax.keypoints import POINTS
 from lumiere_jax.shapes import Keypoints, Picture
 
 DTYPES = ("float32", "float16", "uint8", "int32", "int64")
+# Names that batches, and the log-mel rows of older datasets, have.
+RESERVED = ("index", "features")
 # Numbers of a frame's array at most: a description that says more is damaged.
 MOST_NUMBERS = 2**20
 
@@ -81,7 +83,7 @@ class Column:
         Raises:
           ValueError: `fill` made an array of another shape.
         """
-        if self.encoding == "jpeg" and self.name == "frame" and moment.jpeg is not None:
+        if self.fill is frame_of and self.encoding == "jpeg" and moment.jpeg is not None:
             return moment.jpeg
         assert self.fill is not None
         value = self.fill(moment)
@@ -103,7 +105,13 @@ class Column:
 
 ENCODERS = {"jpeg": encode_jpeg, "png": encode_png}
 
-FRAME = Column(name="frame", encoding="jpeg", fill=attrgetter("frame"))
+
+def frame_of(moment: Moment) -> Picture:
+    """Returns the frame itself."""
+    return moment.frame
+
+
+FRAME = Column(name="frame", encoding="jpeg", fill=frame_of)
 # Figures are labels, so they must come back exactly.
 FIGURE = Column(name="figure", encoding="png", fill=attrgetter("figure"))
 KEYPOINTS = Column(name="keypoints", shape=(POINTS, 3), fill=attrgetter("keypoints"))
@@ -131,7 +139,7 @@ def read_columns(described: Any) -> tuple[Column, ...]:
     columns = []
     for values in described:
         name, encoding = values["name"], values.get("encoding", "")
-        if not isinstance(name, str) or not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
             raise ValueError(f"{name!r} is no column's name")
         if encoding:
             if encoding not in ENCODERS:

@@ -140,7 +140,7 @@ class Dataset(Description):
         """The sound of a segment's first frames, at 16 kHz; UserError where it is damaged."""
         return self.samples(segment, 0, frame_start(frames, self.fps, RATE))[:, None]
 
-    def samples(self, segment: Segment, start: int, stop: int) -> Float[np.ndarray, "samples"]:
+    def samples(self, segment: Segment, start: int, stop: int) -> Float[np.ndarray, " samples"]:
         """Samples `start` to `stop` - 1 of a segment's sound, at 16 kHz, which is silent before its
         first and past its last; UserError where it is damaged."""
         with _opened(self.folder / segment.sound) as file:
@@ -152,7 +152,8 @@ class Dataset(Description):
 
     def gain(self, segment: Segment) -> float:
         """The factor that brings a segment's voice to the loudness at which it is heard."""
-        return _gain(*(self.folder / s.sound for s in same_voice(self.segments, segment)))
+        paths = [self.folder / s.sound for s in same_voice(self.segments, segment)]
+        return _gain(*((path, _version(path)) for path in paths))
 
 
 @contextlib.contextmanager
@@ -172,10 +173,19 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
+def _version(path: Path) -> tuple[int, int]:
+    """What tells a file from an earlier one of its name."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0  # reading it says what is wrong
+    return stat.st_size, stat.st_mtime_ns
+
+
 @functools.cache
-def _gain(*paths: Path) -> float:
+def _gain(*versions: tuple[Path, tuple[int, int]]) -> float:
     def blocks() -> Iterator[np.ndarray]:
-        for path in paths:
+        for path, _ in versions:
             with _opened(path) as file:
                 yield from file.blocks(BLOCK, dtype="float32")
 

@@ -27,7 +27,7 @@ REASONS = (
     "too short: under a second",
 )
 KEPT, NO_PICTURE, NO_SOUND, FROZEN, BLANK, SCENE, NOBODY, NO_FACE, SHORT = range(len(REASONS))
-Codes = UInt8[np.ndarray, "frames"]
+Codes = UInt8[np.ndarray, " frames"]
 
 # Seconds that a stretch is to have at least.
 SHORTEST = 1
@@ -38,7 +38,7 @@ WORST = 5
 FILE = "left_out.csv"
 
 
-def runs(flags: Bool[np.ndarray, "frames"]) -> Iterator[Stretch]:
+def runs(flags: Bool[np.ndarray, " frames"]) -> Iterator[Stretch]:
     """The first frame and the one after the last of every run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

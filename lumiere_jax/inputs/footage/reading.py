@@ -75,7 +75,7 @@ def read_sizes(
     return _scaled(clip, _shown(clip, fps, first, stop), sizes, crop)
 
 
-def read_sources(source: str | Path | Clip, fps: Fraction) -> Int[np.ndarray, "frames"]:
+def read_sources(source: str | Path | Clip, fps: Fraction) -> Int[np.ndarray, " frames"]:
     """The index of the source picture of every frame."""
     clip = _probed(source)
     shown = _shown(clip, fps, 0, _count(clip, fps))

@@ -12,7 +12,7 @@ FLICKER = Fraction(1, 6)
 """Seconds for which a hand, the face or the person may vanish and still be taken as there."""
 
 
-def lost(found: Bool[np.ndarray, "frames"], fps: Fraction) -> Bool[np.ndarray, "frames"]:
+def lost(found: Bool[np.ndarray, " frames"], fps: Fraction) -> Bool[np.ndarray, " frames"]:
     """Frames of gaps that are too long to be filled."""
     long = np.zeros(len(found), bool)
     for start, end in runs(~found):
@@ -20,7 +20,7 @@ def lost(found: Bool[np.ndarray, "frames"], fps: Fraction) -> Bool[np.ndarray, "
     return long
 
 
-def nearest(found: Bool[np.ndarray, "frames"]) -> Int[np.ndarray, "frames"]:
+def nearest(found: Bool[np.ndarray, " frames"]) -> Int[np.ndarray, " frames"]:
     """The nearest frame with a person for every frame, the earlier of two; itself where there is
     no person at all."""
     there = np.flatnonzero(found)
@@ -34,7 +34,7 @@ def nearest(found: Bool[np.ndarray, "frames"]) -> Int[np.ndarray, "frames"]:
 
 
 def fill(
-    keypoints: Float[np.ndarray, "frames 137 3"], found: Bool[np.ndarray, "frames"], fps: Fraction
+    keypoints: Float[np.ndarray, "frames 137 3"], found: Bool[np.ndarray, " frames"], fps: Fraction
 ) -> None:
     """Fills gaps in place, part by part, linearly between the frames on either side.
 

@@ -44,7 +44,7 @@ def check_number(poses: int, folder: Path, clip: Path) -> None:
         )
 
 
-def follow(boxes: list[Float[np.ndarray, "_ 4"]]) -> Int[np.ndarray, "frames"]:
+def follow(boxes: list[Float[np.ndarray, "_ 4"]]) -> Int[np.ndarray, " frames"]:
     """Which person of each frame is the largest that persists, -1 where that one is missing.
 
     People (x0, y0, x1, y1) are followed from frame to frame by the overlap of their boxes; the one

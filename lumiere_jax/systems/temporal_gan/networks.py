@@ -59,7 +59,7 @@ class Generator(nn.Module):
             self.context, self.noise_generator = nn.Dense(self.cells), nn.Dense(self.noise)
 
     def __call__(
-        self, x: Windows, still: Stills, noise: Noise, lengths: Int[AnyArray, "batch"], train: bool
+        self, x: Windows, still: Stills, noise: Noise, lengths: Int[AnyArray, " batch"], train: bool
     ) -> Frames:
         """Frames (b, time, rows, cols, 3) in [-1, 1] of sequences from their beginning."""
         seen = seen_frames(lengths, x.shape[1])
@@ -107,8 +107,8 @@ class AudioVisualDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, y: Frames, x: Windows, lengths: Int[AnyArray, "batch"], train: bool
-    ) -> Float[AnyArray, "batch"]:
+        self, y: Frames, x: Windows, lengths: Int[AnyArray, " batch"], train: bool
+    ) -> Float[AnyArray, " batch"]:
         seen = seen_frames(lengths, x.shape[1])
         encoder = WaveformEncoder(self.code, dtype=self.dtype, name="encoder")
         judge = SequenceDiscriminator(
