@@ -1,4 +1,5 @@
-"""What a process shares with its machine: locks, hosts, disk space, folders put in place whole,
-compiled programs, memory, worker processes, threads and signals. Imports errors, files and paths
-alone; any room but the flow folders may import it.
+"""Operating-system services: locks, hosts, disk space, atomic output folders, compiled programs,
+memory, worker processes, threads and signals.
+
+Imports only errors, files and paths; any room but the flow folders may import it.
 """

@@ -1,4 +1,4 @@
-"""How much is computed at once: pieces of a narration, and any number of examples."""
+"""Fixed-size batches for inference: chunks of a stream, and batches of whole arrays."""
 
 import collections
 import itertools
@@ -8,21 +8,21 @@ from typing import Any
 import jax
 import numpy as np
 
-# Chunks that are computed while one is looked at: the device is never without work.
+# Chunks dispatched ahead of the one being read, so the device always has work.
 AHEAD = 1
 
 
 def chunk_frames(platform: str) -> int:
-    """How many frames are computed at once.
+    """Returns the number of frames computed in one call.
 
-    A CPU's cores are busy with 8, and a narration's last chunk is filled up with frames that
-    nobody sees; an accelerator waits for its host less often with more.
+    8 keep a CPU's cores busy, and waste few frames of padding in a narration's last chunk. An
+    accelerator waits for its host less often with 32.
     """
     return 8 if platform == "cpu" else 32
 
 
 def platform_of(variables: Any) -> str:
-    """Of the device that the variables are on: a process may have several kinds."""
+    """Returns the platform of the variables' device; a process may have several platforms."""
     leaf = jax.tree.leaves(variables)[0]
     device = next(iter(leaf.devices())) if isinstance(leaf, jax.Array) else jax.devices()[0]
     return device.platform
@@ -31,10 +31,13 @@ def platform_of(variables: Any) -> str:
 def chunked(
     items: Iterable[np.ndarray], chunk: int, compute: Callable[[np.ndarray], tuple[jax.Array, ...]]
 ) -> Iterator[tuple[np.ndarray | jax.Array, ...]]:
-    """What `compute` makes of `chunk` items at a time, in their order: several arrays, the last of
-    them on the host; the next ones are computed meanwhile.
+    """Applies `compute` to stacks of `chunk` items, computing the next stack meanwhile.
 
-    The last chunk is filled up with its last item, and what is made of that is left out.
+    The last stack is padded with its last item to length `chunk`; the padding's outputs are
+    dropped.
+
+    Yields:
+      The arrays that `compute` returns for each stack, in order; the last array is on the host.
     """
     items = iter(items)
     ahead: collections.deque[tuple[int, tuple[jax.Array, ...]]] = collections.deque()
@@ -54,9 +57,12 @@ def chunked(
 
 
 def in_batches(f: Callable[..., Any], batch: int, *arrays: np.ndarray) -> Any:
-    """What `f` makes of equally long arrays, as NumPy: an array, or several by name.
+    """Applies `f` to equally long arrays, batch by batch, and concatenates its outputs.
 
-    The last batch is filled up with its last example, so that everything is compiled once.
+    The last batch is padded with its last example, so `f` is compiled once.
+
+    Returns:
+      `f`'s outputs as NumPy arrays, in the pytree that `f` returns.
     """
     rows, blocks = len(arrays[0]), []
     for start in range(0, rows, batch):

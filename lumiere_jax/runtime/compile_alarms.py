@@ -1,4 +1,4 @@
-"""Silences XLA's alarm about slow compilation."""
+"""XLA's alarm about slow compilation, silenced."""
 
 import functools
 import os
@@ -15,10 +15,10 @@ ERROR, FATAL = 2, 3
 
 @functools.cache
 def silence_alarms() -> None:
-    """Logs none of XLA's errors while it compiles, and all of them before and after.
+    """Silences XLA's error log while it compiles.
 
-    The alarm is one of them, and XLA has no flag against it. What goes wrong in compiling is raised
-    as well.
+    XLA logs the alarm as an error and has no flag against it. Real compilation errors are raised as
+    well.
     """
     text = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "")
     usual = int(text) if text.isdecimal() else ERROR

@@ -1,6 +1,6 @@
-"""Compiled programs, kept for the next start in a folder that is the user's alone.
+"""JAX's persistent compilation cache, in a folder that only the user can write to.
 
-They are executables: who can write there, or had it before, can run code as the user.
+The entries are executables: whoever can write to the folder can run code as the user.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from lumiere_jax.errors import reason
 from lumiere_jax.paths import absolute, cache_folder, plainly_named
 
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
-# What takes less to compile is hardly longer in compiling than in being read.
+# Reading a cached program that compiles faster than this saves hardly any time.
 LIMITS = {
     "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**30),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
@@ -24,14 +24,14 @@ _for_good = contextlib.ExitStack()
 
 
 def keep_compiled() -> None:
-    """Tells JAX where to keep what it compiles; to be called before JAX is imported.
+    """Configures JAX's compilation cache; call it before JAX is imported.
 
-    The folder is in the system's for caches, or in that of the environment variable
-    LUMIERE_JAX_CACHE. JAX's own variables stay where they are set. Where no folder is the user's
-    alone, a line on standard error says so, and nothing is kept.
+    The cache lies in the system's cache folder, or in the folder that the environment variable
+    LUMIERE_JAX_CACHE names. JAX's own variables take precedence. Without a private folder, this
+    prints a warning to standard error and disables the cache.
 
     Raises:
-      UserError: the variable names no folder that can be.
+      UserError: LUMIERE_JAX_CACHE cannot be a folder's name.
     """
     if FOLDER in os.environ:
         return
@@ -40,7 +40,7 @@ def keep_compiled() -> None:
         place = _private(folder) / machine_name()
         place.mkdir(exist_ok=True)
         remove_partial_entries(place)
-        # JAX reads the name as a pattern, as long as the process lives.
+        # JAX reads the name as a glob pattern throughout the process's life.
         place = _for_good.enter_context(plainly_named(place))
     except OSError as error:
         print(
@@ -54,7 +54,7 @@ def keep_compiled() -> None:
 
 
 def _private(folder: Path) -> Path:
-    """The folder, made, with mode 0700; what others could have put there is gone."""
+    """Creates the folder with mode 0700 and deletes entries that others could have written."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = folder.stat()
     if state.st_uid != os.geteuid():
@@ -69,16 +69,16 @@ def _private(folder: Path) -> Path:
 
 
 def remove_partial_entries(place: Path) -> None:
-    """Removes entries that a killed run left half-written, over which JAX would stumble."""
+    """Removes half-written entries of a killed run, which JAX cannot read."""
     for path in place.glob(f"*{ENTRY}"):
         if not path.with_name(path.name.removesuffix(ENTRY) + USED).exists():
             path.unlink(missing_ok=True)
 
 
 def machine_name() -> str:
-    """A name for this processor and the number of its cores.
+    """Returns a name for this processor and its number of cores.
 
-    Programs are compiled for both, and JAX's keys do not tell the number of cores apart.
+    Programs are compiled for both, but JAX's cache keys ignore the number of cores.
     """
     try:
         known = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()

@@ -1,4 +1,4 @@
-"""Tasks spread over the local devices, a thread for each."""
+"""Tasks spread over the local devices, one thread per device."""
 
 import queue
 import threading
@@ -11,12 +11,12 @@ import jax
 Task = TypeVar("Task")
 Tick = Callable[[], Any]
 
-# What threads get to put away what they have begun when a run is stopped.
+# Time that threads get to clean up when the user stops a run.
 LAST_SECONDS = 2.0
 
 
 class _Stopped(Exception):
-    """Raised in the threads of the tasks that another's failure, or Ctrl-C, ends."""
+    """Ends a task's thread after another task's failure or Ctrl-C."""
 
 
 def spread(
@@ -24,8 +24,14 @@ def spread(
 ) -> None:
     """Runs `work(variables, task, tick)` for each task, with `variables` on the task's device.
 
-    `work` calls `tick` for each step of a task; the first failure ends all of them at their next.
-    A single task, or tasks for a single device, run here, one after the other.
+    A single task, or several on a single device, run one after the other in the calling thread.
+
+    Args:
+      work: Calls `tick` at each step of its task. After the first failure of any task, `tick`
+        raises in all others.
+      tasks: Tasks, which idle devices take in order.
+      variables: Pytree that is copied to each device.
+      tick: Counts a step; never called by two threads at once.
     """
     devices = jax.local_devices()[: len(tasks)]
     if len(devices) < 2:
@@ -67,7 +73,7 @@ def spread(
 
 
 def _started(serve: Callable[[Any], None], device: Any) -> Future[None]:
-    """What `serve` will have done, in a thread that a stopped program does not wait for."""
+    """Runs `serve` in a thread and returns a future of its completion."""
     future: Future[None] = Future()
 
     def run() -> None:

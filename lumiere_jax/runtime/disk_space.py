@@ -1,6 +1,6 @@
-"""Free disk space, checked before a long run starts, and a sentence where a run uses it up.
+"""Free disk space, checked before a long run, and one-sentence errors for disks that fail in it.
 
-A run is refused only where it surely does not fit; what it takes at most is said beforehand.
+A run is refused only where its lower estimate does not fit; its upper estimate is printed first.
 """
 
 import errno
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def check_space(folder: Path, least: int) -> int:
-    """Bytes that are free where `folder` is, or will be.
+    """Returns the free bytes on the disk of `folder`, which need not exist yet.
 
     Raises:
-      UserError: they are fewer than `least`.
+      UserError: fewer than `least` bytes are free.
     """
     place = folder.absolute()
     free = shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
@@ -35,7 +35,7 @@ def check_space(folder: Path, least: int) -> int:
 
 
 def announce_space(folder: Path, least: int, most: int) -> None:
-    """`check_space`, and a line that says how much will be written."""
+    """Checks free space as `check_space` does and prints how much will be written."""
     free = check_space(folder, least)
     warning = "warning: " if most > free else ""
     hosts.say(
@@ -45,11 +45,12 @@ def announce_space(folder: Path, least: int, most: int) -> None:
 
 
 def while_folder_stays(items: Iterator[T], folder: Path) -> Iterator[T]:
-    """The items, as long as `folder` is the one it was: Orbax would make the folders of a disk that
-    was taken away anew, on the disk below.
+    """Yields the items while `folder` remains the same folder.
+
+    On an unmounted disk Orbax would create its folders again, below the mount point.
 
     Raises:
-      OSError: it is not.
+      OSError: `folder` is gone or another one.
     """
     before = folder.stat()
     for item in items:
@@ -60,17 +61,21 @@ def while_folder_stays(items: Iterator[T], folder: Path) -> Iterator[T]:
 
 @contextmanager
 def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
-    """Says in a sentence where a disk filled up, was taken away or became read-only meanwhile.
+    """Raises a UserError where a disk fills up, disappears or becomes read-only in the block.
 
-    A folder that is not there yet has a `parent` that is. It is looked at in the end, too: writing
-    into a folder of the same name on the disk below raises nothing.
+    The folder is checked at the end, too: after an unmount, writes go into a folder of the same
+    name below the mount point and raise nothing.
+
+    Args:
+      folder: Output folder, named in the error.
+      parent: Existing folder to watch where `folder` does not exist yet.
 
     Raises:
-      UserError: one of these befell it.
+      UserError: the disk is full, gone or read-only.
     """
     wrong, place = None, parent or folder
-    place.mkdir(exist_ok=True)  # another host has just made it, which this one may not see yet
-    # Some network disks number a folder anew unless it is held open.
+    place.mkdir(exist_ok=True)  # another host has made it, but this one may not see it yet
+    # Some network disks change a folder's inode number unless it is held open.
     held = os.open(place, os.O_RDONLY)
     try:
         before = os.fstat(held)
@@ -88,23 +93,23 @@ def written_into(folder: Path, parent: Path | None = None) -> Iterator[None]:
             wrong = _gone(folder, there)
     finally:
         os.close(held)
-    # Out here, where writes that were begun are let go of, and not at the program's end.
+    # Raised outside the `except` block, so pending writes are released here and not at exit.
     if wrong:
         raise wrong
 
 
 def _is(place: Path, before: os.stat_result) -> bool:
-    """Whether a place is there, and the one that it was."""
+    """Whether a folder exists and is still the same one."""
     try:
         return os.path.samestat(place.stat(), before)
-    except OSError:  # whichever way a disk is gone
+    except OSError:  # a missing disk raises one of several
         return False
 
 
 def _happened(
     folder: Path, place: Path, before: os.stat_result, error: Exception
 ) -> UserError | None:
-    """What befell the folder, if that is why something was raised."""
+    """Returns the UserError for a disk's failure; None where `error` has another cause."""
     if is_disk_full(error):
         return disk_is_full(folder)
     why = reason(error) if isinstance(error, OSError) else type(error).__name__

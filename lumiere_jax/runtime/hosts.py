@@ -1,4 +1,4 @@
-"""Several processes as one run: how they find each other, and what they have to agree on."""
+"""Multi-process runs: start-up, collective decisions, and output from the first process."""
 
 import contextlib
 import os
@@ -11,24 +11,25 @@ from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 
-# What launchers tell each process that they start: srun, mpirun, and by hand.
+# Environment variables of a process, set by srun, by mpirun, and by hand.
 COUNT, INDEX, ADDRESS = "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JAX_COORDINATOR_ADDRESS"
 COUNTS = (COUNT, "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 BY_HAND = f"set {ADDRESS}=HOST:PORT, {COUNT} and {INDEX}"
 
 
 def start(wanted: bool | None) -> None:
-    """Joins the other processes of this run, before JAX computes anything.
+    """Joins the other processes of this run; call it before JAX computes anything.
 
-    `wanted` None joins where a launcher says that there are several; an allocation with one
-    task is a run of its own.
+    Args:
+      wanted: Whether to join. None joins where a launcher has started several processes; an
+        allocation with one task runs alone.
 
     Raises:
-      UserError: no launcher is known, or the others are not reached in five minutes.
+      UserError: no launcher is found, or the other processes are not reached in five minutes.
     """
     if wanted is False or (wanted is None and not launched()):
         return
-    # Its handler would take SIGTERM for itself, and a run stops at a SIGTERM as at Ctrl-C.
+    # The service would handle SIGTERM itself; here SIGTERM stops a run as Ctrl-C does.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         count, index = (_whole(name) for name in (COUNT, INDEX))
@@ -47,14 +48,15 @@ def start(wanted: bool | None) -> None:
 
 
 def own_part() -> tuple[int, int]:
-    """This host's slice of every batch: which, of how many."""
+    """Returns the index of this host's slice of every batch, and the number of slices."""
     return jax.process_index(), jax.process_count()
 
 
 def launched() -> bool:
-    """Whether a launcher's environment says that this is one of several processes.
+    """Whether a launcher started this process as one of several.
 
-    An interactive allocation has SLURM's variables as well, but no step with several tasks.
+    An interactive SLURM allocation sets SLURM's variables as well, but has no step of several
+    tasks.
     """
     several = any((_whole(name) or 1) > 1 for name in COUNTS)
     return several or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
@@ -70,25 +72,25 @@ def _whole(name: str) -> int | None:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes; asking does not start JAX's backend."""
+    """Whether this process writes the outputs; does not start JAX's backend."""
     return not jax.distributed.is_initialized() or jax.process_index() == 0
 
 
 def say(text: str) -> None:
-    """Prints a line once, not once a process, and beside a progress bar."""
+    """Prints a line from the first process only, above any progress bar."""
     if is_first():
         tqdm.write(text)
 
 
 def first_says(value: bool) -> bool:
-    """The first process's value, on all of them; all have to ask."""
+    """Broadcasts the first process's value; every process must call it."""
     if not jax.distributed.is_initialized():
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
 
 
 def any_says(value: bool) -> bool:
-    """Whether one of the processes says so, on all of them; all have to ask."""
+    """Whether the value is true on any process; every process must call it."""
     if not jax.distributed.is_initialized():
         return value
     return bool(np.any(multihost_utils.process_allgather(np.array(value))))
@@ -96,9 +98,10 @@ def any_says(value: bool) -> bool:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Work that each process does by itself: where one fails, none goes on without it.
+    """Stops every process where one fails inside the block.
 
-    Inside, none may wait for another. The others raise a UserError that names the process.
+    The other processes raise a UserError that names it. No process may wait for another inside the
+    block.
     """
     failure = None
     try:

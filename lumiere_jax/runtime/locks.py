@@ -1,4 +1,4 @@
-"""A folder for one run at a time."""
+"""Folder locks: one run at a time."""
 
 import contextlib
 import fcntl
@@ -14,11 +14,16 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def lock(file: Path, name: Path) -> Iterator[None]:
-    """Holds `file` for one run, on however many hosts, and removes it in the end; a killed process
-    lets go of it by itself. Errors speak of `name`, the folder as the user knows it.
+    """Locks `file` for one run, on one or several hosts, and removes it at the end.
+
+    The lock of a killed process is released by the kernel.
+
+    Args:
+      file: Lock file.
+      name: Folder that error messages name.
 
     Raises:
-      UserError: another run holds it, or it cannot be written or locked.
+      UserError: another run holds the lock, or the file cannot be written or locked.
     """
     with contextlib.ExitStack() as held:
         with hosts.together():
@@ -49,9 +54,9 @@ def _locked(file: Path, name: Path) -> Iterator[None]:
 
 
 def _taken(file: Path) -> int:
-    """The file, open and locked. One that its last holder has removed meanwhile is no lock."""
+    """Opens and locks the file; tries again where its last holder has just removed it."""
     while True:
-        # No link is followed to what it would empty, and no pipe waited for.
+        # Follows no symbolic link to another file, and never blocks on a pipe.
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,18 +1,18 @@
-"""Makes malloc keep what is freed, and JAX take nearly all of an accelerator's memory."""
+"""Memory settings: malloc keeps freed memory, and JAX takes nearly all accelerator memory."""
 
 import ctypes
 import os
 
-# Of an accelerator's memory; JAX itself takes 0.75.
+# Share of an accelerator's memory; JAX's default is 0.75.
 SHARE = "0.9"
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc's malloc reuse what is freed, where it would give every large array back.
+    """Keeps glibc's malloc from returning freed memory to the kernel.
 
-    A network's step takes and frees hundreds of MB, and to have the kernel clear those pages anew
-    for each step costs an eighth to a fifth of its time. Elsewhere nothing happens.
+    A network's step allocates and frees hundreds of MB. When the kernel has to clear those pages
+    for each step, that takes an eighth to a fifth of its time. Does nothing without glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -22,10 +22,10 @@ def keep_freed_memory() -> None:
 
 
 def claim_accelerator() -> None:
-    """Lets JAX take nearly all of a GPU's memory, which nothing else here uses.
+    """Lets JAX take nearly all of a GPU's memory, since nothing else here uses it.
 
-    To be called before the first array. XLA_CLIENT_MEM_FRACTION, or the older name of it, stays
-    where it is set.
+    Call it before the first array is made. A value of XLA_CLIENT_MEM_FRACTION, or of its older
+    name, takes precedence.
     """
     if "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # JAX refuses both
         os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", SHARE)

@@ -1,4 +1,4 @@
-"""Output folders: built aside, put in place whole."""
+"""Output folders that are built under a temporary name and renamed when complete."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,13 +14,16 @@ from lumiere_jax.runtime.locks import LOCK, lock
 
 @contextmanager
 def built_aside(out: Path, marker: str) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well.
+    """Yields a temporary folder that replaces `out` when the block succeeds.
 
-    Until then what `out` held stays; it may be an older result, known by the file `marker`.
-    What a killed run left is swept first.
+    Until then an older result in `out` stays. Leftovers of a killed run are removed first.
+
+    Args:
+      out: Output folder; new, empty, or an older result.
+      marker: Name of a file that marks an older result.
 
     Raises:
-      UserError: `out` holds something else, it cannot be written, or another run is building it.
+      UserError: `out` holds other files, it cannot be written, or another run is building it.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / marker).is_file():
         what = "holds other files" if out.is_dir() else "is a file"
@@ -61,6 +64,6 @@ def built_aside(out: Path, marker: str) -> Iterator[Path]:
 
 
 def _put_back(old: Path, place: Path) -> None:
-    """Puts the older result back where a run ended while it was being replaced."""
+    """Restores the older result where a run ended in the middle of replacing it."""
     if old.exists() and not place.exists():
         old.rename(place)

@@ -1,4 +1,4 @@
-"""Makes the next items in a thread while the last one is used."""
+"""An iterator that computes its next items in a thread."""
 
 import queue
 import threading
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 def made_ahead(items: Iterable[T], count: int) -> Generator[T]:
-    """The same items, made in a thread of their own while the ones before are used.
+    """Yields the same items, computed ahead in a thread.
 
-    At most `count` wait. What `items` raises is raised here, after the items before it. Close
-    this iterator (`contextlib.closing`): the thread then ends with the item that it is making,
-    and a program waits for that before it exits.
+    At most `count` items wait. An exception of `items` is raised here, after the items before it.
+    Close this iterator (`contextlib.closing`): the thread then ends after its current item, which
+    a program waits for before it exits.
     """
     made: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
     room, closed = threading.Semaphore(count - 1), threading.Event()

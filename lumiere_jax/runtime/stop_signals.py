@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which a loop grants where it can save."""
+"""Graceful stops: Ctrl-C and SIGTERM as requests that a loop honours where it can save."""
 
 import os
 import signal
@@ -13,7 +13,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class Wish:
-    """The signal that asked to stop; until something is `worth_saving`, signals stop at once."""
+    """A request to stop.
+
+    Attributes:
+      signal: Number of the signal that requested it; None before one arrives.
+      worth_saving: Whether there is progress to save; until then signals stop at once.
+    """
 
     signal: int | None = None
     worth_saving: bool = False
@@ -21,18 +26,18 @@ class Wish:
 
 @contextmanager
 def wishes_to_stop() -> Iterator[Wish]:
-    """Notes the first signal, for the block to stop at its next good moment; the second is a
-    KeyboardInterrupt with its number, as every signal is outside of the block. One that was noted
-    and not granted is raised where the block ends.
+    """Records the first signal for the block to act on; the second raises KeyboardInterrupt.
 
-    Only the main thread hears signals; in others nothing is ever asked. Signals that are ignored,
-    as Ctrl-C is in a shell's background jobs, stay so.
+    A recorded signal that the block does not act on is raised where the block ends. Each
+    KeyboardInterrupt carries the signal's number. Only the main thread receives signals; in other
+    threads the request stays empty. Ignored signals, such as Ctrl-C in a shell's background jobs,
+    stay ignored.
     """
     wish = Wish()
 
     def note(number: int, frame: Any) -> None:
         if wish.signal is not None or not wish.worth_saving:
-            if callable(before[number]):  # as the program stops elsewhere
+            if callable(before[number]):  # the program's own handler
                 before[number](number, frame)
             raise KeyboardInterrupt(number)
         wish.signal = number

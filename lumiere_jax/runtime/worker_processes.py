@@ -1,4 +1,4 @@
-"""Tasks side by side in processes of their own, a core for each, under one bar."""
+"""Parallel tasks in worker processes, one core each, under one progress bar."""
 
 import functools
 import multiprocessing
@@ -15,29 +15,31 @@ import jax
 from tqdm import tqdm
 
 Work = Callable[..., Any]
-"""Called with a task's items and `tick`, which is called with the pictures that were done."""
+"""A function of a task's items and `tick`; it calls `tick` with the number of finished pictures."""
 Run = Callable[[Work, Iterable[tuple]], list]
-"""Does a work for each task, and gives what it returned in the tasks' order."""
+"""Maps a `Work` over tasks and returns its results in order."""
 POLL_SECONDS = 0.5
 
 
 def cores() -> list[int]:
-    """The cores that this process may use."""
+    """Returns the indices of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def one_by_one(work: Work, tasks: Iterable[tuple]) -> list:
-    """Does the work here, without a bar."""
+    """Runs the tasks in this process, without a progress bar."""
     return [work(*task, lambda _: None) for task in tasks]
 
 
 @contextmanager
 def side_by_side(workers: int, ticks: int) -> Iterator[Run]:
-    """Processes that do tasks, one task at a time and each on a core of its own.
+    """Yields a function that runs tasks in worker processes, each on its own core.
 
-    `ticks` is how many pictures all tasks together will tell of, which moves the bar.
+    Args:
+      workers: Number of processes.
+      ticks: Length of the progress bar: the pictures that all tasks together report.
     """
     context = multiprocessing.get_context("spawn")
     counter, number = context.Value("q", 0), context.Value("q", 0)
@@ -61,7 +63,7 @@ def side_by_side(workers: int, ticks: int) -> Iterator[Run]:
         try:
             yield run
         except BaseException:
-            # A mistake in one task, or Ctrl-C, does not wait for the others.
+            # After a task's error, or Ctrl-C, do not wait for the others.
             for process in multiprocessing.active_children():
                 process.terminate()
             pool.shutdown(cancel_futures=True)
@@ -81,12 +83,14 @@ def _add(counter: Any, pictures: int) -> None:
 
 
 def _serve(counter: Any, number: Any, allowed: list[int]) -> None:
-    """A worker, and what it starts, keeps to its core: libraries then start one thread where they
-    would start one for each core. It stops at Ctrl-C, and when its parent is gone, however that was
-    killed."""
+    """Initializes a worker and pins it to one core.
+
+    On one core, libraries start one thread instead of one per core. The worker ends at Ctrl-C, and
+    when its parent has died for whatever reason.
+    """
     global _counter
     _counter = counter
-    # What draws and measures frames uses JAX too, and an accelerator is the parent's.
+    # Drawing and measuring frames use JAX too, but the accelerator belongs to the parent.
     jax.config.update("jax_platforms", "cpu")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
