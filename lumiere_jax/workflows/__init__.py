@@ -1,3 +1,5 @@
-"""Parts that commands share: footage to archives, datasets put together, what a workdir says of
-itself, previews, the trials of the experiments. Imports every earlier room; commands import it.
+"""Parts that commands share: clip archives, dataset assembly, workdir metadata, previews, and the
+experiments' trials.
+
+Imports every earlier room; commands import it.
 """

@@ -1,7 +1,7 @@
-"""Clips prepared by Apache Beam: on this machine, on Dataflow, Flink or Spark, by its options.
+"""Clips prepared by Apache Beam: on this machine, Dataflow, Flink or Spark, by its options.
 
-Clip by clip: each is made whole by one of Beam's workers, in a folder that all of them see, and is
-not made again when the run is. Beam is no dependency (it wants older packages than the rest).
+Each of Beam's workers makes whole clips, in a folder that all workers share. A later run skips the
+clips that are complete. Beam is not a dependency, since it requires older packages than the rest.
 """
 
 import shutil
@@ -19,10 +19,10 @@ ERRORS = "errors"
 
 
 def parse_options(text: str) -> Any:
-    """Beam's options from NAME=VALUE,NAME=VALUE.
+    """Parses Beam's options from NAME=VALUE,NAME=VALUE.
 
     Raises:
-      UserError: Beam is not installed, or does not take these options.
+      UserError: Beam is not installed, or rejects these options.
     """
     try:
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # pyright: ignore[reportMissingImports]
@@ -44,14 +44,15 @@ def parse_options(text: str) -> Any:
 
 
 def make_on_beam(kept: Path, footages: Sequence[Footage], options: Any) -> None:
-    """Makes the archives of the clips, `kept/whole/<name>`.
+    """Makes the clips' archives, `kept/whole/<name>`.
 
     Raises:
-      UserError: what is wrong with the first of the clips that cannot be made; all others are.
+      UserError: a clip is unusable. The error is that of the first such clip; all usable clips are
+        made.
     """
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
 
-    shutil.rmtree(kept / ERRORS, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(kept / ERRORS, ignore_errors=True)  # left by a killed run
     with beam.Pipeline(options=options) as pipeline:
         clips = pipeline | "Clips" >> beam.Create(list(footages)) | beam.Reshuffle()
         _ = clips | "Prepare" >> beam.Map(_make_one, kept)
@@ -62,7 +63,7 @@ def make_on_beam(kept: Path, footages: Sequence[Footage], options: Any) -> None:
 
 
 def _make_one(footage: Footage, kept: Path) -> None:
-    """A mistake is left as a sentence: Beam would wrap it up, and try again."""
+    """Makes one clip's archive, writing a UserError to a file: Beam would wrap it and retry."""
     try:
         make_archives(kept, [footage], one_by_one)
     except UserError as error:

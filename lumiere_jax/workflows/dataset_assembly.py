@@ -1,4 +1,4 @@
-"""Where a dataset goes, and the last part of preparing: from archives of clips to what is there."""
+"""Dataset assembly: checks of the output folder, and the dataset's files from clip archives."""
 
 import itertools
 import math
@@ -22,12 +22,12 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import SPLITS, TRIPLET, Segment, longest
 from lumiere_jax.inputs.media import picture_bytes
 
-# Frames of which a twentieth, the share to validate on, are three.
+# The validation split is a twentieth of a clip: 3 of 60 frames.
 SHORTEST = 60
 
 
 def check_place(out: Path, size: int, geometry: Geometry) -> None:
-    """UserError unless a dataset of this size can be made in the folder."""
+    """Raises a UserError unless a dataset of this size can be made in the folder."""
     if size not in geometry.sizes:
         raise UserError(f"--size={size}: use one of {', '.join(map(str, geometry.sizes))}.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -40,8 +40,14 @@ def check_place(out: Path, size: int, geometry: Geometry) -> None:
 def check_lengths(
     segments: list[Segment], what: str, fps: Fraction, remedy: str | None = None
 ) -> None:
-    """UserError unless each split has as many frames in a row as training wants. `remedy` is what
-    to give, by default a clip that is long enough."""
+    """Raises a UserError unless each split has enough consecutive frames to train on.
+
+    Args:
+      segments: All segments of the dataset.
+      what: Name of the footage, for the error.
+      fps: Frames per second.
+      remedy: What the error asks for; by default a clip of sufficient length.
+    """
     remedy = remedy or f"a clip of at least {math.ceil(SHORTEST / fps)} seconds"
     for split in SPLITS:
         frames = longest(segments, split)
@@ -53,12 +59,12 @@ def check_lengths(
 
 
 def finish(dataset: Dataset, archives: Path, beam_options: Any = None) -> None:
-    """Builds a dataset, and all that stands beside its records, in its folder.
+    """Builds a dataset in its folder: records, sound, description, preview and stills.
 
     Args:
-      dataset: What it will be; its statistics are measured here, from the stored sound.
-      archives: The folder of its clips' archives.
-      beam_options: Of Apache Beam, through which records are written where they are given.
+      dataset: Description without statistics, which are measured here from the stored sound.
+      archives: Folder of the clips' archives.
+      beam_options: Apache Beam's options; with them, Beam writes the records.
     """
     folder, segments, columns = dataset.folder, dataset.segments, dataset.columns
     builder.build(folder, archives, segments, columns, beam_options)
@@ -80,7 +86,7 @@ def finish(dataset: Dataset, archives: Path, beam_options: Any = None) -> None:
 def write_stills(
     folder: Path, archives: Path, segments: Iterable[Segment], columns: Sequence[Column]
 ) -> None:
-    """The first face of everyone to validate and test on, `stills/<split>-<clip>.png`."""
+    """Writes the first face of each validation and test clip as `stills/<split>-<clip>.png`."""
     (folder / "stills").mkdir()
     for s in segments:
         if s.split != "train" and s.part is None:
@@ -96,8 +102,17 @@ def write_preview(
     columns: Sequence[Column],
     shown: int = 8,
 ) -> None:
-    """Frames evenly over all segments, and every other picture of theirs, alone and over the frame:
-    look before you train."""
+    """Writes a sheet of frames, sampled evenly over all segments, to inspect before training.
+
+    Below each frame stand the example's other pictures, each alone and blended with the frame.
+
+    Args:
+      path: PNG file to write.
+      archives: Folder of the clips' archives.
+      segments: Segments to sample from.
+      columns: The dataset's columns.
+      shown: Number of frames.
+    """
     times = [(s.clip, s.first + t) for s in segments for t in range(s.frames)]
     picked = [times[i] for i in np.linspace(0, len(times) - 1, shown).astype(int)]
     strips = []

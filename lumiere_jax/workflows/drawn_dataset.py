@@ -1,4 +1,4 @@
-"""The drawn lecturer to a dataset: the pose and the room of one, or the faces of several."""
+"""Datasets of the drawn lecturer: one lecturer in a room, or the faces of several speakers."""
 
 import functools
 import shutil
@@ -48,13 +48,18 @@ def prepare_synthetic(
 ) -> Dataset:
     """Makes a dataset of the drawn lecturer: narration one trains, narration two tests.
 
-    `minutes` repeats the first narration with new gestures until they are full. For a `system` of
-    aligned faces, it is one of the faces of as many `speakers`, by the seeds from `seed` on: all
-    but two train, one validates and one tests, on words that nobody else says. By default the
-    system is LumièreNet.
+    Args:
+      out: Folder of the dataset.
+      minutes: Length to reach by repeating the first narration with new gestures, 0.1 to 600.
+      size: Side of the pictures in pixels.
+      seed: Seed of the drawing; the speakers of a faces dataset have the seeds from `seed` on.
+      explicit: Whether figures show eyes, lips and fingers.
+      system: System to prepare for; by default LumièreNet.
+      speakers: Number of faces, for systems of aligned faces. All but two train; one validates and
+        one tests, on words that no other speaker says.
 
     Raises:
-      UserError: anything about the flags.
+      UserError: a flag is invalid, or the folder cannot be used.
     """
     system = system or systems.get(next(iter(systems.ENTRIES)))
     geometry, columns, faces = system.geometry, system.columns, system.geometry.aligned
@@ -110,7 +115,7 @@ def prepare_synthetic(
 
 
 def read_narration(path: Path) -> np.ndarray:
-    """A short narration whole, mono at 16 kHz."""
+    """Reads a short narration into memory, mono at 16 kHz."""
     return np.concatenate(list(to_mono(read_sound(path), probe_audio(path).rate)))
 
 

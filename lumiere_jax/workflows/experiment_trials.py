@@ -1,4 +1,4 @@
-"""What the paper's experiments (section 4.5) and the ablation of `lecture` consist of."""
+"""Trials of the paper's experiments (section 4.5) and of the ablation of `lecture`."""
 
 import copy
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ WINDOWS = (1, 5, 10, 15, 20, 30)
 STAGES = ("vae", "blstm", "seqpix2pix")
 _EVEN: dict[str, Any] = dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0)
 _TEMPORAL = {name: getattr(Config().seqpix2pix, name) for name in ("lambda1", "lambda2")}
-# Rows of the ablation: what `lecture` is without, or is not, and the fields that make it so.
+# Rows of the ablation: title, changed stage, and changed config fields.
 ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vae-perceptual": (
         "VAE by VGG-19's features, the paper's",
@@ -35,9 +35,16 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A workdir to be made: the stages it trains itself, and the trial whose others it links.
+    """A workdir to train and measure.
 
-    `figure_4a`: the losses of its BLSTM are points of Figure 4(a); `data`: a dataset of its own.
+    Attributes:
+      name: Name of the workdir's folder.
+      title: Name shown on the page.
+      config: Config of all stages.
+      trains: Stages that the trial trains itself.
+      links: Trial whose other stages it links to.
+      figure_4a: Whether its BLSTM's losses are a point of Figure 4(a).
+      data: Its dataset, where it differs from the other trials'.
     """
 
     name: str
@@ -50,18 +57,18 @@ class Trial:
 
     @property
     def draws(self) -> bool:
-        """Whether its frames are measured, as by evaluate.py: not of a curve's point or a VAE."""
+        """Whether its frames are evaluated; false for a point of Figure 4(a) and a VAE alone."""
         points = self.figure_4a and self.trains == ("blstm",)
         return not points and not self.codes_alone
 
     @property
     def codes_alone(self) -> bool:
-        """Whether it is a VAE and nothing else, which is measured by its figures."""
+        """Whether it trains only a VAE, whose reconstructed figures are measured."""
         return self.trains == ("vae",)
 
 
 def changed(config: Config, part: str, **values: Any) -> Config:
-    """A copy in which fields of a stage's config have other values."""
+    """Returns a copy of the config with changed fields of one stage."""
     config = copy.deepcopy(config)
     for name, value in values.items():
         if not hasattr(getattr(config, part), name):
@@ -71,7 +78,7 @@ def changed(config: Config, part: str, **values: Any) -> Config:
 
 
 def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
-    """The full model, Figure 4(a)'s windows, Table 1's baselines, and `lecture`."""
+    """Returns the trials of the full model, Figure 4(a), Table 1's baselines, and `lecture`."""
 
     def linked(name: str, title: str, stage: str, **values: Any) -> Trial:
         config = changed(paper, stage, **values)
@@ -94,7 +101,7 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
     return [
         Trial(name="seqpix2pix", title="SeqPix2Pix", config=paper, figure_4a=True),
         *windows,
-        # Nothing else ties its frames to the figures: D has to see both.
+        # No other loss ties its frames to the figures, so D has to see both.
         linked(
             "baseline-1", "Baseline 1", "seqpix2pix", conditional_discriminator=True, **adversarial
         ),
@@ -104,9 +111,9 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
 
 
 def ablation_trials(lecture: Config, plain: Dataset | None = None) -> list[Trial]:
-    """`lecture`, and `lecture` with one thing changed each (`ROWS`).
+    """Returns the trial of `lecture`, and one for each single change of it (`ROWS`).
 
-    `plain` is the same footage without explicit eyes, lips and fingers, for one more row.
+    A dataset `plain` of the same footage without explicit eyes, lips and fingers adds one trial.
     """
     trials = [Trial(name="lecture", title="lecture", config=lecture)]
     if plain:
@@ -114,7 +121,7 @@ def ablation_trials(lecture: Config, plain: Dataset | None = None) -> list[Trial
         trials.append(Trial(name="plain", title=title, config=lecture, data=plain))
     for name, (title, part, values) in ROWS.items():
         config = changed(lecture, part, **values)
-        # `lecture`'s other stages are fitted to its own VAE, and would judge another one wrongly.
+        # `lecture`'s other stages are trained on its own VAE and would misjudge another.
         links = "" if part == "vae" else "lecture"
         trials.append(Trial(name=name, title=title, config=config, trains=(part,), links=links))
     return trials

@@ -1,4 +1,4 @@
-"""Footage to archives of clips. What an interrupted run left is kept, and done by the piece."""
+"""Clip archives from footage, made piece by piece; a new run reuses an interrupted run's pieces."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ from lumiere_jax.inputs.footage import reading
 from lumiere_jax.runtime.worker_processes import Run
 
 FORMAT = 3
-"""Of what is kept: another number, and it is made anew."""
+"""Version of the archives and pieces; changing it discards existing ones."""
 WHOLE, PARTS, KEY = "whole", "parts", "key"
 PARTS_OF_SPEECH = {
     "decode": ("decodes", "decoding"),
@@ -29,7 +29,7 @@ PARTS_OF_SPEECH = {
 
 
 def key(footage: Footage) -> str:
-    """Names all that decides what a clip's archive holds."""
+    """Returns a hash of everything that determines a clip's archive."""
     files = [footage.clip.path, *(sorted(footage.poses.iterdir()) if footage.poses else ())]
     stats = [(str(f.resolve()), (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
     columns = [(c.described(), _name_of(c.fill)) for c in footage.columns]
@@ -45,7 +45,7 @@ def _name_of(fill: Any) -> str:
 
 
 def sweep(kept: Path, footages: Sequence[Footage]) -> None:
-    """Removes what is kept of other clips, of other flags, and half of a piece."""
+    """Removes archives and pieces of other clips or other flags, and half-written pieces."""
     keys = {footage.name: key(footage) for footage in footages}
     for folder in [*kept.glob(f"{WHOLE}/*"), *kept.glob(f"{PARTS}/*")]:
         named = folder / KEY
@@ -56,7 +56,7 @@ def sweep(kept: Path, footages: Sequence[Footage]) -> None:
 
 
 def tidy(kept: Path) -> None:
-    """Leaves no folder in which nothing is kept."""
+    """Removes folders that hold no archive and no complete piece."""
     for folder in kept.glob(f"{PARTS}/*"):
         if not any(path.is_dir() and path.name[0] != "." for path in folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
@@ -66,25 +66,33 @@ def tidy(kept: Path) -> None:
 
 
 def missing(kept: Path, footages: Sequence[Footage]) -> list[Footage]:
-    """The clips whose archive is not there."""
+    """Returns the clips without an archive."""
     return [footage for footage in footages if not (kept / WHOLE / footage.name).is_dir()]
 
 
 def begun(kept: Path) -> bool:
-    """Whether an earlier run has left pieces that this one need not make."""
+    """Whether an earlier run has left complete pieces."""
     return any(kept.glob(f"{PARTS}/*/*-*"))
 
 
 def make_archives(kept: Path, footages: Sequence[Footage], run: Run) -> Busy:
-    """Makes the archives that are missing, `kept/whole/<name>`; seconds that the parts took.
+    """Makes the missing archives, `kept/whole/<name>`.
 
-    The folder `kept` is there. Each picture ticks twice, when it is posed and when it is drawn.
+    Each picture advances the progress bar twice: when its pose is estimated and when it is drawn.
+
+    Args:
+      kept: Existing folder of archives and pieces.
+      footages: Clips to archive.
+      run: Maps a function over tasks.
+
+    Returns:
+      Seconds spent in each part of the work, summed over workers.
 
     Raises:
       UserError: see `pose` and `settle`.
     """
     todo = missing(kept, footages)
-    # Without its parents: `kept` would be made anew on the disk below one that was taken away.
+    # Without parents: after an unmount, `kept` would be created again below the mount point.
     for folder in (kept / WHOLE, kept / PARTS):
         folder.mkdir(exist_ok=True)
     posed = {footage.name: _folders(kept, footage, "posed") for footage in todo}
@@ -126,7 +134,7 @@ def _folders(kept: Path, footage: Footage, what: str) -> list[Path]:
 
 
 def _follow_one_person(todo: list[Footage], posed: dict[str, list[Path]], run: Run) -> list[Busy]:
-    """Poses pieces anew in which another than the clip's person was followed."""
+    """Estimates poses again in pieces that followed another person than the clip's."""
     tasks = []
     for footage in todo:
         if footage.figure == "mediapipe":
@@ -146,7 +154,7 @@ def _settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> No
     try:
         settle(footage, posed, folder, tick)
     except UserError:
-        # Another crop, or other poses, will be another clip: nothing of this one is of use.
+        # A retry needs another crop or other poses, which invalidates every piece of this clip.
         shutil.rmtree(folder.parent)
         raise
 
@@ -160,7 +168,7 @@ def _join(footage: Footage, drawn: list[Path], settled: Path, kept: Path, tick: 
 
 
 def account(busy: Busy, footages: Sequence[Footage], seconds: float, workers: int) -> str:
-    """How fast each part was on one core, and what bounds the whole."""
+    """Returns a sentence with each part's frames per second per core, and the slowest part."""
     frames = sum(footage.frames for footage in footages)
     pieces = sum(len(footage.pieces) for footage in footages)
     rates = [

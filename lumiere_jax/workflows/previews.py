@@ -1,4 +1,4 @@
-"""Seconds of the validation split as a stage in training makes them, beside the true ones."""
+"""Preview clips in training: a stage's output on validation data beside the ground truth."""
 
 import functools
 from pathlib import Path
@@ -17,14 +17,15 @@ from lumiere_jax.training.stage import State
 from lumiere_jax.workflows.workdir import origin
 
 CLIPS = "clips"
-# Steps of a run that is more than a trial.
+# Fewest steps of a run that makes previews.
 SHORTEST = 50
 
 
 def make_preview(name: str, feed: Feed, dataset: Dataset, folder: Path) -> Preview:
-    """What writes `clips/<step>.mp4` into a stage's folder: left the truth, right the stage's own.
+    """Returns a function that writes `clips/<step>.mp4` into a stage's folder.
 
-    A clip that cannot be made costs a sentence, not the training.
+    The clip shows the ground truth on the left and the stage's output on the right. Where a clip
+    fails, training goes on after a warning.
     """
     record = {**origin(dataset.consent), "stage": name}
     seen = functools.cache(feed.scene)
@@ -39,7 +40,7 @@ def make_preview(name: str, feed: Feed, dataset: Dataset, folder: Path) -> Previ
             path.parent.mkdir(exist_ok=True)
             write_video(path, pictures, dataset.fps, [scene.sound], RATE, 1, known, marks=False)
             return Clip(pictures, dataset.fps, scene.sound, RATE)
-        except Exception as error:  # no clip is worth a training
+        except Exception as error:  # a failed clip must not end the training
             tqdm.write(f"warning: '{name}' goes on without a clip of step {step}: {error}")
             return None
 

@@ -1,5 +1,4 @@
-"""What reports of one workdir and of several have in common: which frames they show, and a stage's
-log."""
+"""Sampled frames and training logs, for the reports of one workdir and of several."""
 
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ FRAMES = "frames.csv"
 
 
 def sampled(total: int) -> list[int]:
-    """The frames of a split that a report shows, evenly over it."""
+    """Returns the evenly spaced indices of the frames that a report shows."""
     return np.unique(np.linspace(0, total - 1, COLUMNS + 2)[1:-1].astype(int)).tolist()
 
 
 def log_lines(stage: Path) -> list[dict[str, Any]]:
-    """The lines of a stage's log; none where it has been cleared away."""
+    """Reads the lines of a stage's log; empty where the file is missing."""
     path = stage / "log.jsonl"
     return read_lines(path) if path.is_file() else []
 

@@ -1,4 +1,4 @@
-"""The numbers of trials that were all run, side by side."""
+"""Comparison of finished trials: measures of single stages, and the data of the page."""
 
 import csv
 import functools
@@ -33,7 +33,7 @@ LOSSES, FIGURES, TIMES = "losses.json", "figures.json", "times.json"
 
 
 def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> None:
-    """Writes the page and the numbers; `which` is "paper" or "ablation"."""
+    """Writes the page and its numbers into `out`; `which` is "paper" or "ablation"."""
     folder = out / "runs"
     windows = {
         trial.config.blstm.window: report_samples.read_own(folder / trial.name / LOSSES)
@@ -43,7 +43,7 @@ def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> Non
     first = trials[0]
     shown = [trial for trial in trials if trial.draws or trial.codes_alone]
     if which == "paper":
-        # Baselines before the model whose stages they link, as in Table 1.
+        # Baselines come before the model whose stages they link to, as in Table 1.
         shown.sort(key=lambda trial: not trial.links)
     page.write_page(
         out,
@@ -91,7 +91,7 @@ def _made(trial: Trial, folder: Path) -> page.Made:
         rows = list(csv.DictReader(handle))
     metrics = report_samples.read_own(workdir / "report" / report.METRICS)
     if trial.data:
-        del metrics["vae"]  # its figures have less to keep
+        del metrics["vae"]  # its figures are plain, so the VAE's numbers do not compare
     s = trial.config.seqpix2pix
     took = f", {times['seqpix2pix'] / 60:.1f} min" if "seqpix2pix" in times else ""
     return page.Made(
@@ -105,7 +105,7 @@ def _made(trial: Trial, folder: Path) -> page.Made:
 
 
 def _test_sets(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Two test sets: whole clips about half and half, or the halves of a single one."""
+    """Splits the rows into two test sets of similar length, between clips where possible."""
     half = len(rows) // 2
     ends = [i for i in range(1, len(rows)) if rows[i]["clip"] != rows[i - 1]["clip"]]
     cut = min(ends, key=lambda end: abs(end - half)) if ends else half
@@ -121,7 +121,7 @@ def _table_1(rows: list[dict[str, str]]) -> dict[str, float | None]:
 
 
 def _boxes(dataset: Dataset) -> dict[str, list[tuple[int, int, int] | None]]:
-    """Squares around the face and the hands in the report's samples, in pixels."""
+    """Returns (x, y, side) in pixels of squares around face and hands in the report's samples."""
     records = dataset.records("test")
     boxes: dict[str, list[tuple[int, int, int] | None]] = {"face": [], "hands": []}
     for index in report_samples.sampled(dataset.frames("test")):
@@ -134,7 +134,7 @@ def _boxes(dataset: Dataset) -> dict[str, list[tuple[int, int, int] | None]]:
 
 
 def _square(mask: np.ndarray) -> tuple[int, int, int] | None:
-    """x, y and side of the smallest square in the picture around a mask, if it has pixels."""
+    """Returns (x, y, side) of the smallest square around a mask; None for an empty mask."""
     if not mask.any():
         return None
     size, ends = len(mask), [np.flatnonzero(mask.any(axis)) for axis in (0, 1)]
@@ -144,8 +144,12 @@ def _square(mask: np.ndarray) -> tuple[int, int, int] | None:
 
 
 def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float]:
-    """Mean squared errors of a trained BLSTM over all frames: those it was trained on, and those
-    held out (val and test), with the variance of each one's codes about the training mean."""
+    """Measures a trained BLSTM on training frames and on held-out ones (val and test).
+
+    Returns:
+      Mean squared errors "train" and "held_out", and as "train_variance" and "held_out_variance"
+      the codes' mean squared distances from the training mean.
+    """
     every = stages(config, dataset.size)
     vae = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
     variables = checkpoint.restore_frozen(workdir, every["blstm"], "blstm")["blstm"]
@@ -171,7 +175,7 @@ def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, f
 
 
 def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float | None]:
-    """How near a trained VAE's figures are to the true ones of the test split, by measure."""
+    """Compares a trained VAE's reconstructions with the test split's figures, by measure."""
     vae = checkpoint.restore_frozen(workdir, stages(config, dataset.size)["vae"], "vae")["vae"]
     model = vae_network(config, dataset.size)
     again = jax.jit(lambda w: reconstruct(model, vae, w))

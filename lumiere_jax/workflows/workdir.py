@@ -1,4 +1,4 @@
-"""What a workdir says of itself (`run.json`): size, statistics, consent, config, versions."""
+"""A workdir's metadata (`run.json`: size, statistics, consent, config, versions) and its checks."""
 
 import functools
 import json
@@ -22,14 +22,14 @@ from lumiere_jax.systems.contract import Run, System
 from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
-# Of format 1, which ended with release 0.3.0, the data's columns are those of its figures.
+# Format 1, until release 0.3.0, lists no columns: they follow from the kind of figures.
 FORMAT = 2
-# By how much the log-mel statistics of the same footage may differ.
+# Absolute tolerance of log-mel statistics of the same footage; machines round differently.
 ROUNDED = 1e-3
 
 
 def run_of(config: Any, dataset: Dataset) -> Run:
-    """What a workdir trained with this config on this dataset says of itself."""
+    """Returns the description of a workdir trained with this config on this dataset."""
     return Run(
         size=dataset.size,
         fps=dataset.fps,
@@ -45,7 +45,7 @@ def run_of(config: Any, dataset: Dataset) -> Run:
 
 
 def write_run(workdir: Path, run: Run) -> None:
-    """Writes `run.json`, whole or not at all."""
+    """Writes `run.json` atomically."""
     values = {
         "format": FORMAT,
         "size": run.size,
@@ -63,7 +63,7 @@ def write_run(workdir: Path, run: Run) -> None:
 
 
 def made_with() -> dict[str, Any]:
-    """The versions, and the commit, that train now; each stage's checkpoints say it too."""
+    """Returns the package versions and the commit, for `run.json` and the checkpoints."""
     names = ("jax", "flax", "optax", "orbax-checkpoint")
     versions = {"lumiere_jax": lumiere_jax.__version__, **{name: version(name) for name in names}}
     return {"versions": versions, "commit": _commit()}
@@ -71,7 +71,7 @@ def made_with() -> dict[str, Any]:
 
 @functools.cache
 def _commit() -> str | None:
-    """The commit of a checkout that the package is in, with "-dirty" where it was changed."""
+    """Returns the commit of the package's checkout, with "-dirty" after changes, or None."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
@@ -84,7 +84,11 @@ def _commit() -> str | None:
 
 
 def read_run(workdir: Path) -> Run:
-    """Raises a UserError where the workdir is none, or of another system or format."""
+    """Reads `run.json`.
+
+    Raises:
+      UserError: the folder is no workdir, or its system or format is unknown.
+    """
     path = workdir / FILE
     try:
         values = read_json(path)
@@ -132,7 +136,7 @@ def _fill(config: Any, values: Mapping[str, Any]) -> Any:
 
 
 def check_continues(workdir: Path, run: Run, trained: list[str]) -> None:
-    """Raises a UserError unless `run` can go on in a workdir with these trained stages."""
+    """Raises a UserError unless `run` can continue in a workdir with these trained stages."""
     if not (workdir / FILE).exists():
         if trained:
             raise UserError(
@@ -176,14 +180,14 @@ def check_initial(initial: Path, run: Run, stages: list[str]) -> None:
 
 
 def origin_of_initial(initial: Path, stage: str) -> dict[str, Any]:
-    """Whose networks a stage started from, for its metadata."""
+    """Returns the person, consent record and step of a stage's initial networks, as metadata."""
     consent = read_run(initial).consent
     step = checkpoint.latest_step(initial / stage)
     return {"who": consent.get("who"), "consent": consent_id(dict(consent)), "step": step}
 
 
 def _check_architecture(workdir: Path | str, stage: str, old: Any, new: Any) -> None:
-    """Raises a UserError where a stage's networks would be others than in a workdir."""
+    """Raises a UserError where a stage's architecture differs between two configs."""
     for key in systems.of(new).architecture[stage]:
         before, now = (getattr(getattr(config, stage), key) for config in (old, new))
         same = bool(before) == bool(now) if isinstance(now, float) else before == now
@@ -195,7 +199,7 @@ def _check_architecture(workdir: Path | str, stage: str, old: Any, new: Any) -> 
 
 
 def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> None:
-    """Raises a UserError unless a trained stage has learned from `step` of the stage it needs."""
+    """Raises a UserError unless a stage was trained on this `step` of the stage it needs."""
     before = checkpoint.read_metadata(workdir / stage).get("needs", {}).get(needed)
     if before != step:
         what = f"on step {before} of" if before else "without"
@@ -206,11 +210,13 @@ def check_follows(workdir: Path, stage: str, needed: str, step: int | None) -> N
 
 
 def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") -> None:
-    """A lecturer's networks never get another's data, nor another's record of consent."""
+    """Raises a UserError where two runs differ in data or in consent record.
+
+    A lecturer's networks must never train on another's data, or carry another's consent.
+    """
     different = [
         name for name in ("consent", "figure", "fps") if getattr(old, name) != getattr(run, name)
     ]
-    # Another machine rounds otherwise.
     different += [
         name
         for name in ("mean", "std")
@@ -225,8 +231,7 @@ def check_same_data(workdir: Path, old: Run, run: Run, flag: str = "--workdir") 
 
 
 def check_same_run(workdir: Path, config: Any, dataset: Dataset) -> None:
-    """Raises a UserError unless what is there has these settings and this data, where anything
-    is."""
+    """Raises a UserError where the workdir exists with another config or dataset."""
     if not (workdir / FILE).exists():
         return
     old = read_run(workdir)
@@ -271,7 +276,7 @@ def with_defaults(workdir: Path, options: Mapping[str, Any] | None) -> dict[str,
 
 
 def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
-    """What a video says of where it comes from."""
+    """Returns a video's record of its origin: generator, consent record and person."""
     return {
         "generator": f"lumiere_jax {lumiere_jax.__version__}",
         "consent": consent_id(dict(consent)),
@@ -280,14 +285,14 @@ def origin(consent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(config: Any) -> System:
-    """The system that a config is for, which is checked."""
+    """Validates a config and returns its system."""
     system = systems.of(config)
     system.check(config)
     return system
 
 
 def check_kind(system: System, dataset: Dataset, data: Path, flag: str = "--config") -> None:
-    """UserError unless the dataset is of the kind that the system is made for."""
+    """Raises a UserError unless the dataset has the geometry and columns that the system needs."""
     if dataset.geometry != system.geometry:
         raise UserError(
             f"{data} is of {dataset.geometry.pictures}, which '{system.name}' is not made for: "
