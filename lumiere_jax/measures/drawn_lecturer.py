@@ -1,16 +1,17 @@
-"""What can be measured in pictures of the drawn lecturer: the mouth's opening and the wrists.
+"""Detectors for the drawn lecturer: mouth aperture and wrist positions, from pixels.
 
-For frames that a network has synthesized as for those that were drawn: any person, any size,
-blurred too. Only the framing is assumed, a head that stays near the place where it is drawn, or an
-aligned face, and wrist bands in their two colours. Every frame is measured by itself, so a video
-may come in pieces. Frames are uint8 (time, rows, cols, 3).
+They work on drawn and on synthesised frames, of any drawn person and size, and on blurred ones.
+They assume only the framing (a head near its drawn place, or an aligned face) and the colours of
+the two wrist bands. Each frame is measured independently, so a video may come in pieces. Frames are
+uint8 (time, rows, cols, 3).
 """
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 Frames = UInt8[np.ndarray, "time rows cols 3"]
-# Left, top, right and bottom of nose and cheeks, and of the mouth: of a lecturer, and of a face.
+# Left, top, right and bottom of nose and cheeks, and of the mouth, as shares of the picture: in
+# a lecturer's frame, and in an aligned face's.
 _LECTURER = (0.42, 0.33, 0.58, 0.39), (0.425, 0.385, 0.575, 0.475)
 _FACE = (0.32, 0.455, 0.68, 0.565), (0.33, 0.555, 0.67, 0.72)
 _SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4
@@ -24,10 +25,10 @@ def _window(frames: Frames, left: float, top: float, right: float, bottom: float
 
 
 def measure_aperture(frames: Frames, aligned: bool = False) -> Float[np.ndarray, " time"]:
-    """The mouth's opening as a share of the picture's height, roughly, up to a constant factor.
+    """Measures the mouth's opening, roughly proportional to its share of the picture's height.
 
-    The area inside of the lips, pixel by pixel in proportion to how grey (teeth and the dark) and
-    how dark it is against the skin of nose and cheeks. Lips are redder than skin and do not count.
+    Sums over the mouth's pixels how much greyer (teeth, the dark) and darker they are than the skin
+    of nose and cheeks. Lips are redder than skin and do not count.
     """
     skin, mouth = (_window(frames, *place) for place in (_FACE if aligned else _LECTURER))
     skin_warmth = np.median(skin[..., 0] - skin[..., 2], axis=(1, 2))[:, None, None]
@@ -39,9 +40,9 @@ def measure_aperture(frames: Frames, aligned: bool = False) -> Float[np.ndarray,
 
 
 def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
-    """x and y, 0 to 1, of the left and the right wrist: the middles of the two bands.
+    """Locates the centres of the left and right wrist bands: x and y from 0 to 1.
 
-    NaN where a band cannot be seen (hidden, or too faint: under a tenth of its colour).
+    NaN where a band is hidden, or fainter than a tenth of its colour.
     """
     top = 0.55
     below = _window(frames, 0.0, top, 1.0, 1.0)
@@ -57,7 +58,7 @@ def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
             if total < 0.01 * frames.shape[1] * frames.shape[2]:
                 continue
             place = np.zeros(2)
-            for _ in range(2):  # the second time without specks elsewhere
+            for _ in range(2):  # the second pass excludes specks elsewhere
                 place = np.array([band.sum(0) @ x, band.sum(1) @ y]) / band.sum()
                 near = (x[None] - place[0]) ** 2 + (y[:, None] - place[1]) ** 2 < 0.1**2
                 band = band * near if (band * near).sum() > 0.5 * total else band
@@ -66,8 +67,11 @@ def measure_wrists(frames: Frames) -> Float[np.ndarray, "time 2 2"]:
 
 
 def wrist_speeds(wrists: Float[np.ndarray, "time 2 2"]) -> Float[np.ndarray, "times 2"]:
-    """Distance a frame of each wrist, over positions smoothed by (1, 2, 1) / 4 against the
-    detector's noise; gaps are bridged by straight lines. Needs four frames or more."""
+    """Computes each wrist's speed, in picture sizes per frame; needs four frames or more.
+
+    Positions are smoothed by (1, 2, 1) / 4 against the detector's noise, and gaps are interpolated
+    linearly.
+    """
     smooth = np.zeros((len(wrists) - 2, 2, 2))
     for hand in range(2):
         for axis in range(2):
@@ -82,7 +86,9 @@ def wrist_speeds(wrists: Float[np.ndarray, "time 2 2"]) -> Float[np.ndarray, "ti
 def gesture_ratio(
     wrists: Float[np.ndarray, "time 2 2"], true: Float[np.ndarray, "time 2 2"]
 ) -> float:
-    """Variance of the wrists' speeds over that of the true ones, both smoothed alike: 1 is as
-    lively as the truth, 0 a body that is frozen. 0 too for wrists that are never seen."""
+    """Computes the variance of the wrists' speeds over that of the true ones.
+
+    1 is as lively as the truth. 0 is a frozen body, or wrists that are never detected.
+    """
     lively = wrist_speeds(true).var(axis=0).mean()
     return float(wrist_speeds(wrists).var(axis=0).mean() / max(lively, 1e-12))

@@ -1,4 +1,4 @@
-"""What is measured of a system's frames beside the real ones, and what a report says of it."""
+"""Evaluation of a system: its contract with reports, and per-frame measures against real frames."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,13 @@ Number = float | int | None
 
 
 class Chunk(NamedTuple):
-    """Neighbouring frames: where the first stands in its split, and by name what was made of
-    them, (n, rows, cols, 3) uint8, and what was measured, (n, …)."""
+    """Consecutive frames, as a system makes and measures them.
+
+    Attributes:
+      first: Index of the first frame in its split.
+      pictures: Pictures by name, (n, rows, cols, 3) uint8.
+      values: Measured values by name, (n, …).
+    """
 
     first: int
     pictures: dict[str, np.ndarray]
@@ -32,7 +37,13 @@ class Chunk(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """Pictures of the same moments below each other: what each row is called, by picture."""
+    """A grid of pictures: a column for each moment, and a row for each name in `rows`.
+
+    Attributes:
+      title: Heading.
+      text: Explanation below the heading.
+      rows: Row labels, by the name of the picture.
+    """
 
     title: str
     text: str
@@ -40,7 +51,15 @@ class Sheet(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A paper's numbers, to stand beside a stage's own: measures by column, and rows of text."""
+    """A paper's table, shown beside a stage's own numbers.
+
+    Attributes:
+      title: Heading.
+      text: Explanation below the heading.
+      stage: Stage whose numbers are compared.
+      columns: Column titles, by measure.
+      rows: The paper's rows: a name, then one text for each column.
+    """
 
     title: str
     text: str
@@ -51,23 +70,23 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What is measured of a system, and what its report says.
+    """A system's measures, and the texts of its report.
 
     Attributes:
-      follow: `follow(model, dataset, split, finders)` gives a function of a segment: its frames
-        through the system, a few at a time, and what was measured, named by stage and measure
-        ("video.psnr"); "aperture.video" and the like are signals.
-      speak_shuffled: `speak_shuffled(model, dataset, split)` gives one of frames spoken from the
-        segment's sound in the wrong order.
+      follow: `follow(model, dataset, split, finders)` returns a function that runs a segment
+        through the system and yields its `Chunk`s. Values are named by stage and measure
+        ("video.psnr"); names such as "aperture.video" are signals.
+      speak_shuffled: `speak_shuffled(model, dataset, split)` returns a function that yields a
+        segment's frames, synthesised from its sound in shuffled order.
       stages: Each stage's title and text; "video" stands for the whole chain.
       judged: Stages that make frames.
-      sheets: Pictures to look at.
+      sheets: Picture grids to inspect.
       synthetic: Names of pictures that are marked as synthetic.
       measures: Name, range and meaning of each number that only this system has, by stage.
-      goals: What is expected of "video" where the speaker is drawn, at least and at most.
-      table: The paper's numbers; None where there is no such table.
-      brings: Flags of files that a user may bring for further measures.
-      summarise: Makes more numbers, by stage, of the values of all segments.
+      goals: Least and most value expected of each measure of "video", for a drawn speaker.
+      table: The paper's numbers, if any.
+      brings: Flags of optional files for further measures.
+      summarise: Computes further numbers, by stage, from the values of all segments.
     """
 
     follow: Callable[[Any, Any, str, Finders], Callable[[Segment], Iterator[Chunk]]]
@@ -93,14 +112,24 @@ def _distances_of_parts(made: Any, true: Any, keypoints: Any) -> dict[str, jax.A
 
 
 def judge(made: np.ndarray, true: np.ndarray, keypoints: np.ndarray) -> Values:
-    """MSE, PSNR and SSIM of pictures, and the PSNR of parts: (n,) each, NaN where one is not
-    seen."""
+    """Computes pictures' MSE, PSNR and SSIM, and the PSNR of parts: (n,) each.
+
+    Args:
+      made: Made pictures, (n, rows, cols, 3) uint8.
+      true: Real pictures of the same shape.
+      keypoints: Keypoints of the real pictures, (n, 137, 3).
+
+    Returns:
+      Values by measure; NaN for the PSNR of a part that is not visible.
+    """
     return whole_first(in_batches(_distances_of_parts, BATCH, made, true, keypoints))
 
 
 def whole_first(values: Values) -> Values:
-    """What is said of the whole picture, whose name is shorter, before its parts; jit sorts by
-    name."""
+    """Sorts the whole picture's values before its parts', which have longer names.
+
+    jit returns dictionaries sorted by name.
+    """
     return {name: values[name] for name in sorted(values, key=len)}
 
 
@@ -110,11 +139,17 @@ def compare(
     keypoints: np.ndarray,
     before: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Values:
-    """What each of some neighbouring frames is beside the real one, by the measure's name.
+    """Compares consecutive frames with the real ones.
 
-    Frames are (n, rows, cols, 3) uint8, `keypoints` (n, 137, 3) those of the real ones; `before`
-    is the made and the true frame that come before the first, where there are such. NaN: the
-    PSNR of a part that is not seen, and the flicker of a first frame.
+    Args:
+      made: Made frames, (n, rows, cols, 3) uint8.
+      true: Real frames of the same shape.
+      keypoints: Keypoints of the real frames, (n, 137, 3).
+      before: The made and the real frame before the first ones, if any.
+
+    Returns:
+      Values (n,) by measure. NaN for the PSNR of a part that is not visible, and for the flicker of
+      a first frame.
     """
     values = judge(made, true, keypoints)
     if before is None:
@@ -127,13 +162,22 @@ def compare(
 
 
 def of_each(measure: Callable[[Picture], float], frames: np.ndarray) -> np.ndarray:
-    """A measure of single pictures, of each."""
+    """Applies a per-picture measure to every frame."""
     return np.array([measure(frame) for frame in frames])
 
 
 def compare_mouths(made: np.ndarray, true: np.ndarray, shape: tuple[int, int]) -> Values:
-    """How far the lips of made frames are from those of the true ones, from keypoints (n, 137, 3)
-    that were found in both; NaN where one of the two has no face."""
+    """Computes the lips' distances between made and real frames.
+
+    Args:
+      made: Keypoints found in the made frames, (n, 137, 3).
+      true: Keypoints found in the real frames, (n, 137, 3).
+      shape: Rows and columns of the frames.
+
+    Returns:
+      Distances in pixels and as shares of the mouth's width, (n,) each. NaN where either frame has
+      no face.
+    """
     lips, true_lips = (mouth_landmarks.mouth_points(keypoints, shape) for keypoints in (made, true))
     distance = metrics.landmark_distance(lips, true_lips)
     width = np.linalg.norm(true_lips[:, 6] - true_lips[:, 0], axis=-1)
@@ -150,13 +194,13 @@ def _beside_still(y: Any, still: Any) -> dict[str, jax.Array]:
 
 
 def beside_still(name: str, y: np.ndarray, still: Picture) -> Values:
-    """PSNR and SSIM of one picture that never moves, under the names of a still."""
+    """Computes the PSNR and SSIM of one constant picture against frames, named after `name`."""
     values = in_batches(lambda y: _beside_still(y, still), BATCH, y)
     return {f"{name}_{measure}": value for measure, value in values.items()}
 
 
 def named(stage: str, values: Values) -> Values:
-    """Values under the names of a stage's measures."""
+    """Prefixes the values' names with a stage's name."""
     return {f"{stage}.{name}": value for name, value in values.items()}
 
 
@@ -167,11 +211,21 @@ def mouths(
     drawn: bool,
     aligned: bool = False,
 ) -> Values:
-    """The apertures of mouths in "real" frames and in those of stages, by one detector for all.
+    """Measures mouth apertures in real and synthesised frames with the same detector.
 
-    Of a `drawn` speaker also the true apertures, from the records that are `known`. Of another,
-    where there are `finders`, one for each kind of frames, also the apertures in the footage and
-    how far the lips are from the real ones; nothing where there are none.
+    A drawn speaker's mouth is measured from pixels, another's by `finders`.
+
+    Args:
+      frames: "real" frames and stages' frames, by name, (n, rows, cols, 3) uint8.
+      known: The dataset's records of these frames.
+      finders: Keypoint finders, by the names of `frames`; unused for a drawn speaker.
+      drawn: Whether the speaker is drawn.
+      aligned: Whether the frames are aligned faces.
+
+    Returns:
+      Values (n,) by name: "aperture.NAME" for each kind of frames. A drawn speaker adds the true
+      apertures; finders add the footage's apertures and the lips' distances. Empty for a filmed
+      speaker without finders.
     """
     if drawn:
         values = {
@@ -194,11 +248,14 @@ def mouths(
 
 
 def shuffled(rows: np.ndarray, block: int) -> np.ndarray:
-    """The same rows with their blocks in another order, in which none keeps its place."""
+    """Permutes blocks of rows so that none keeps its place.
+
+    Blocks have about `block` rows, but at most a quarter of all.
+    """
     block = max(1, min(block, len(rows) // 4))
     blocks = np.array_split(rows, max(1, len(rows) // block))
     order = np.random.default_rng(0).permutation(len(blocks))
-    # Each block takes the place of the one before it in a random round trip.
+    # A random cycle through all blocks: each takes the place of the one before it.
     source = np.empty_like(order)
     source[order] = np.roll(order, 1)
     return np.concatenate([blocks[i] for i in source])

@@ -1,6 +1,6 @@
-"""Embeddings of faces, by a network that a user brings as an ONNX file, or already made.
+"""Face embeddings, from a user's ONNX network or from a file of computed vectors.
 
-A network runs in onnxruntime, which is optional.
+Networks run in onnxruntime, which is optional.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,21 @@ from lumiere_jax.errors import UserError, shortened
 from lumiere_jax.weights import read_arrays
 
 INSTALL = "pip install onnxruntime"
-# Bytes of a network, and pixels on a side that it may want.
+# Most bytes of a network, and most pixels on a side of its input.
 LARGEST, LARGEST_SIDE = 2**31, 1024
 
 Embed = Callable[[UInt8[np.ndarray, "n rows cols 3"]], Float[np.ndarray, "n embedding"]]
 
 
 def open_embedding(path: Path) -> Embed:
-    """A network of one picture in, (1, 3, rows, cols) or (1, rows, cols, 3), and a vector out; a
-    function that gives the vectors of aligned faces.
+    """Opens a face embedding network.
 
-    Their edges are repeated up to the shape that the network wants, and they are resized to it: RGB
-    in [-1, 1], as ArcFace's networks want them.
+    The network maps one RGB picture in [-1, 1], as ArcFace's networks take it, to a vector. Its
+    input has the shape (1, 3, rows, cols) or (1, rows, cols, 3).
+
+    Returns:
+      A function that embeds aligned faces. It pads faces to the input's aspect ratio by repeating
+      their edges, and resizes them.
 
     Raises:
       UserError: onnxruntime is not installed, or the file holds no such network.
@@ -58,7 +61,7 @@ def open_embedding(path: Path) -> Embed:
             raise ValueError("it makes no vector of a picture")
     except OSError as error:
         raise UserError(f"--embedding={path}: {error.strerror}: name an ONNX file.") from error
-    except Exception as error:  # onnxruntime raises what comes
+    except Exception as error:  # onnxruntime documents no exception types
         reason = shortened(str(error).partition("\n")[0]) or type(error).__name__
         raise UserError(
             f"--embedding={path} is no network of faces ({reason}): give one of a single picture "
@@ -68,7 +71,7 @@ def open_embedding(path: Path) -> Embed:
 
 
 def _padded(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture in the middle of one of the aspect of `size`, cols and rows."""
+    """Pads a picture on all sides to the aspect ratio of `size` (cols, rows)."""
     rows, cols = picture.shape[:2]
     across = max(0, round(rows * size[0] / size[1]) - cols)
     along = max(0, round(cols * size[1] / size[0]) - rows)
@@ -77,7 +80,7 @@ def _padded(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _input(session: Any) -> tuple[str, tuple[int, int], bool]:
-    """A network's input: its name, cols and rows, and whether channels come first."""
+    """Returns a network input's name, (cols, rows), and whether channels come first."""
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
         raise ValueError("its input is not one picture")
@@ -92,11 +95,10 @@ def _input(session: Any) -> tuple[str, tuple[int, int], bool]:
 
 
 def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors that were made elsewhere, of a still and of frames: the arrays `still` (d) and
-    `frames` (n, d) of an npz file.
+    """Reads embeddings from the arrays `still` (d) and `frames` (n, d) of an npz file.
 
     Raises:
-      UserError: they are not there, or do not fit each other.
+      UserError: the arrays are missing, or their shapes do not match.
     """
     try:
         arrays = read_arrays(path, ("still", "frames").__contains__)

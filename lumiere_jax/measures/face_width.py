@@ -1,4 +1,4 @@
-"""How large the face is in a dataset's pictures: eyes and mouth can be learned where they show."""
+"""Face width in a dataset's pictures; eyes and mouth cannot be learned from a small face."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ LOOKED_AT = 32
 
 
 def face_width(keypoints: Keypoints, size: int) -> float | None:
-    """The median width of the jaw in pixels, over the frames that have one; None where none has."""
+    """Returns the jaw's median width in pixels over frames with a face; None without any."""
     jaws = keypoints[(keypoints[:, of_person(JAW), 2] > 0).all(1), of_person(JAW), 0]
     return float(np.median(np.ptp(jaws, axis=1)) * size) if len(jaws) else None
 
 
 def small_face(dataset: Dataset) -> str | None:
-    """Half a sentence where footage shows a face that is too small, from a few even frames."""
-    # Nobody can frame the drawn lecturer anew, and aligned faces are all as wide.
+    """Returns a warning's clause where the footage's face is too small, from sampled frames."""
+    # The drawn lecturer cannot be reframed, and aligned faces all have the same width.
     if dataset.drawn_seed is not None or dataset.geometry.aligned:
         return None
     if KEYPOINTS.name not in [column.name for column in dataset.columns]:

@@ -1,9 +1,8 @@
-"""Metrics as pure functions: the paper's Table 1, what it does not see (parts, flicker, sharpness,
-the mouth's shape), and how two signals move together.
+"""Metrics as pure functions: those of the paper's Table 1, of parts, flicker, sharpness and the
+mouth's shape, and the correlation of signals.
 
-Pictures are (batch, rows, cols, 3) in the uint8 range, as uint8 or as floats from 0 to 255; one
-number per picture comes back. The paper's PSNR is the mean of these per-frame values, which is
-not the PSNR of the mean MSE.
+Pictures are (batch, rows, cols, 3), as uint8 or as floats from 0 to 255. Metrics return one number
+per picture. The paper's PSNR is the mean of these per-frame values, not the PSNR of the mean MSE.
 """
 
 from collections.abc import Sequence
@@ -29,18 +28,18 @@ CPBD_BLOCK = 64
 
 
 def mse(a: Pictures, b: Pictures) -> PerPicture:
-    """Mean squared difference, 0 to 65025."""
+    """Computes the mean squared difference, 0 to 65025."""
     difference = jnp.asarray(a, jnp.float32) - jnp.asarray(b, jnp.float32)
     return jnp.mean(difference**2, axis=(1, 2, 3))
 
 
 def psnr(a: Pictures, b: Pictures) -> PerPicture:
-    """Peak signal-to-noise ratio in dB; infinite for equal pictures."""
+    """Computes the peak signal-to-noise ratio in dB; infinite for equal pictures."""
     return 10 * jnp.log10(255.0**2 / mse(a, b))
 
 
 def masked_psnr(a: Pictures, b: Pictures, mask: Mask) -> PerPicture:
-    """`psnr` of the pixels inside of the mask alone; NaN where the mask is empty."""
+    """Computes `psnr` over the mask's pixels only; NaN where the mask is empty."""
     squares = (jnp.asarray(a, jnp.float32) - jnp.asarray(b, jnp.float32)) ** 2
     pixels = jnp.sum(mask, axis=(1, 2, 3), dtype=jnp.float32)
     error = jnp.sum(squares, axis=(1, 2, 3), where=mask) / (3 * pixels)
@@ -48,11 +47,12 @@ def masked_psnr(a: Pictures, b: Pictures, mask: Mask) -> PerPicture:
 
 
 def ssim(a: Pictures, b: Pictures) -> PerPicture:
-    """Structural similarity (Wang et al. 2004), at most 1; pictures of 11 pixels or more a side.
+    """Computes the structural similarity (Wang et al. 2004), at most 1.
 
-    11 x 11 Gaussian windows of σ 1.5 and population covariance, as in scikit-image's
-    `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255`. The windows
-    are two matrix products: as convolutions (dm_pix) they take eight times as long on a CPU.
+    Pictures need 11 pixels or more a side. Windows are 11 x 11 Gaussians of σ 1.5, with population
+    covariance, as in scikit-image's `gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False, data_range=255`. The windows are two matrix products: as
+    convolutions (dm_pix) they take eight times as long on a CPU.
     """
     a, b = (jnp.moveaxis(jnp.asarray(x, jnp.float32), -1, 1) for x in (a, b))
     rows, cols = (_gaussian_windows(n) for n in a.shape[2:])
@@ -69,7 +69,7 @@ def ssim(a: Pictures, b: Pictures) -> PerPicture:
 
 
 def _gaussian_windows(pixels: int, sigma: float = 1.5, radius: int = 5) -> np.ndarray:
-    """(pixels - 2 radius, pixels): each row weighs one window's pixels."""
+    """Returns a matrix (pixels - 2 radius, pixels) whose rows weigh one window's pixels each."""
     g = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     windows = np.zeros((pixels - 2 * radius, pixels), np.float32)
     for i, row in enumerate(windows):
@@ -78,11 +78,10 @@ def _gaussian_windows(pixels: int, sigma: float = 1.5, radius: int = 5) -> np.nd
 
 
 def flicker(made: Pictures, true: Pictures) -> Float[np.ndarray, " changes"]:
-    """How much more each picture changes from the one before than the true one does.
+    """Computes how much more consecutive pictures change than the true ones do.
 
     The mean over pixels and channels of max(0, |y'_t - y'_{t-1}| - |y_t - y_{t-1}|), in 8-bit
-    levels, 0 to 255; pictures are neighbours in time, and one number fewer comes back. Pictures
-    that stand still have none: frozen is not flickering.
+    levels, 0 to 255; one number for each change. Frozen pictures have a flicker of 0.
     """
     made, true = np.asarray(made, np.float32), np.asarray(true, np.float32)
     excess = np.abs(np.diff(made, axis=0)) - np.abs(np.diff(true, axis=0))
@@ -90,20 +89,20 @@ def flicker(made: Pictures, true: Pictures) -> Float[np.ndarray, " changes"]:
 
 
 def sharpness(picture: Picture) -> float:
-    """CPBD: the share of edges, 0 to 1, whose blur is not noticed; 0 without any edge.
+    """Computes CPBD: the share of edges, 0 to 1, with unnoticed blur; 0 without any edge.
 
     Narvekar and Karam 2011, "A No-Reference Image Blur Metric Based on the Cumulative Probability
-    of Blur Detection". An edge's width w is that of the monotone run through it along its row;
-    vertical edges count, in blocks in which more than 0.2% of the pixels are edges. Blur is
-    noticed with the probability 1 - exp(-(w / w_JNB)^3.6), and those of at most 63% count: just
-    those of w <= w_JNB. Edges are thinned Sobel responses, for the choice of blocks too, where the
-    authors take Canny's. Blocks at the right and at the bottom may be smaller than 64 pixels.
+    of Blur Detection". An edge's width w is the length of the monotone run through it along its
+    row. Vertical edges count, in blocks where more than 0.2% of the pixels are edges. Blur is
+    noticed with probability 1 - exp(-(w / w_JNB)^3.6). Edges with at most 63% count as sharp, which
+    means w <= w_JNB. Edges are thinned Sobel responses; the authors choose blocks by Canny's
+    instead. Blocks at the right and at the bottom may be smaller than 64 pixels.
     """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     edges = _edges(grey)
     slopes: Any = np.gradient(grey)
     down, right = (slope[1:-1, 1:-1] for slope in slopes)
-    # Gradients of up to 22.5 degrees from the row.
+    # Gradients at most 22.5 degrees from the row.
     vertical = np.abs(down) <= np.tan(np.pi / 8) * np.abs(right)
     widths = np.where(right >= 0, _rising_widths(grey), _rising_widths(-grey))
     widths = np.pad(np.where(vertical & edges[1:-1, 1:-1], widths, 0), 1)
@@ -119,8 +118,11 @@ def sharpness(picture: Picture) -> float:
 
 
 def _edges(grey: np.ndarray) -> np.ndarray:
-    """Where the slope along the rows is larger than at both neighbours in the row or in the column
-    and strong: its square is over twice its root mean square, as in Octave's `edge`."""
+    """Returns a mask of thinned vertical edges, as Octave's `edge` finds them.
+
+    An edge's squared slope along the row exceeds both neighbours' in the row or in the column. It
+    also exceeds twice the root mean square of the slope.
+    """
     slope = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
     strength = slope**2
     strength[strength <= 2 * np.sqrt(strength.mean())] = 0
@@ -131,10 +133,10 @@ def _edges(grey: np.ndarray) -> np.ndarray:
 
 
 def _rising_widths(grey: np.ndarray) -> np.ndarray:
-    """Columns in the rising run through each inner pixel, which itself always belongs to it."""
+    """Returns the number of columns in the rising run through each inner pixel."""
 
     def run(x: np.ndarray) -> np.ndarray:
-        """Steps upwards without a break that end at each pixel of a row."""
+        """Counts the consecutive upward steps that end at each pixel of a row."""
         cols = np.arange(x.shape[1])[None]
         rising = np.pad(x[:, 1:] > x[:, :-1], ((0, 0), (1, 0)))
         return cols - np.maximum.accumulate(np.where(rising, 0, cols), axis=1)
@@ -144,10 +146,10 @@ def _rising_widths(grey: np.ndarray) -> np.ndarray:
 
 
 def frequency_sharpness(picture: Picture) -> float:
-    """FDBM: the share of frequencies, 0 to 1, whose magnitude is over a thousandth of the largest.
+    """Computes FDBM of the grey picture, 0 to 1.
 
-    De and Masilamani 2013, "Image Sharpness Measure for Blurred Images in Frequency Domain"; of the
-    grey picture.
+    The share of frequencies whose magnitude is over a thousandth of the largest: De and Masilamani
+    2013, "Image Sharpness Measure for Blurred Images in Frequency Domain".
     """
     magnitude = np.abs(np.fft.fft2(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)))
     return float(np.mean(magnitude > magnitude.max() / 1000))
@@ -158,8 +160,8 @@ def content_distances(
 ) -> Float[np.ndarray, " frames"]:
     """Distances, 0 to 2, of frames' faces from a still's, by embeddings, as unit vectors.
 
-    Their mean is the ACD (Tulyakov et al. 2018), whose magnitude is the embedding network's; half
-    of a square is the cosine distance. NaN where an embedding is zero.
+    Their mean is the ACD (Tulyakov et al. 2018), which depends on the embedding network. Half the
+    square is the cosine distance. NaN where an embedding is zero.
     """
     with np.errstate(invalid="ignore"):
         still, frames = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (still, frames))
@@ -167,9 +169,11 @@ def content_distances(
 
 
 def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
-    """WER of transcripts, one each: substituted, left out and added words over those that were
-    said, without regard to case and punctuation."""
-    # Synthesis, which reads no transcripts, would load it at each start.
+    """Computes the word error rate of paired transcripts, ignoring case and punctuation.
+
+    The sum of substituted, deleted and inserted words over the number of reference words.
+    """
+    # Imported here, so that synthesis starts without it.
     import jiwer
 
     words = jiwer.Compose(
@@ -186,18 +190,18 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> flo
 
 
 def landmark_distance(a: Points, b: Points) -> PerPicture:
-    """LMD (Chen et al. 2018): the mean distance of points, each set around its own centroid.
+    """Computes LMD (Chen et al. 2018): the mean distance of points, in the points' unit.
 
-    In the points' unit; where a set lies does not count, and NaN in a set gives NaN.
+    Each set is centred on its own centroid first. NaN in a set gives NaN.
     """
     a, b = (np.asarray(x) - np.mean(x, axis=1, keepdims=True) for x in (a, b))
     return np.linalg.norm(a - b, axis=-1).mean(1)
 
 
 def pearson(a: Signal, b: Signal) -> float:
-    """Correlation, -1 to 1; 0 where one of the two never changes, since it follows nothing.
+    """Computes Pearson's correlation, -1 to 1; 0 where either signal is constant.
 
-    Moments at which one of them is NaN are left out.
+    Samples where either signal is NaN are ignored.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     known = np.isfinite(a) & np.isfinite(b)
@@ -210,10 +214,19 @@ def pearson(a: Signal, b: Signal) -> float:
 
 
 def peak_lag(a: Signal, b: Signal, max_lag: int) -> tuple[int, float]:
-    """The lag of |lag| <= max_lag with the highest correlation, and that correlation.
+    """Finds the lag with the highest correlation, among |lag| <= max_lag.
 
-    Positive: `a` is late, a[t + lag] goes with b[t]. The smallest lag wins a tie. Signals of the
-    same length, longer than max_lag + 1.
+    Args:
+      a: Signal, longer than max_lag + 1.
+      b: Signal of the same length.
+      max_lag: Largest lag, in samples.
+
+    Returns:
+      The lag and its correlation. A positive lag means that `a` is late: a[t + lag] matches b[t].
+      The smallest lag wins a tie.
+
+    Raises:
+      ValueError: the lengths differ, or are too short.
     """
     n = len(a)
     if len(b) != n or n < max_lag + 2:

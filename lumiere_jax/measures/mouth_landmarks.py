@@ -1,7 +1,7 @@
-"""What can be measured of a mouth in any pictures, by landmarks that the pose estimator finds.
+"""Mouth measures from the pose estimator's landmarks, for real and synthesised frames.
 
-In real and in synthesised frames alike, whatever the footage's figures come from. Frames are
-uint8 (time, rows, cols, 3), keypoints in units of them; a frame in which no face is found is NaN.
+Frames are uint8 (time, rows, cols, 3), whatever estimator the footage's figures come from.
+Keypoints are in shares of a frame's sides. Measures are NaN where a frame has no face.
 """
 
 import queue
@@ -22,13 +22,14 @@ Find = Callable[[Frames], Float[np.ndarray, "time 137 3"]]
 
 @contextmanager
 def open_finder() -> Iterator[Find]:
-    """A function that gives the keypoints of frames; what it is called with is one video, in
-    order and in pieces. What is not square is looked at in the middle of a square.
+    """Yields a function that finds keypoints in a video's frames, called with pieces in order.
+
+    Frames that are not square are padded to a square first.
 
     Raises:
       UserError: MediaPipe's program cannot start.
     """
-    # The estimator reads footage, and what is measured of a drawn face needs neither.
+    # Imported here: measuring a drawn face needs neither the estimator nor its video reader.
     from lumiere_jax.inputs.poses.mediapipe import SIDE, read_landmarks
 
     pictures: queue.SimpleQueue = queue.SimpleQueue()
@@ -60,15 +61,21 @@ def open_finder() -> Iterator[Find]:
 
 
 def mouth_points(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarray, "time 20 2"]:
-    """The outer and the inner lips (points 48 to 67 of the 68) in pixels of frames of `shape`."""
+    """Returns the outer and inner lips (points 48 to 67 of the 68) in pixels.
+
+    NaN for points that were not found. `shape` is the frames' rows and columns.
+    """
     points = np.array(keypoints[:, of_person(LIPS)], np.float64)
     points[points[:, :, 2] <= 0] = np.nan
     return points[..., :2] * (shape[1], shape[0])
 
 
 def aperture(keypoints: Keypoints, shape: tuple[int, int]) -> Float[np.ndarray, " time"]:
-    """The mouth's opening: the mean distance of three pairs of inner lip points (61 to 63 and 67 to
-    65) over the face's height, from between the eyes (27) to the chin (8)."""
+    """Computes the mouth's opening as a share of the face's height.
+
+    The opening is the mean distance of three pairs of inner lip points (61 to 63 and 67 to 65). The
+    height is measured from between the eyes (27) to the chin (8).
+    """
     face = np.array(keypoints[:, of_person(LANDMARKS)], np.float64)
     face[face[:, :, 2] <= 0] = np.nan
     xy = face[..., :2] * (shape[1], shape[0])

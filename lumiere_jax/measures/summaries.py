@@ -1,4 +1,4 @@
-"""The values of frames, as they are measured, to the numbers of a report."""
+"""Summaries of per-frame values: the numbers of a report."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,26 @@ import numpy as np
 from lumiere_jax.measures import metrics
 from lumiere_jax.measures.evaluation import Number, Values
 
-# Equal pictures are infinitely close, which neither a mean nor JSON can say.
+# Equal pictures have an infinite PSNR, which neither a mean nor JSON can hold.
 MOST_PSNR = 100.0
 MAX_LAG = 10
-# The fewest frames of which a mouth's lag can be told: at the largest, two thirds still overlap.
+# Fewest frames for a mouth's lag: at the largest lag, two thirds still overlap.
 FEWEST = 3 * MAX_LAG
 
 
 def summarise(parts: list[Values], stages: Sequence[str]) -> dict[str, dict[str, Number]]:
-    """Numbers, by stage and measure, of all frames of all segments; `parts` are one each.
+    """Summarises the values of all segments.
 
-    Mouths are held against the true apertures where these are known, and else against those that
-    are found in the real frames. Two checks say what that is worth: the real frames' own
-    correlation, with the truth or with what was found in the footage at its full size, and that
-    from sound in the wrong order.
+    Mouths are compared with the true apertures where these are known, else with those found in the
+    real frames. Two checks bound that measure. One correlates the real frames with the truth, or
+    with the footage at its full size; the other uses frames from shuffled sound.
+
+    Args:
+      parts: Per-frame values of each segment.
+      stages: Stages to summarise.
+
+    Returns:
+      Numbers by stage and measure.
     """
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     truth = "true" if "aperture.true" in joined else "real"
@@ -43,10 +49,10 @@ def summarise(parts: list[Values], stages: Sequence[str]) -> dict[str, dict[str,
 
 
 def averages(values: Values) -> dict[str, Number]:
-    """Means over the frames in which each measure is not NaN; None where there are none.
+    """Averages each measure over the frames where it is not NaN; None without such frames.
 
-    Distances of landmarks are None where fewer than half of the frames have them; `face_found`
-    is the share that has.
+    Landmark distances are None where fewer than half of the frames have them; `face_found` is the
+    share of frames that do.
     """
     result: dict[str, Number] = {}
     for name, x in values.items():
@@ -64,11 +70,14 @@ def _apertures(parts: list[Values], name: str, truth: str) -> list[tuple[np.ndar
 
 
 def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Number]:
-    """How a mouth moves with the true one, from the measured and the true aperture of each segment.
+    """Computes a mouth's correlation with the true one, and its lag.
 
-    The correlation is the mean over segments by their frames, the lag that of the longest; frames
-    in which an aperture is NaN do not count. None where no segment is long enough, or fewer than
-    half of all frames count.
+    Args:
+      apertures: The measured and the true aperture of each segment; NaN frames are ignored.
+
+    Returns:
+      The mean correlation over segments, weighted by their frames, and the longest segment's lag in
+      frames. None where no segment is long enough, or fewer than half of all frames are valid.
     """
     counts = [int((np.isfinite(a) & np.isfinite(b)).sum()) for a, b in apertures]
     long = [(count, pair) for count, pair in zip(counts, apertures, strict=True) if count >= FEWEST]
@@ -83,8 +92,11 @@ def mouth_motion(apertures: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Nu
 
 
 def mouth_movement(apertures: list[tuple[np.ndarray, np.ndarray]]) -> Number:
-    """How much a mouth moves, over how much the real one does: deviations of apertures that were
-    measured alike from their segment's mean. None where the real one does not move."""
+    """Computes the standard deviation of made apertures over that of the real ones.
+
+    Deviations are from each segment's mean, and one detector measures both. None where the real
+    mouth does not move.
+    """
     finite = [np.stack(pair)[:, np.isfinite(pair).all(0)] for pair in apertures]
     made, real = np.sum([x.var(1) * x.shape[1] for x in finite if x.size] or [(0, 0)], axis=0)
     return float(np.sqrt(made / real)) if real > 1e-12 else None

@@ -1,4 +1,4 @@
-"""What was said, and what a lip reader has read in a video of it."""
+"""Transcripts: reference texts, and a lip reader's hypotheses."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from lumiere_jax.files import read_whole
 
 
 def read_transcripts(references: Path, hypotheses: Path) -> tuple[list[str], list[str]]:
-    """The lines of two text files, which belong to each other one by one.
+    """Reads two text files with one transcript per line, paired by line.
 
     Raises:
-      UserError: one cannot be read, they are not equally long, or a line says nothing.
+      UserError: a file cannot be read, their lengths differ, or a reference is empty.
     """
     said, read = _lines(references, "references"), _lines(hypotheses, "hypotheses")
     if len(said) != len(read):
