@@ -1,7 +1,7 @@
 """Content Credentials (C2PA): who signed a video, and that a trained algorithm made it.
 
-They are made and read with c2pa-python, which is optional, and without a network: no time stamp is
-asked for, and no manifest is fetched that a video only names.
+c2pa-python, which is optional, writes and reads them offline: it requests no time stamps and
+fetches no remote manifests.
 """
 
 import io
@@ -25,14 +25,14 @@ OFFLINE = {
     "builder": {"thumbnail": {"enabled": False}},
 }
 CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-# C2PA's least for RSA, in bits.
+# C2PA's least size of an RSA key, in bits.
 SMALLEST_RSA = 2048
 LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A chain of certificates, the signer's first, and its private key, both as PEM."""
+    """A certificate chain, the signer's first, and the signer's private key, both as PEM."""
 
     algorithm: str
     chain: bytes
@@ -41,10 +41,13 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a video's Content Credentials say.
+    """The content of a video's Content Credentials.
 
-    `state` is "trusted", "valid" (whole, but the signer is on no trust list) or "invalid", with
-    the reason. `synthetic` is whether the media was made by a trained algorithm.
+    Attributes:
+      signer: Name and issuer of the signer's certificate.
+      state: "trusted", "valid" (intact, but the signer is on no trust list) or "invalid".
+      reason: C2PA's status codes, or why the credentials are invalid.
+      synthetic: Whether they say that a trained algorithm made the media.
     """
 
     signer: str
@@ -54,7 +57,7 @@ class Claim:
 
 
 def c2pa() -> ModuleType | None:
-    """The library, None where it is not installed."""
+    """Returns the c2pa library; None where it is not installed."""
     try:
         import c2pa as library
     except ImportError:
@@ -63,11 +66,11 @@ def c2pa() -> ModuleType | None:
 
 
 def read_credentials(certificate: Path, key: Path) -> Credentials:
-    """A certificate's chain and its key, tried by signing a picture in memory.
+    """Reads a certificate chain and its key, and tests them by signing a picture in memory.
 
     Raises:
-      UserError: c2pa-python is missing, a file cannot be read, they do not belong together, or
-        nothing can be signed with them.
+      UserError: c2pa-python is missing, a file cannot be read, certificate and key do not match,
+        or they cannot sign.
     """
     if c2pa() is None:
         raise UserError(f"--certificate needs c2pa-python, which is not installed: {INSTALL}.")
@@ -116,10 +119,10 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
 
 
 def sign(credentials: Credentials, source: Path, target: Path, record: dict) -> None:
-    """Writes `target`, the MP4 `source` with a manifest that holds the record.
+    """Writes `target`: the MP4 `source` with a signed manifest that holds the record.
 
     Raises:
-      UserError: the disk is full, or the signing fails, as with a certificate that has run out.
+      UserError: the disk is full, or signing fails, for example with an expired certificate.
     """
     library: Any = c2pa()
     try:
@@ -132,7 +135,7 @@ def sign(credentials: Credentials, source: Path, target: Path, record: dict) -> 
 
 
 def read_claim(path: Path) -> Claim | None:
-    """What a file's Content Credentials say; None where it has none that can be read."""
+    """Reads a file's Content Credentials; None where it has none that can be read."""
     library: Any = c2pa()
     try:
         with path.open("rb") as file, library.Context.from_dict(OFFLINE) as context:
@@ -186,7 +189,7 @@ def _algorithm(private: Any) -> str | None:
 
 
 def _try(credentials: Credentials, certificate: Path) -> None:
-    """Signs a picture in memory: what else C2PA asks of a certificate, its own library knows."""
+    """Signs a picture in memory, so the library checks C2PA's other rules for certificates."""
     library: Any = c2pa()
     _, png = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))
     try:
@@ -221,5 +224,5 @@ def _sign(credentials: Credentials, kind: str, source: Any, target: Any, record:
 
 
 def _said(error: Exception) -> str:
-    """The library's reason, on one line."""
+    """Returns the library's error message on one line."""
     return " ".join(str(error).split()).rstrip(".")[:200]

@@ -1,4 +1,4 @@
-"""The visible mark of a synthetic picture."""
+"""The visible label of a synthetic picture."""
 
 import functools
 
@@ -9,7 +9,7 @@ from lumiere_jax.shapes import Picture
 
 WORD = "SYNTHETIC"
 SHARE = 0.04
-# What is left of the picture under the label's background.
+# Opacity of the picture under the label's dark background.
 SHOWING = 0.3
 # Letters of 3x5 pixels, the only ones that fit 4% of 64x64; E is two wide for the same reason.
 LETTERS = {
@@ -25,7 +25,11 @@ LETTERS = {
 
 
 def draw_label(picture: Picture) -> Picture:
-    """A copy with the word SYNTHETIC in its lower right corner, on at most 4% of the area."""
+    """Returns a copy with the word SYNTHETIC in the lower right corner, on at most 4% of the area.
+
+    Args:
+      picture: (rows, cols, 3) uint8.
+    """
     mask = _mask(*picture.shape[:2])
     rows, cols = mask.shape
     marked = picture.copy()
@@ -37,7 +41,7 @@ def draw_label(picture: Picture) -> Picture:
 
 @functools.cache
 def _mask(rows: int, cols: int) -> np.ndarray:
-    """The label's letters, 0 to 1, as large as the share of the picture allows."""
+    """Renders the label's letters, 0 to 1, as large as the permitted area allows."""
     area = SHARE * rows * cols
     for margin in (1, 0):
         small = np.pad(_small(), margin)
@@ -57,7 +61,7 @@ def _small() -> np.ndarray:
 
 
 def _large() -> np.ndarray:
-    """The word in outline letters at a size above any that is drawn, to be scaled down."""
+    """Renders the word in outline letters, larger than any label, to be scaled down."""
     face, scale, weight = cv2.FONT_HERSHEY_SIMPLEX, 4.0, 14
     (width, height), _ = cv2.getTextSize(WORD, face, scale, weight)
     margin = height // 3

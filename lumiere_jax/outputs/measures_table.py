@@ -1,4 +1,4 @@
-"""What the numbers that every system has are called, what they range over and what they say."""
+"""Names, ranges and meanings of the numbers that every system's report has."""
 
 from lumiere_jax.measures.evaluation import Evaluation
 
@@ -88,5 +88,5 @@ MEASURES: dict[str, tuple[str, str, str]] = {
 
 
 def describe(evaluation: Evaluation, stage: str, name: str) -> tuple[str, str, str]:
-    """Name, range and meaning of a number of one of a system's stages."""
+    """Returns the name, range and meaning of a stage's number."""
     return evaluation.measures.get(stage, {}).get(name) or MEASURES[name]

@@ -1,4 +1,4 @@
-"""Line plots as SVG that takes the page's colours, light or dark."""
+"""Line plots as SVG in the page's colours, light or dark."""
 
 import io
 import re
@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-# matplotlib wants a colour of its own; this one stands for the page's text.
+# matplotlib needs a concrete colour; this placeholder is replaced by the page's text colour.
 _INK = "#010203"
 _BLUE, _ORANGE, _GREEN = "#2f7ed8", "#e8833a", "#3aa76d"
 COLOURS = {
@@ -32,11 +32,17 @@ def line_plot(
     log: bool | None = None,
     inches: tuple[float, float] = (3.6, 2.2),
 ) -> str:
-    """An SVG element with a line for each (x, y) by its label; `name` is read out in its place.
+    """Draws lines as an SVG element.
 
-    A label of `COLOURS` has the same colour in every plot. The axis of y is logarithmic where
-    `log` says so or, with None, where the values are positive and spread over more than a factor
-    of 50. Values that are not finite leave a gap.
+    Args:
+      series: The (x, y) of each line, by label. Labels of `COLOURS` have the same colour in every
+        plot. Values that are not finite leave a gap.
+      name: Text for screen readers.
+      xlabel: Label of the x axis.
+      ylabel: Label of the y axis.
+      log: Whether the y axis is logarithmic. None: where values are positive and span more than a
+        factor of 50.
+      inches: Width and height.
     """
     style: Any = {
         "svg.fonttype": "none",
@@ -70,7 +76,7 @@ def line_plot(
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    # Only the view box counts, so that the page's width decides.
+    # Without width and height the SVG scales to the page's width.
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)

@@ -1,6 +1,6 @@
-"""Runs by several seeds side by side as a page, `index.html`, and as numbers, `results.json`.
+"""Comparison of runs with several seeds: a page, `index.html`, and numbers, `results.json`.
 
-The page shows pictures out of the runs' own reports, which stand in `runs/` beside it.
+The page shows pictures from the runs' own reports, in `runs/` beside it.
 """
 
 import json
@@ -20,8 +20,14 @@ from lumiere_jax.outputs.trials_page import RESULTS
 
 @dataclass(frozen=True)
 class Repeats:
-    """All that is shown: `metrics` are a run's by preset and seed; runs are in `runs/PRESET-SEED`,
-    and their reports have as many `samples` of pictures."""
+    """The content of the page.
+
+    Attributes:
+      evaluation: The system's measures.
+      metrics: Each run's metrics, by preset and then by seed; runs are in `runs/PRESET-SEED`.
+      samples: Number of sampled moments in each run's report.
+      facts: Texts by title.
+    """
 
     evaluation: Evaluation
     metrics: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]]
@@ -61,14 +67,16 @@ def write_page(out: Path, repeats: Repeats) -> None:
 
 
 def _names(stage: str, metrics: Mapping[str, Any]) -> list[str]:
-    """The measures of a stage that any run has."""
+    """Returns the measures of a stage that occur in any run."""
     every = (one[stage] for runs in metrics.values() for one in runs)
     return list(dict.fromkeys(measure for own in every for measure in own))
 
 
 def spread(values: list[float | int | None]) -> tuple[float, float | None] | None:
-    """Mean and standard deviation over seeds, which one seed has not; None where a value is
-    unknown."""
+    """Computes the mean and standard deviation over seeds.
+
+    The deviation is None for a single seed, and the result None where any value is None.
+    """
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
@@ -94,7 +102,7 @@ def _text(measure: str, value: tuple[float, float | None] | None) -> str:
 
 
 def _sheet(evaluation: Evaluation, names: list[str], samples: int) -> list[tuple[str, list[str]]]:
-    """The first sheet's pictures of the first seed: what was made of each preset, the rest once."""
+    """Returns the first seed's picture rows: synthetic rows for each preset, real rows once."""
     rows = []
     for picture, label in evaluation.sheets[0].rows.items():
         of = names if picture in evaluation.synthetic else names[:1]

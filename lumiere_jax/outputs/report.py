@@ -1,6 +1,6 @@
-"""Numbers, pictures and curves of an evaluation to `metrics.json` and a page, `index.html`.
+"""The report of an evaluation: `metrics.json`, and a page, `index.html`.
 
-The page stands alone: everything it shows lies beside it or in it, and it opens from a file.
+The page opens from a file and needs only the files beside it.
 """
 
 import json
@@ -28,7 +28,7 @@ Goals = Mapping[str, tuple[float | None, float | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Pictures, by name, of one moment: those that the sheets name."""
+    """One moment's pictures, by the names that the sheets use, and its time in seconds."""
 
     seconds: float
     pictures: dict[str, np.ndarray]
@@ -36,9 +36,21 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that is shown of a system's `evaluation`: `losses` are a log's lines by stage; `tracks`
-    are signals over the frames from 0 on ("true", "real", "video": apertures; "left.real", …:
-    heights of wrists), any of which may be missing; a `drawn` lecturer is held to goals."""
+    """The content of the page.
+
+    Attributes:
+      title: Heading.
+      evaluation: The system's measures and texts.
+      metrics: Numbers by stage and measure.
+      pictures: Sampled moments.
+      losses: Lines of the training log, by stage.
+      tracks: Signals over the frames from 0 on: apertures ("true", "real", "video") and heights of
+        wrists ("left.real", …). Any may be missing.
+      fps: Frames per second.
+      facts: Texts by title.
+      config: The run's config, as text.
+      drawn: Whether the lecturer is drawn, which adds the evaluation's goals.
+    """
 
     title: str
     evaluation: Evaluation
@@ -95,7 +107,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def environment() -> jinja2.Environment:
-    """The templates beside this module; what is put into them is text and never markup."""
+    """Returns the Jinja environment of the templates beside this module; values are escaped."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -106,7 +118,7 @@ def environment() -> jinja2.Environment:
 
 
 def text_table(metrics: Metrics) -> str:
-    """The metrics as lines of stage, measure and value."""
+    """Formats the metrics as lines of stage, measure and value."""
     lines = [
         (stage, name, number(name, value))
         for stage, values in metrics.items()
@@ -120,7 +132,7 @@ def text_table(metrics: Metrics) -> str:
 
 
 def number(name: str, value: float | int | None) -> str:
-    """A value as it is shown: PSNR with two digits, a dash where it is not known."""
+    """Formats a value: PSNR with two digits, None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, int):
@@ -159,7 +171,7 @@ def _rows(
 
 
 def _comparison(table: Table, metrics: Metrics) -> list[tuple[str, list[str]]]:
-    """Rows of the paper's table, ours on top."""
+    """Returns this run's row, then the rows of the paper's table."""
     ours = metrics[table.stage]
     rows = [("This run", [number(name, ours[name]) for name in table.columns])]
     return rows + [(f"{name} (paper)", list(texts)) for name, *texts in table.rows]
@@ -168,7 +180,7 @@ def _comparison(table: Table, metrics: Metrics) -> list[tuple[str, list[str]]]:
 def _write_pictures(
     folder: Path, evaluation: Evaluation, samples: list[Sample]
 ) -> list[dict[str, Any]]:
-    """The sheets, each picture a file of its own."""
+    """Writes each sample's pictures as PNG files and returns the sheets for the template."""
     (folder / PICTURES).mkdir(exist_ok=True)
     for i, sample in enumerate(samples):
         for name, pixels in sample.pictures.items():
@@ -191,18 +203,18 @@ def _write_pictures(
 
 
 def picture(index: int, name: str) -> str:
-    """A sample's picture, a path in the report."""
+    """Returns the path of a sample's picture, relative to the report."""
     return f"{PICTURES}/{index}-{name}.png"
 
 
 def _curves(lines: list[dict[str, Any]]) -> dict[str, str]:
-    """A plot for each quantity of a log."""
+    """Plots each quantity of a log."""
     names = dict.fromkeys(key.removeprefix("val_") for line in lines for key in line)
     return {name.replace("_", " "): curve(lines, name) for name in names if name != "step"}
 
 
 def curve(lines: list[dict[str, Any]], name: str) -> str:
-    """A quantity of a log by step, training and held-out values together."""
+    """Plots a quantity of a log by step, with training and held-out values."""
     series = {}
     for label, key in (("training", name), ("held out", f"val_{name}")):
         points = [(line["step"], line[key]) for line in lines if key in line]
@@ -213,7 +225,7 @@ def curve(lines: list[dict[str, Any]], name: str) -> str:
 
 
 def _tracks(report: Report) -> dict[str, str]:
-    """Mouth and wrists over the first seconds, each wrist in a plot of its own."""
+    """Plots the mouth and each wrist over the first seconds."""
     tracks = report.tracks
     if not tracks:
         return {}
@@ -250,7 +262,7 @@ def _tracks(report: Report) -> dict[str, str]:
 
 
 def _scaled(signal: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A signal with the mean and the spread of another: correlation looks at neither."""
+    """Rescales a signal to another's mean and deviation, which correlation ignores."""
     known, wanted = signal[np.isfinite(signal)], like[np.isfinite(like)]
     if not len(known) or not len(wanted):
         return signal

@@ -1,6 +1,6 @@
-"""Trials side by side as a page, `index.html`, and as numbers, `results.json`.
+"""Comparison of trials: a page, `index.html`, and numbers, `results.json`.
 
-The page shows pictures and videos out of the trials' own reports, which stand in `runs/` beside it.
+The page shows pictures and videos from the trials' own reports, in `runs/` beside it.
 """
 
 import json
@@ -25,9 +25,17 @@ Rows = list[tuple[str, list[str]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A trial that was measured: its folder in `runs/`, metrics by stage, and the seconds that its
-    stages took. One that draws has a report, and the means over two test sets ("mse", "psnr",
-    "ssim"), with what they cost; one without is a VAE alone."""
+    """A measured trial.
+
+    Attributes:
+      name: Its folder in `runs/`.
+      title: Name shown on the page.
+      metrics: Numbers by stage and measure.
+      seconds: Training time by stage.
+      sets: Means over two test sets ("mse", "psnr", "ssim"); empty for a VAE alone, which has no
+        report.
+      budget: Training budget behind `sets`, as text.
+    """
 
     name: str
     title: str
@@ -39,9 +47,18 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that is shown of the "paper" or the "ablation". `windows` has Figure 4(a)'s numbers,
-    `log` the lines of 4(b), which has the look-back `window`; `boxes` says, by the name of a part,
-    where it is in each sample (x, y, side in pixels, or None)."""
+    """The content of the page.
+
+    Attributes:
+      which: "paper" or "ablation".
+      made: Measured trials.
+      facts: Texts by title.
+      samples: Number of sampled moments in each trial's report.
+      boxes: By part, its square in each sample (x, y, side in pixels), or None.
+      windows: Numbers of Figure 4(a).
+      log: Log lines of Figure 4(b).
+      window: Look-back window of Figure 4(b), in frames.
+    """
 
     which: str
     made: list[Made]
@@ -109,7 +126,7 @@ def _pictures(folder: str, name: str, count: int) -> list[str]:
 def _closer(
     out: Path, part: str, boxes: list[tuple[int, int, int] | None], rows: list[tuple[str, str, str]]
 ) -> Rows:
-    """Each row's pictures cut to the part and enlarged, of the moments at which it is seen."""
+    """Writes enlarged crops of a part from each row's pictures, where the part is visible."""
     folder = out / report.PICTURES
     folder.mkdir(exist_ok=True)
     found: Rows = []
@@ -139,7 +156,7 @@ def _figure_4a(windows: list[dict[str, Any]]) -> str:
 
 
 def _table_1(made: list[Made]) -> list[dict[str, Any]]:
-    """Ours, each with the paper's numbers below it where it has them."""
+    """Returns a row for each trial, followed by the paper's row where there is one."""
     rows = []
     for m in made:
         numbers = [part[name] for part in m.sets for name in ("mse", "psnr", "ssim")]

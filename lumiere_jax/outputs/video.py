@@ -1,4 +1,4 @@
-"""Pictures and sound as one MP4 that says it is synthetic."""
+"""MP4 videos of pictures and sound, marked as synthetic, and their metadata records."""
 
 import contextlib
 import fcntl
@@ -42,19 +42,20 @@ AAC_RATES = (
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 BT709 = 1
 ENCODERS = ("libx264", "aac")
-# Bits a sample of a channel: 176 kbit/s for 44.1 kHz mono would be wasted above 96.
+# Bits per sample, and most bits per second, of a channel. Without the limit 44.1 kHz would get
+# 176 kbit/s, where 96 are enough.
 AAC_BITS, AAC_MOST = 4, 96_000
-# A longer comment is none of ours.
+# Most characters of a comment that can be a record.
 LONGEST = 1 << 16
 UNFINISHED = ".unfinished-"
 
 
 def check_writable(path: str | Path) -> Path:
-    """Make the folder of an output video, and try it, before the expensive work.
+    """Creates an output video's folder and tests it, before the expensive work.
 
     Raises:
-        UserError: a name that does not end in .mp4, a folder in its place, no right to write, or
-            no encoder.
+      UserError: the name does not end in .mp4 or is a folder's, the folder is not writable, or an
+        encoder is missing.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
@@ -93,22 +94,33 @@ def write_video(
     preset: str = "medium",
     credentials: Credentials | None = None,
 ) -> int:
-    """Stream pictures (H.264) and sound (AAC) into an MP4; returns the number of pictures.
+    """Streams pictures (H.264) and sound (AAC) into an MP4.
 
-    Memory does not grow with length: sound is taken as far as the pictures have come. The
-    record goes as JSON into the container's comment, with "synthetic": true; real pictures,
-    with None in its place, get neither comment nor marks. `marks` is False for pictures that
-    are `marked` already. With credentials the file is signed. It has a hidden temporary name
-    until it is whole. AAC takes rates from 7,350 to 96,000 Hz and up to 8 channels; other sound
-    is resampled to the next rate above, or mixed down to stereo.
+    Memory does not grow with length: sound is read only as far as the pictures have come. The file
+    has a hidden temporary name until it is complete.
 
-    preset is x264's: "medium" takes 6 ms of processor time for a picture of 256 pixels and comes
-    1.5 dB closer to it than "veryfast" (4 ms); on a CPU the networks take far longer either way.
+    Args:
+      path: Video to write.
+      frames: Pictures, (rows, cols, 3) uint8, with even sides.
+      fps: Frames per second.
+      sound: Blocks of samples, (samples, channels).
+      sound_rate: Samples per second. AAC has rates from 7,350 to 96,000 Hz; other sound is
+        resampled to the next rate above.
+      channels: Channels of the sound; more than 8 are mixed down to stereo.
+      record: Written as JSON, with "synthetic": true, into the container's comment. None for real
+        pictures, which get neither comment nor marks.
+      marks: False for pictures that are already `marked`.
+      preset: x264's. "medium" takes 6 ms of processor time for a picture of 256 pixels and has a
+        PSNR 1.5 dB above that of "veryfast" (4 ms). On a CPU the networks take far longer.
+      credentials: Signs the file.
+
+    Returns:
+      The number of pictures.
 
     Raises:
-        UserError: the disk is full, or it cannot be signed.
-        OSError: it cannot be written; `check_writable` says so beforehand.
-        ValueError: no pictures, sides that are odd or change.
+      UserError: the disk is full, or the file cannot be signed.
+      OSError: the file cannot be written, which `check_writable` finds beforehand.
+      ValueError: there are no pictures, or their sides are odd or change.
     """
     path = Path(path)
     told = None if record is None else {**record, "synthetic": True}
@@ -118,8 +130,8 @@ def write_video(
         raise ValueError("a video needs at least one picture")
     with contextlib.ExitStack() as held:
         unfinished = held.enter_context(_aside(path))
-        # Moving the index to the front copies the file in pieces: browsers start at once, and
-        # memory stays flat.
+        # With the index at the front browsers start at once. FFmpeg moves it by copying the file
+        # in pieces, so memory stays flat.
         with av.open(
             f"file:{unfinished}", "w", format="mp4", options={"movflags": "+faststart"}
         ) as container:
@@ -140,14 +152,14 @@ def write_video(
 
 @contextlib.contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """A new hidden file beside `path`, locked as long as it is written, and removed in the end."""
+    """Yields a new hidden file beside `path`, locked in the block and removed after it."""
     unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}.mp4")
     with unfinished.open("x") as file:
         try:
-            with contextlib.suppress(OSError):  # on disks without locks nothing is swept either
+            with contextlib.suppress(OSError):  # on disks without locks, `_sweep` removes nothing
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield unfinished
-        except OSError as error:  # FFmpeg's errors of writing are OSErrors too
+        except OSError as error:  # includes FFmpeg's write errors
             if is_disk_full(error):
                 raise disk_is_full(path) from error
             raise
@@ -157,7 +169,7 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what killed runs, which hold no locks, left of videos."""
+    """Removes unfinished videos of killed runs, which hold no locks."""
     for rest in folder.glob(f"{UNFINISHED}*.mp4"):
         with contextlib.suppress(OSError), rest.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -214,7 +226,7 @@ def _add_picture(
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = cols, rows, "yuv420p"
     context.time_base = 1 / fps
-    # Said in the stream, BT.709 holds at any size; unsaid, players guess by the size.
+    # Without a colour space in the stream, players guess it from the picture's size.
     context.colorspace = context.color_primaries = context.color_trc = BT709
     context.color_range = ColorRange.MPEG
     return stream
@@ -244,10 +256,10 @@ def _encode_sound(
 
 
 def read_record(path: str | Path) -> dict:
-    """The record of a video of ours: what made it, from whom, and that it is synthetic.
+    """Reads the record of a video: its generator, its person, and that it is synthetic.
 
     Raises:
-        UserError: no media file, or one without such a record.
+      UserError: the file is no media file, or has no record.
     """
     with open_media(path) as container:
         comment = tag(container, "comment")
