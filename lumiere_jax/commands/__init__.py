@@ -1,4 +1,4 @@
-"""What the scripts do, a module for each thing, and the flags that ask for it.
+"""The scripts' commands, one module each, and the handling of their flags.
 
-Imports every other room; nothing but the scripts imports it.
+Imports every other room; only the scripts import it.
 """

@@ -1,4 +1,4 @@
-"""Flags in, one sentence out: every mistake of a user exits with 2 and without a traceback."""
+"""Flag parsing and error handling: a user's errors print one sentence and exit with 2."""
 
 import codecs
 import contextlib
@@ -26,17 +26,17 @@ from lumiere_jax.runtime.compiled_programs import keep_compiled
 from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.systems import ENTRIES
 
-# A run that a signal stops exits as a shell would say it: with 128 and the signal's number.
+# A run that a signal stops exits with 128 plus the signal's number, as shells report it.
 USAGE_ERROR, INTERRUPTED = 2, 128
-# Flags that are defined here are the script's own.
+# Flags that this module defines count as the calling script's own.
 flags.disclaim_key_flags()
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"}
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
-# XLA and TensorFlow tell of their build at every start; they read these when they are loaded.
+# XLA and TensorFlow log their build at every start; they read these variables when they load.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-# Python's own helper would complain of what workers of a stopped run held, and frees it.
+# Python's resource tracker frees what workers of a stopped run held, but would warn about it.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
 
 
@@ -45,23 +45,25 @@ STARTS_ANEW = "nothing is half-written, and the same command starts anew."
 
 
 def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
-    """Parses the flags, calls `main` and turns mistakes into a sentence and exit code 2.
+    """Parses the flags, calls `main`, and turns a user's errors into a sentence and exit code 2.
 
-    `interrupted` tells what is left when the run is stopped.
+    absl's own parsing would print usage and exit with 1, as would its `--help`.
 
-    absl's own parsing prints usage and exits with 1, and `--help` exits with 1 as well.
+    Args:
+      main: The script's work.
+      interrupted: Printed when a signal stops the run: what is left of it.
     """
-    # A run that is stopped leaves nothing half-written and no process behind, as with Ctrl-C.
+    # SIGTERM stops a run as Ctrl-C does: it leaves no half-written file and no process.
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background jobs
             signal.signal(number, functools.partial(_interrupt, interrupted))
     sys.unraisablehook = _unraisable
     codecs.register_error("escaped", escaped)
-    for stream in (sys.stdout, sys.stderr):  # a name may hold bytes that are no text
+    for stream in (sys.stdout, sys.stderr):  # a file's name may not be valid text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="escaped")
     logging.use_absl_handler()
-    # Orbax logs, with a traceback, what it raises as well.
+    # Orbax logs a traceback of the errors that it also raises.
     logging.set_verbosity(logging.FATAL)
 
     def start(_: list[str]) -> None:
@@ -93,7 +95,7 @@ def define_system_flags() -> None:
 
 
 def systems_help() -> str:
-    """What --help says of the systems: what each learns, its presets and its stages."""
+    """Returns the systems' part of --help: what each learns, its presets and its stages."""
     lines = ["Systems:"]
     for entry in ENTRIES.values():
         presets = ", ".join(f"{name} ({use})" for name, use in entry.presets.items())
@@ -106,7 +108,7 @@ def systems_help() -> str:
 
 
 def given() -> dict[str, Any]:
-    """The script's own flags, and those of systems, that were given, by name."""
+    """Returns the values of all flags of the script and of systems that the user gave, by name."""
     own = flags.FLAGS.get_key_flags_for_module("__main__")
     own += [flags.FLAGS[name] for name in _system_flags() if name in flags.FLAGS]
     return {flag.name: flag.value for flag in own if flag.present}
@@ -117,14 +119,14 @@ def _system_flags() -> list[str]:
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parses every flag and reads the config once, so that nothing about them fails later."""
+    """Parses every flag and reads the config once, so that errors in them appear at the start."""
     if _HELP & set(argv[1:]):
         print((sys.modules["__main__"].__doc__ or "").strip())
         print("\n" + systems_help())
         print("\nFlags:\n" + flags.FLAGS.main_module_help())
         sys.exit(0)
     try:
-        keep_compiled()  # before a config, which is a program, imports JAX
+        keep_compiled()  # before the config's program imports JAX
         argv = with_config_expanded(argv)
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
@@ -132,17 +134,17 @@ def parse(argv: Sequence[str]) -> list[str]:
                 f"'{rest[1]}' is not a flag: write every argument as --name=value (see --help)."
             )
         if "config" in flags.FLAGS:
-            # A file that is not there is reported when the first field is read, not before.
+            # ml_collections reports a missing file only when a field is read.
             _ = getattr(flags.FLAGS.config, "system", None)
     except UserError as error:
         _stop(str(error))
-    except Exception as error:  # a config is a program: anything can go wrong in it
+    except Exception as error:  # a config is a program and may raise anything
         _stop(_sentence(error, argv))
     return rest
 
 
 def with_config_expanded(argv: Sequence[str]) -> list[str]:
-    """The arguments, of which the config is --config=NAME, with `~` as a shell would read it."""
+    """Rewrites the config's argument as --config=NAME and expands `~` in it as a shell would."""
     text = [argv[0]]
     for argument in argv[1:]:
         if text[-1] in ("--config", "-config"):
@@ -154,7 +156,7 @@ def with_config_expanded(argv: Sequence[str]) -> list[str]:
 
 
 def exit_on_error(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
-    """Calls `main` and turns its mistakes into a sentence and exit code 2."""
+    """Calls `main` and turns a user's errors into a sentence and exit code 2."""
     try:
         main()
     except UserError as error:
@@ -168,7 +170,7 @@ def exit_on_error(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> N
 
 
 def _known(error: Exception) -> str | None:
-    """What to say of an error that is this machine's, and None of a defect."""
+    """Returns a sentence for an error of this machine's disks or devices; None for a bug."""
     place = str(getattr(error, "filename", None) or "")
     if is_disk_full(error):
         return str(disk_is_full(place or "the output"))
@@ -185,8 +187,8 @@ def _known(error: Exception) -> str | None:
 
 
 def _interrupt(interrupted: str, number: int, frame: FrameType | None) -> None:
-    # What is raised in the middle of an import is swallowed there, or ends in C++; and nothing has
-    # been begun that would have to be ended.
+    # During an import an exception may be swallowed, or end in C++. Nothing needs cleaning up then,
+    # so the process exits at once.
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             _leave(number, interrupted)
@@ -195,7 +197,7 @@ def _interrupt(interrupted: str, number: int, frame: FrameType | None) -> None:
 
 
 def _leave(number: int, interrupted: str) -> NoReturn:
-    """Ends the process; XLA may still be computing, and crashes where Python is taken down."""
+    """Ends the process without Python's shutdown, in which a still computing XLA would crash."""
     os.write(2, f"\nInterrupted: {interrupted}\n".encode())
     with contextlib.suppress(RuntimeError):  # a signal came in the middle of printing
         sys.stdout.flush()
@@ -204,14 +206,18 @@ def _leave(number: int, interrupted: str) -> NoReturn:
 
 
 def _signal(stopped: BaseException | None) -> int:
-    """The signal's number: Python's own KeyboardInterrupt of a Ctrl-C has none."""
+    """Returns the signal's number; Python's own KeyboardInterrupt carries none, so it is SIGINT."""
     numbers = [n for n in getattr(stopped, "args", ()) if isinstance(n, int)]
     return (numbers or [signal.SIGINT])[0]
 
 
 def _unraisable(lost: Any) -> None:
-    """Ctrl-C while XLA compiles is often raised in its garbage callback, and lost: once more. Of
-    a read or write that fails, Orbax's others tell that the loop that waited for them is closed."""
+    """Handles exceptions that Python cannot raise.
+
+    A Ctrl-C while XLA compiles is often raised in its garbage callback and lost, so it is sent
+    again. After a failed read or write, Orbax's other tasks report a closed event loop; these
+    reports are dropped.
+    """
     if lost.exc_type is KeyboardInterrupt:
         again = [threading.main_thread().ident, _signal(lost.exc_value)]
         threading.Timer(0.1, signal.pthread_kill, again).start()
@@ -225,7 +231,7 @@ def _stop(sentence: str) -> NoReturn:
 
 
 def _sentence(error: Exception, argv: Sequence[str]) -> str:
-    """What is wrong with the flags, from absl's and ml_collections' messages."""
+    """Rewrites absl's or ml_collections' message about the flags as one sentence."""
     text = str(error).strip()
     if isinstance(error, flags.Error) and not re.search(r"--?(no)?config\.", text):
         if wrong := re.match(
@@ -252,7 +258,7 @@ def _sentence(error: Exception, argv: Sequence[str]) -> str:
 
 
 def _wrong_field(config: Any, path: str, value: str | None) -> str | None:
-    """Why this override cannot be, or None where it is not the one that is wrong."""
+    """Returns why an override of a config field is invalid; None where it is valid."""
     part, names = config, path.split(".")
     for name in names:
         known = [field.name for field in fields(part)] if is_dataclass(part) else []

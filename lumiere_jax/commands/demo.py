@@ -1,4 +1,4 @@
-"""A system's demo: its four commands, one after the other, on a lecturer who is drawn.
+"""A system's demo: its four commands in order, on the drawn lecturer.
 
 python -m lumiere_jax.commands.demo [SYSTEM]
 """
@@ -16,13 +16,13 @@ NARRATION = "lumiere_jax/drawn/narrations/second.flac"
 
 
 def folder_of(entry: Entry) -> str:
-    """Where the demo goes, from the root of the repository."""
+    """Returns the demo's folder, relative to the root of the repository."""
     first = next(iter(ENTRIES))
     return "runs/demo" if entry.name == first else f"runs/demo_{entry.name}"
 
 
 def commands(entry: Entry) -> list[list[str]]:
-    """The scripts and their flags, in order."""
+    """Returns the demo's scripts with their flags, in order."""
     folder = folder_of(entry)
     data, video = f"{folder}/data", f"{folder}/{entry.demo.video}"
     speak = [flag.format(data=data) for flag in entry.demo.infer]
@@ -36,7 +36,7 @@ def commands(entry: Entry) -> list[list[str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the demo of a system, by default the first; returns the exit code."""
+    """Runs a system's demo, by default the first system's, and returns the exit code."""
     name = next(iter(arguments), next(iter(ENTRIES)))
     if name not in ENTRIES:
         print(f"error: SYSTEM={name}: use {' or '.join(ENTRIES)}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""A trained workdir and a dataset to a report: checked first, built aside, put in place whole."""
+"""Evaluation of a trained workdir on a dataset's split, as a report.
+
+Flags and files are checked first, and the report's folder appears only when it is complete.
+"""
 
 import csv
 import itertools
@@ -49,13 +52,22 @@ def evaluate(
     references: Path | None = None,
     hypotheses: Path | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Writes the report into the folder `out` and returns its metrics, by stage and name.
+    """Evaluates a trained workdir on a split and writes the report.
 
-    For faces, `embedding` is a network of faces (ONNX), or vectors that one has made (npz), and
-    `references` and `hypotheses` are what was said and what a lip reader has read, a line each.
+    Args:
+      workdir: Trained workdir.
+      data: Dataset, prepared as the one that the workdir was trained on.
+      out: Folder of the report.
+      split: Split to evaluate on.
+      embedding: Face embedding network (ONNX), or embeddings (npz), for models of faces.
+      references: Transcripts of the spoken sentences, one per line, for models of faces.
+      hypotheses: A lip reader's transcripts of the made videos, in the order of `references`.
+
+    Returns:
+      Metrics by stage and name.
 
     Raises:
-      UserError: anything about the workdir, the data, the split, the output folder or these files.
+      UserError: the workdir, the data, the split, the output folder or a file is unusable.
     """
     if split not in SPLITS:
         raise UserError(f"--split={split}: choose one of {', '.join(SPLITS)}.")
@@ -95,7 +107,7 @@ def evaluate(
 def _brought(
     run: Run, embedding: Path | None, references: Path | None, hypotheses: Path | None
 ) -> tuple[Embed | None, dict[str, float]]:
-    """A network of faces, and numbers that files alone decide."""
+    """Returns the face network, if any, and the numbers that follow from the user's files alone."""
     given = {"embedding": embedding, "references": references, "hypotheses": hypotheses}
     brings = systems.of(run.config).evaluation.brings
     if other := [name for name, path in given.items() if path and name not in brings]:
@@ -135,10 +147,10 @@ def _check_fits(workdir: Path, run: Run, dataset: Dataset, split: str) -> None:
 
 @contextmanager
 def _finders(evaluation: Evaluation, drawn: bool) -> Iterator[Finders]:
-    """One for each kind of frames, since an estimator follows one video.
+    """Yields a keypoint finder for each kind of frames, since an estimator tracks one video.
 
-    None for the drawn lecturer, whose mouth has a detector and a truth of its own, and, with a line
-    that says so, where the estimator cannot start.
+    Yields None for the drawn lecturer, whose mouth has its own detector and ground truth. Where the
+    estimator cannot start, prints a warning and yields None.
     """
     with ExitStack() as stack:
         finders = None
@@ -159,7 +171,11 @@ def _measure(
     finders: Finders,
     embed: Embed | None,
 ) -> tuple[list[report.Sample], list[Values]]:
-    """Samples of pictures and each segment's measured values; writes the videos on the way."""
+    """Measures every frame of a split and writes the first segment's videos.
+
+    Returns:
+      The sampled moments' pictures, and each segment's values.
+    """
     run, evaluation = model.run, model.system.evaluation
     segments, total = [s for s in dataset.segments if s.split == split], dataset.frames(split)
     follow = evaluation.follow(model, dataset, split, finders)
@@ -200,7 +216,7 @@ def _measure(
 
 
 def _face_distances(embed: Embed, pictures: Mapping[str, np.ndarray]) -> Values:
-    """How far faces are from their still's; the still itself does not count among the real ones."""
+    """Computes faces' embedding distances from their still; NaN for the still among real frames."""
     (still,) = embed(pictures["still"][:1])
     made, real = (content_distances(still, embed(pictures[name])) for name in ("spoken", "frame"))
     itself = (pictures["frame"] == pictures["still"]).all((1, 2, 3))
@@ -209,12 +225,12 @@ def _face_distances(embed: Embed, pictures: Mapping[str, np.ndarray]) -> Values:
 
 
 def _both_kinds(distances: np.ndarray) -> Values:
-    """Euclidean distances of unit vectors, and what they are as cosine distances."""
+    """Returns Euclidean distances of unit vectors, and the same as cosine distances."""
     return {"face_distance": distances, "face_distance_cosine": distances**2 / 2}
 
 
 def _write_frames(path: Path, segments: list[Segment], parts: list[Values]) -> None:
-    """A line for each frame with its own values; empty where it has none."""
+    """Writes a CSV row of values for each frame; values that are not finite are empty."""
     names = [name for name, values in parts[0].items() if values.ndim == 1]
     with path.open("w", newline="") as handle:
         writer = csv.writer(handle)
@@ -233,7 +249,7 @@ def _write_videos(
     spoken: Iterator[np.ndarray],
     folder: Path,
 ) -> None:
-    """The segment's first minute, synthesised and real, both with its sound."""
+    """Writes videos of the segment's first minute, synthesised and real, with its sound."""
     count = min(segment.frames, int(VIDEO_SECONDS * dataset.fps))
     sound, records = dataset.sound(segment, count), dataset.records(split)
     real = (
@@ -248,7 +264,7 @@ def _write_videos(
 
 
 def _tracks(values: Values) -> dict[str, np.ndarray]:
-    """What the report draws over time: apertures, and heights of the wrists (upwards)."""
+    """Returns the signals that the report plots: apertures, and the wrists' heights (upwards)."""
     tracks = {
         name: values[f"aperture.{name}"]
         for name in ("true", "real", "video")

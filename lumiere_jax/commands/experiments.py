@@ -1,8 +1,7 @@
-"""The trials of the paper's experiments and of the ablation, each made once.
+"""The paper's experiments and the ablation: trains, measures and compares their trials.
 
-Every trial is a workdir of its own that infer.py and evaluate.py take too; stages that trials have
-in common are trained once and linked. A trial that was stopped goes on, and one that has its
-report is not touched again.
+Each trial is a workdir that infer.py and evaluate.py accept too. Stages that trials share are
+trained once and linked. A new run resumes stopped trials and skips those with a report.
 """
 
 import copy
@@ -49,12 +48,17 @@ def experiment(
 ) -> None:
     """Trains, measures and compares the trials of the paper or of the ablation.
 
-    `layers` are VGG-19's; without, the paper's, or what stands in for them where the weights end
-    before (see `stand_in`). `plain` is the dataset of the ablation's row without explicit eyes,
-    lips and fingers, from the same footage.
+    Args:
+      paper: Config of the paper's model.
+      lecture: Config of the preset `lecture`.
+      data: Dataset.
+      out: Folder of the trials and the page.
+      which: "paper" or "ablation".
+      layers: VGG-19's layers for perceptual losses; by default those of `stand_in`.
+      plain: The same footage without explicit eyes, lips and fingers, for one row of the ablation.
 
     Raises:
-      UserError: anything about the configs, the weights, the data or the output folder.
+      UserError: the configs, the weights, the data or the output folder are unusable.
     """
     dataset = open_dataset(data)
     if dataset.geometry.aligned:
@@ -86,7 +90,7 @@ def experiment(
 
 
 def stand_in(config: Config) -> tuple[str, ...]:
-    """The paper's pools, or relu1_1, relu2_1 and relu3_1 where the weights end before pool3."""
+    """Returns the paper's pools, or relu1_1, relu2_1 and relu3_1 for weights without pool3."""
     config = copy.copy(config)
     config.vgg_layers = ()
     allowed = vgg.allowed_layers(load_vgg(config))
@@ -94,7 +98,7 @@ def stand_in(config: Config) -> tuple[str, ...]:
 
 
 def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
-    """A UserError unless it is the same footage with plain figures."""
+    """Opens the dataset of plain figures; raises a UserError unless its footage is the same."""
     other = open_dataset(plain)
     wanted = dataclasses.replace(dataset, figure=lectures.figure_scheme(dataset.figure, False))
     for name in ("figure", "size", "fps", "segments", "drawn_seed", "consent", "mean", "std"):
@@ -114,14 +118,14 @@ def _check_kind(out: Path, which: str) -> None:
 
 
 def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
-    """Trains and measures what is not done yet."""
+    """Trains and measures the trials that are not complete."""
     todo = [trial for trial in trials if not _is_done(out / "runs" / trial.name, trial, dataset)]
     for number, trial in enumerate(todo, 1):
         workdir = out / "runs" / trial.name
         tqdm.write(f"\n{trial.title} ({number} of {len(todo)}): {workdir}")
         own = trial.data or dataset
         _link(workdir, trial)
-        if not (workdir / FILE).exists():  # linked stages are the same lecturer's
+        if not (workdir / FILE).exists():  # linked stages are from the same dataset
             write_run(workdir, run_of(trial.config, own))
         for stage in trial.trains:
             _train(trial.config, own, workdir, stage)
@@ -135,7 +139,7 @@ def _is_done(workdir: Path, trial: Trial, dataset: Dataset) -> bool:
 
 
 def _measures(trial: Trial, dataset: Dataset, workdir: Path) -> dict[Path, Callable[[], Any]]:
-    """What is measured of a trial, by the file that holds it when it is done."""
+    """Returns a trial's measurements, by the file that each one writes at its end."""
     found: dict[Path, Callable[[], Any]] = {}
     if trial.draws:
         out = workdir / "report"
@@ -157,7 +161,7 @@ def _write(path: Path, values: Callable[[], Any]) -> None:
 
 
 def _link(workdir: Path, trial: Trial) -> None:
-    """The stages that a trial does not train, as links into the one that has them."""
+    """Links the stages that a trial does not train to those of the trial that does."""
     workdir.mkdir(parents=True, exist_ok=True)
     for stage in STAGES if trial.links else ():
         place = workdir / stage
@@ -166,7 +170,7 @@ def _link(workdir: Path, trial: Trial) -> None:
 
 
 def _train(config: Config, dataset: Dataset, workdir: Path, stage: str) -> None:
-    """Trains a stage; notes how long it took where that was one run from first to last."""
+    """Trains a stage, and records its duration unless the stage was resumed."""
     fresh = checkpoint.latest_step(workdir / stage) is None
     start = time.monotonic()
     train(config=config, data=dataset.folder, workdir=workdir, stage=stage)

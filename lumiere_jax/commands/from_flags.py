@@ -14,10 +14,16 @@ FACES = ("image", "paste", "consent")
 
 
 def run_infer(given: Mapping[str, Any]) -> int:
-    """Does what the flags, as far as they are `given`, ask for, says so, and gives the exit code.
+    """Validates infer.py's flags and calls `verify`, `live` or `infer`.
+
+    Args:
+      given: Values of the flags that the user gave, by name.
+
+    Returns:
+      The exit code: 1 where `verify` finds no sign of synthesis, else 0.
 
     Raises:
-      UserError: flags that do not go together, and see `verify`, `live` and `infer`.
+      UserError: flags are missing or exclude each other, and see `verify`, `live` and `infer`.
     """
     if "verify" in given:
         if others := [name for name in given if name != "verify"]:
@@ -53,7 +59,7 @@ def run_infer(given: Mapping[str, Any]) -> int:
 
 
 def _options(own: dict[str, Any]) -> dict[str, Any]:
-    """Values of systems' own flags, which are taken out of `own`."""
+    """Removes the values of systems' flags from `own` and returns them."""
     options = {}
     for flag in (flag for entry in ENTRIES.values() for flag in entry.flags):
         if flag.name in own:
@@ -66,7 +72,7 @@ def _options(own: dict[str, Any]) -> dict[str, Any]:
 def run_train(
     *, config: Any, data: str, workdir: str, stage: str = "all", initial: str | None = None
 ) -> None:
-    """Trains as train.py's flags ask for; raises what `train` does."""
+    """Converts train.py's flags and calls `train`."""
     from lumiere_jax.commands.train import train
 
     paths = {"data": user_path("--data", data), "workdir": user_path("--workdir", workdir)}
@@ -75,7 +81,10 @@ def run_train(
 
 
 def run_evaluate(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Path]:
-    """Measures what the flags, as far as they are `given`, ask for: metrics and report's folder.
+    """Validates evaluate.py's flags, by name as `given`, and calls `evaluate`.
+
+    Returns:
+      The metrics by stage and name, and the report's folder.
 
     Raises:
       UserError: flags are missing, and see `evaluate`.
@@ -91,11 +100,17 @@ def run_evaluate(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], P
 
 
 def run_experiments(given: Mapping[str, Any], presets: Any) -> Path:
-    """Runs the experiments that the flags, as far as they are `given`, ask for; their page.
-    `presets` are LumièreNet's, configs/lumierenet.py.
+    """Validates experiments.py's flags and calls `experiment` or `repeat`.
+
+    Args:
+      given: Values of the flags that the user gave, by name.
+      presets: The module of LumièreNet's presets, configs/lumierenet.py.
+
+    Returns:
+      The path of the page.
 
     Raises:
-      UserError: flags that do not go together, and see `experiment` and `repeat`.
+      UserError: flags are missing or exclude each other, and see `experiment` and `repeat`.
     """
     if not (given.get("data") and given.get("out")):
         raise UserError("name --data and --out (see --help).")

@@ -1,4 +1,4 @@
-"""Narrations to labelled lecture videos, streamed: memory does not grow with their length."""
+"""Synthesis of labelled videos from narrations, streamed: memory does not grow with length."""
 
 import contextlib
 import dataclasses
@@ -37,20 +37,21 @@ from lumiere_jax.workflows.artefacts import read_artefacts
 from lumiere_jax.workflows.disk_estimates import video_bytes
 from lumiere_jax.workflows.workdir import check_follows, origin, read_run, with_defaults
 
-# Frames that may wait for the encoder: a chunk of an accelerator's.
+# Most frames that wait for the encoder: one chunk of an accelerator.
 WAITING = 32
 
 
 def record_of(model: Model) -> dict[str, Any]:
-    """What a model's videos say of themselves, beside that they are synthetic."""
+    """Returns the record of a model's videos: their origin, and the model's identifier."""
     return {**origin(model.run.consent), "model": model.id}
 
 
 def load_model(workdir: Path) -> Model:
-    """The model of a workdir; says so where a stage has not taken all of its steps.
+    """Loads a workdir's model, and warns of stages that have not taken all of their steps.
 
     Raises:
-      UserError: the workdir is none, a stage has not been trained, or not on what it needs.
+      UserError: the folder is no workdir, a stage is not trained, or the stages do not belong
+        together.
     """
     silence_alarms()
     run = read_run(workdir)
@@ -80,11 +81,17 @@ def load_model(workdir: Path) -> Model:
 
 
 def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
-    """The narrations that a file's name or a pattern names, and the videos they become: `out`, or
-    one for each in the folder `out`.
+    """Pairs narrations with the videos to write.
+
+    Args:
+      audio: A narration's file, or a glob pattern.
+      out: The video of a single narration, or a folder for all videos.
+
+    Returns:
+      Pairs of narration and video.
 
     Raises:
-      UserError: two would become the same video, or one cannot be written.
+      UserError: there is no narration, two would become the same video, or one cannot be written.
     """
     if "-" in (str(audio), str(out)):
         raise UserError("--audio=- and --out=- go with --live: add it, or name files.")
@@ -116,7 +123,7 @@ def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
 
 
 def _probed(audio: Path, sound_track: int | None) -> Sound:
-    """A narration, all of which has been decoded once."""
+    """Probes a narration by decoding all of it once; prints its chosen track and truncation."""
     sound = probe_audio(audio, sound_track)
     if sound.tracks > 1 and sound_track is None:
         tqdm.write(f"{audio}: {track_message(sound.track, sound.tracks)}")
@@ -131,8 +138,17 @@ def speak(
     still: Picture | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Iterator[Picture]:
-    """The frames of a narration, as many as cover its last sample; of a still where the model is
-    one of faces."""
+    """Synthesises a narration's frames, as many as cover its last sample.
+
+    Args:
+      model: Trained model.
+      sound: Probed narration.
+      still: Aligned face that speaks, (rows, cols, 3) uint8, for models of faces.
+      options: Values of the system's own flags, by name.
+
+    Returns:
+      An iterator over the frames.
+    """
     level, band, _ = measure(heard(sound))
     band = min(band, sound.rate / 2)
     if level == -float("inf"):
@@ -160,18 +176,26 @@ def infer(
     sound_track: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> int:
-    """Writes a narration's video, or those of all that a pattern names into the folder `out`,
-    and returns their number of frames. Narrations are spread over the local devices. With a
-    certificate and its key the videos are signed. Of a narration's sound tracks the one with speech
-    is spoken, or number `sound_track`, from 1.
+    """Writes the videos of one or several narrations, spread over the local devices.
 
-    A model of faces speaks with the face of `image`; `paste` puts it back into that picture, and
-    `consent` is the record of who agreed to that, for the video's own record. `options` are the
-    values of the system's own flags.
+    Args:
+      workdir: Trained workdir.
+      audio: A narration's file, or a glob pattern.
+      out: The video of a single narration, or a folder for all videos.
+      image: Picture of the face that speaks, for models of faces.
+      consent: Record of the consent to use that face, which the video's record names.
+      paste: Whether to put the face back into `image`.
+      preset: x264's preset.
+      certificate: Certificate chain; with it and `key` the videos are signed.
+      key: Private key of the first certificate.
+      sound_track: Number of the sound track, from 1; by default the one with speech.
+      options: Values of the system's own flags, by name.
+
+    Returns:
+      The number of frames of all videos.
 
     Raises:
-      UserError: anything about the workdir, the narrations, the picture, the output's name or the
-        key.
+      UserError: the workdir, a narration, the picture, the output or the key is unusable.
     """
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
@@ -186,13 +210,13 @@ def infer(
     finished = still.finished if still else lambda frame: frame
     rows, cols = still.shape if still else model.run.shape
     least, most = video_bytes(total, max(rows, cols), seconds)
-    # Signing copies a video, one at a time and on as many devices as there are.
+    # Signing copies videos; every device may copy one at the same time.
     announce_space(tasks[0][1].parent, least, 2 * most if signer else most)
 
     def work(variables: Any, task: tuple[Sound, Path], tick: Callable[[], None]) -> None:
         sound, video = task
         own = dataclasses.replace(model, variables=variables)
-        # The networks in a thread of their own, the encoder here.
+        # The networks run in their own thread, the encoder in this one.
         said = map(finished, speak(own, sound, still.face if still else None, options))
         with contextlib.closing(made_ahead(said, WAITING)) as made:
             frames = _ticked(made, tick)
@@ -218,7 +242,7 @@ def infer(
 
 
 class _Given(NamedTuple):
-    """The picture of a face, where it comes from, and the record of who agreed to it."""
+    """A picture of a face, its file, and the consent record."""
 
     path: Path
     picture: Picture
@@ -226,8 +250,14 @@ class _Given(NamedTuple):
 
 
 class _Still(NamedTuple):
-    """The face that speaks, what becomes of each of its frames, the shape that they get, and what
-    a video says of it."""
+    """The face that speaks.
+
+    Attributes:
+      face: Aligned face.
+      finished: Turns a frame of the face into a frame of the video.
+      shape: Rows and columns of the video.
+      record: Additions to the video's record.
+    """
 
     face: Picture
     finished: Callable[[Picture], Picture]
@@ -236,7 +266,7 @@ class _Still(NamedTuple):
 
 
 def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None) -> _Given | None:
-    """What is to speak, where the model of a workdir wants a face."""
+    """Reads the still picture for a model of faces; None for a model of a lecturer."""
     system = systems.of(read_run(workdir).config)
     if "still" not in system.wants:
         if image is not None or paste or consent is not None:
@@ -254,7 +284,7 @@ def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None)
 
 
 def _aligned(given: _Given, shape: tuple[int, int], paste: bool) -> _Still:
-    """The face of a picture, found and aligned."""
+    """Finds and aligns the face of a picture."""
     still = find_face(given.path, given.picture, shape)
     shown: dict[str, Any] = {"sha256": hashlib.sha256(still.face.tobytes()).hexdigest()}
     if agreed := given.agreed:

@@ -1,4 +1,4 @@
-"""A voice to pictures while it speaks: from standard input or a device to a pipe or a video."""
+"""Live synthesis: sound from standard input or a device, pictures to a pipe or a video."""
 
 import contextlib
 import itertools
@@ -34,13 +34,23 @@ def live(
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> Timing:
-    """Speaks what it hears until the sound ends, or the first Ctrl-C.
+    """Synthesises pictures from live sound until it ends, or until the first Ctrl-C.
 
-    `out` is `-` or a named pipe, for raw rgb24 pictures, or an .mp4 file with the sound, which a
-    certificate and its key sign. Nothing but pictures goes to standard output.
+    Only pictures go to standard output.
+
+    Args:
+      workdir: Trained workdir.
+      audio: `-` for standard input (raw 16-bit mono at 16 kHz), or FFmpeg's DEVICE:NAME.
+      out: `-` or a named pipe, for raw rgb24 pictures; or an .mp4 file, with the sound.
+      preset: x264's preset.
+      certificate: Certificate chain; with it and `key` the file is signed.
+      key: Private key of the first certificate.
+
+    Returns:
+      The timing of the pictures.
 
     Raises:
-      UserError: anything about the workdir, the sound, the output or the key.
+      UserError: the workdir, the sound, the output or the key is unusable.
     """
     timing = Timing()
     signer = _signer(certificate, key, out)
@@ -75,8 +85,20 @@ def speak_live(
     timing: Timing,
     signer: Credentials | None = None,
 ) -> bool:
-    """Writes a picture for each frame that `blocks` give, raw or into a video with the sound;
-    False where there is no frame."""
+    """Writes the pictures of live sound, raw or as a video with the sound.
+
+    Args:
+      model: Trained model.
+      compiled: Compiled programs, from `warmed_up`.
+      blocks: Blocks of the sound.
+      target: Open file for raw rgb24 pictures, or path of a video.
+      preset: x264's preset.
+      timing: Updated with each picture.
+      signer: Signs the video.
+
+    Returns:
+      Whether there was any picture.
+    """
     run, live = model.run, model.system.live
     assert live is not None
     own, sound = itertools.tee(blocks) if isinstance(target, Path) else (blocks, iter(()))
@@ -98,7 +120,8 @@ def speak_live(
             target.write(picture.tobytes())
             target.flush()
     except BrokenPipeError:
-        # Who watched has gone, which is an end like another; Python would flush again at its own.
+        # The reader has closed the pipe, which ends the run normally. Python would flush the pipe
+        # again at exit, so it is replaced.
         os.dup2(os.open(os.devnull, os.O_WRONLY), target.fileno())
     return True
 
@@ -115,7 +138,7 @@ def _signer(certificate: Path | None, key: Path | None, out: str) -> Credentials
 
 
 def warmed_up(model: Model) -> Any:
-    """What the system compiled for a frame; the marks have seen one too."""
+    """Compiles the system's programs for a frame, runs the marks once, and returns the programs."""
     assert model.system.live is not None
     compiled, frame = model.system.live.warm_up(model)
     next(marked([frame]))
@@ -124,7 +147,7 @@ def warmed_up(model: Model) -> Any:
 
 @contextlib.contextmanager
 def _opened(out: str) -> Iterator[BinaryIO | Path]:
-    """Where raw pictures go, or the video to be made."""
+    """Yields the open file for raw pictures, or the path of the video."""
     if out == STDOUT:
         if sys.stdout.isatty():
             raise UserError("--out=-: pictures are not for a terminal; pipe them, see --help.")
@@ -138,7 +161,7 @@ def _opened(out: str) -> Iterator[BinaryIO | Path]:
 
 @contextlib.contextmanager
 def _stopped_by_signals(ear: Ear) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the sound, and so leaves a whole video; the next stops."""
+    """Ends the sound at the first Ctrl-C or SIGTERM, so the video is completed; the next stops."""
 
     def stop(*_: Any) -> None:
         for number in before:

@@ -1,4 +1,7 @@
-"""Footage, or a drawing, to a dataset: checked first, built aside, put in place whole."""
+"""Preparation of datasets from footage, or of the drawn lecturer.
+
+Flags and clips are checked first, and the dataset's folder appears only when it is complete.
+"""
 
 import functools
 import os
@@ -52,15 +55,15 @@ from lumiere_jax.workflows.footage_archives import (
     tidy,
 )
 
-# Seconds that are no silence, without which a clip has no voice: a click has fewer.
+# Least seconds of sound above silence in a clip with a voice; a click has fewer.
 SPOKEN = 0.5
-# Bytes of a clip's name, without what follows its dot; most disks allow 255 with what is added.
+# Most bytes of a clip's name without its extension; most disks allow 255 with the added parts.
 LONGEST_NAME = 200
 NTSC = {Fraction(n, 1000): Fraction(r * 1000, 1001) for n, r in ((23976, 24), (29970, 30))}
 NTSC[Fraction(5994, 100)] = Fraction(60_000, 1001)
 
 
-# Flags of drawings alone, of footage alone, and those that name files.
+# Flags for the drawn lecturer only, for footage only, and those with file names.
 DRAWN = ("minutes", "seed", "speakers")
 FILMED = (
     *("consent", "figure", "poses", "clips", "crop", "fps", "workers", "beam_options"),
@@ -70,10 +73,13 @@ PATHS = ("out", "consent", "poses", "clips")
 
 
 def prepare(given: Mapping[str, Any]) -> Dataset:
-    """Makes the dataset that prepare.py's flags, as far as they are `given`, describe.
+    """Validates prepare.py's flags and calls `prepare_footage` or `prepare_synthetic`.
+
+    Args:
+      given: Values of the flags that the user gave, by name.
 
     Raises:
-      UserError: anything about them, and see `prepare_footage` and `prepare_synthetic`.
+      UserError: a flag is missing or invalid, and see `prepare_footage` and `prepare_synthetic`.
     """
     synthetic = given.get("synthetic", False)
     if not given.get("out") or bool(given.get("footage")) == synthetic:
@@ -102,10 +108,10 @@ def prepare(given: Mapping[str, Any]) -> Dataset:
 
 
 def system_for(name: str | None, align: str | None = None) -> System:
-    """The system of this name; without one, the first whose pictures are, or are not, aligned.
+    """Returns the system of this name, or by default the first with, or without, aligned faces.
 
     Raises:
-      UserError: there is none of this name, or none that goes with `align`.
+      UserError: there is no such system, or it does not learn from aligned faces as `align` asks.
     """
     if name is None:
         every = map(systems.get, systems.ENTRIES)
@@ -122,8 +128,8 @@ def system_for(name: str | None, align: str | None = None) -> System:
 
 
 def parse_fps(text: str) -> Fraction:
-    """A frame rate such as 30, 29.97 (which means 30000/1001) or 30000/1001."""
-    # No exponents: a fraction of a billion digits takes as long to make.
+    """Parses a frame rate such as 30, 29.97 (which means 30000/1001) or 30000/1001."""
+    # No exponents, since a fraction of a billion digits takes very long to make.
     if not re.fullmatch(r"\d{1,9}(\.\d{0,9}|/0*[1-9]\d{0,8})?", text):
         raise UserError(f"--fps={shortened(text)}: write a frame rate such as 30 or 29.97.")
     fps = Fraction(text)
@@ -133,7 +139,7 @@ def parse_fps(text: str) -> Fraction:
 
 
 def parse_crop(text: str | None) -> upright_pictures.Crop | None:
-    """A square X,Y,SIDE in pixels of the upright picture."""
+    """Parses a square X,Y,SIDE in pixels of the upright picture."""
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
@@ -160,15 +166,26 @@ def prepare_footage(
     beam_options: str | None = None,
     sound_track: int | None = None,
 ) -> Dataset:
-    """Makes a dataset of the clips that the pattern `footage` names, on `workers` cores (0: all),
-    or through Beam, by its options NAME=VALUE,NAME=VALUE. Of a clip's sound tracks the one with
-    speech is taken, or number `sound_track`, from 1.
+    """Makes a dataset from clips, with the pictures and columns that a system learns from.
 
-    Its pictures and columns are those that the `system` learns from, by default LumièreNet. The
-    table `clips` says who speaks in each clip, and its split.
+    Args:
+      footage: A clip's file, or a glob pattern.
+      consent: The speakers' consent record.
+      out: Folder of the dataset.
+      figure: Source of the figures: mediapipe, densepose or openpose.
+      explicit: Whether figures show eyes, lips and fingers.
+      poses: Folder of DensePose's or OpenPose's results.
+      system: System to prepare for; by default LumièreNet.
+      clips: Table of each clip's speaker and split.
+      crop: Square X,Y,SIDE in pixels of the upright picture.
+      size: Side of the dataset's pictures in pixels; by default the system's.
+      fps: Frame rate; by default the system's.
+      workers: Number of cores; 0 for all.
+      beam_options: Apache Beam's options NAME=VALUE,NAME=VALUE; with them, Beam does the work.
+      sound_track: Number of the sound track, from 1; by default the one with speech.
 
     Raises:
-      UserError: anything about the flags, the consent record, the table, the clips or the poses.
+      UserError: a flag, the consent record, the table, a clip or the poses are unusable.
     """
     system = system or system_for(None)
     geometry, columns = system.geometry, system.columns
@@ -215,7 +232,7 @@ def prepare_footage(
                 stay = cut(frames, kept={n: left_out_frames.stretches(c) for n, c in codes.items()})
                 check_lengths(stay, f"{footage}, without what is left out,", rate, "more footage")
             except UserError:
-                shutil.rmtree(kept)  # other footage, or another crop, will be other clips
+                shutil.rmtree(kept)  # a retry needs other footage or another crop
                 raise
             planned = lectures.unmeasured(
                 folder=folder,
@@ -257,8 +274,7 @@ def _check_figures(figure: str, explicit: bool, poses: Path | None, geometry: Ge
 
 
 def _named(footage: str) -> dict[str, Path]:
-    """Clips by name: the file's without its ending, and its folder's before it where two would have
-    the same."""
+    """Names clips by their files' stems, with the folder's name in front where stems repeat."""
     paths = matching(expanded("--footage", footage))
     if not paths:
         raise UserError(
@@ -271,7 +287,7 @@ def _named(footage: str) -> dict[str, Path]:
         name = printable(raw)
         if name in named:
             raise UserError(f"--footage={footage}: two clips are named '{name}'; rename one.")
-        # Folders and files are named after it, with a little before and behind.
+        # Folders and files get this name with a prefix and a suffix.
         if name in (".", "..") or len(os.fsencode(name)) > LONGEST_NAME:
             raise UserError(
                 f"{path}: a clip gives its folder a name; rename it to one of 1 to "
@@ -325,5 +341,5 @@ def _make_archives(kept: Path, footages: list[Footage], workers: int, options: A
     going_on, begin = begun(kept), time.monotonic()
     with side_by_side(workers, 2 * sum(footage.frames for footage in todo)) as run:
         busy = make_archives(kept, todo, run)
-    if not going_on:  # otherwise the seconds are not those of all frames
+    if not going_on:  # in a resumed run the seconds do not cover all frames
         tqdm.write(account(busy, todo, time.monotonic() - begin, workers))

@@ -1,7 +1,7 @@
-"""Presets trained on one dataset by several seeds each: means, and how far seeds lie apart.
+"""Comparison of presets over several seeds on one dataset: means and standard deviations.
 
-Every run is a workdir of its own that infer.py takes too. One that was stopped goes on, and one
-that has its report is not touched again.
+Each run is a workdir that infer.py accepts too. A new start resumes stopped runs and skips those
+with a report.
 """
 
 import copy
@@ -29,7 +29,7 @@ from lumiere_jax.workflows.workdir import check_kind, check_same_run, checked
 
 
 class Repeat(NamedTuple):
-    """A preset with a seed, and where it is trained."""
+    """A preset with one seed, and its workdir."""
 
     name: str
     config: Any
@@ -39,11 +39,17 @@ class Repeat(NamedTuple):
 def repeat(
     *, presets: list[str], data: Path, out: Path, seeds: int = 3, steps: int | None = None
 ) -> None:
-    """Trains and measures each preset (FILE:PRESET) by the seeds 0 to `seeds` - 1, and writes the
-    page; `steps` are those of every stage, in place of the presets' own, and none ends early.
+    """Trains and measures each preset with several seeds, and writes the page.
+
+    Args:
+      presets: Presets as FILE:PRESET, all of one system.
+      data: Dataset.
+      out: Folder of the runs and the page.
+      seeds: Number of seeds, from 0 on; 1 to 100.
+      steps: Steps of every stage, which then never stops early; by default the presets' own.
 
     Raises:
-      UserError: anything about the presets, the data or the output folder.
+      UserError: the presets, the data or the output folder are unusable.
     """
     if not 1 <= seeds <= 100:
         raise UserError(f"--seeds={seeds}: use 1 to 100.")
@@ -81,7 +87,7 @@ def repeat(
 def _chosen(
     presets: list[str], steps: int | None, dataset: Dataset
 ) -> list[tuple[str, System, Any]]:
-    """Presets by name, their system and their configs, which can work."""
+    """Returns the name, system and validated config of each preset."""
     configs = {preset.rpartition(":")[2]: _config(preset, steps) for preset in presets}
     if len(configs) < len(presets) or len({c.system for c in configs.values()}) > 1:
         raise UserError(f"--config={','.join(presets)}: name presets once, all of one system.")
@@ -121,7 +127,7 @@ def _stages(config: Any) -> list[Any]:
 
 
 def _steps(out: Path, name: str) -> str:
-    """Those that a preset's first run has taken."""
+    """Formats the steps that each stage of a preset's first run has taken."""
     workdir = out / "runs" / f"{name}-0"
     stages = sorted(path.parent for path in workdir.glob(f"*/{checkpoint.CHECKPOINTS}"))
     return " + ".join(f"{stage.name} {checkpoint.latest_step(stage):,}" for stage in stages)

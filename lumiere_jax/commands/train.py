@@ -1,4 +1,4 @@
-"""A dataset to a workdir of trained stages, each from its last checkpoint on."""
+"""Training of a system's stages on a dataset, each resumed from its last checkpoint."""
 
 import functools
 from collections.abc import Iterator
@@ -40,13 +40,18 @@ from lumiere_jax.workflows.workdir import (
 def train(
     *, config: Any, data: Path, workdir: Path, stage: str = "all", initial: Path | None = None
 ) -> None:
-    """Trains one stage, or all in order; on several hosts, all of them call this.
+    """Trains one stage, or all in order; in a run on several hosts, every process calls this.
 
-    A stage that has not begun starts from the networks of the same stage in the workdir `initial`,
-    where one is named, and else from random ones.
+    Args:
+      config: Config of the system.
+      data: Dataset.
+      workdir: Folder of the trained stages.
+      stage: Name of a stage, or "all".
+      initial: Workdir whose networks initialize new stages; by default they start randomly.
 
     Raises:
-      UserError: anything about the config, the data, the workdir or the order of stages.
+      UserError: the config, the data or the workdir is unusable, or a stage that this one needs is
+        not trained.
     """
     with hosts.together():
         system = checked(config)
@@ -101,7 +106,7 @@ def train(
 
 
 def _is_done(stage: Stage, taken: int, workdir: Path) -> bool:
-    """Whether all of its steps are taken, or it has ended before, out of patience."""
+    """Whether a stage has taken all of its steps, or has stopped early."""
     if taken >= stage.steps:
         return True
     return taken > 0 and checkpoint.has_ended(workdir / stage.name, stage.patience)
@@ -154,21 +159,24 @@ def _leave_artefacts(feed: Feed, folder: Path, state: State) -> None:
 
 
 def _initial(feed: Feed, stage: Stage, initial: Path | None) -> Variables:
-    """Variables that a stage's networks start from; none: random ones."""
+    """Returns initial variables by network; networks without any start randomly."""
     if initial is None:
         return feed.initial()
     return checkpoint.restore_frozen(initial, stage)
 
 
 def _is_kept(config: Any) -> bool:
-    """Whether data are to be in device memory, for systems that can train from there."""
+    """Whether the config asks for training data in device memory."""
     return getattr(config, "resident", False)
 
 
 def _check_needs(
     workdir: Path, every: dict[str, Stage], taken: dict[str, int], chosen: list[str], name: str
 ) -> None:
-    """Raises a UserError unless what a stage needs is trained, or will be, as it was before."""
+    """Raises a UserError unless the stages that a stage needs are trained, or chosen to be.
+
+    A partly trained stage continues only on the steps of those stages that it has begun with.
+    """
     for needed in every[name].needs:
         steps = every[needed].steps
         if taken[needed] < steps and needed not in chosen:
@@ -188,7 +196,12 @@ def _check_needs(
 def _kept(
     stage: Stage, kept: Kept, frames: int, seed: int
 ) -> tuple[Stage, loop.Batches, dict[str, device_dataset.Resident]]:
-    """The stage on data in device memory, the indices that are its batches, and the data."""
+    """Reads the training data into device memory.
+
+    Returns:
+      The stage that gathers its batches there, a function that yields batches of frame indices, and
+      the data.
+    """
     data, chosen = kept.read(), kept.frames()
     hosts.say(
         f"{stage.name}: {frames:,} frames kept in device memory "
@@ -203,7 +216,7 @@ def _kept(
 
 
 def _trained(workdir: Path, every: dict[str, Stage], system: System) -> Trained:
-    """Reads the variables of this workdir's stages."""
+    """Returns a function that restores a trained stage's variables by its name."""
 
     def variables(name: str) -> Variables:
         return checkpoint.restore_frozen(workdir, every[name], *system.networks[name])

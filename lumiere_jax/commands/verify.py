@@ -1,4 +1,4 @@
-"""What a video says of itself, in its metadata, its pixels and its Content Credentials."""
+"""Checks a video's signs of synthesis: its metadata, pixels and Content Credentials."""
 
 import contextlib
 import itertools
@@ -20,21 +20,24 @@ from lumiere_jax.outputs.credentials import INSTALL, c2pa, read_claim
 from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
 from lumiere_jax.outputs.video import read_record
 
-# A mark stands still, so some pictures from each of some places of a long video (over `SHORT`
-# seconds) tell as much as all of them; of neighbouring ones every fourth.
+# The mark is static, so a sample of a long video (over `SHORT` seconds) suffices: from each of
+# `PLACES` places, `EACH` pictures, `APART` frames apart.
 PLACES, EACH, APART = 12, 12, 4
 SHORT = 20
-# Seconds before a bar appears.
+# Seconds before a progress bar appears.
 PATIENCE = 3
-# Characters of a value that are shown.
+# Most characters of a value that are printed.
 SHOWN = 200
 
 
 def verify(path: Path) -> bool:
-    """Prints what a video says of itself; whether any of it says that it is synthetic.
+    """Prints a video's record, mark and Content Credentials.
+
+    Returns:
+      Whether any of them says that the video is synthetic.
 
     Raises:
-      UserError: no media file, or one without a picture.
+      UserError: the file is no media file, or has no picture.
     """
     found = find_mark(path)
     try:
@@ -74,7 +77,7 @@ def verify(path: Path) -> bool:
 
 
 def find_mark(path: Path) -> float | None:
-    """How surely a video carries the mark (see `strength`); None where no picture is decoded."""
+    """Returns the `strength` of a video's mark; None where no picture can be decoded."""
     bar = tqdm(
         _sampled(path), "looking", PLACES * EACH, unit="frame", delay=PATIENCE, dynamic_ncols=True
     )
@@ -84,7 +87,7 @@ def find_mark(path: Path) -> float | None:
 
 
 def _sampled(path: Path) -> Iterator[np.ndarray]:
-    """Luminances from places all over the video, or of its beginning where it cannot be entered."""
+    """Yields luminances from the whole video, or from its beginning where seeking fails."""
     with open_track(path, "video") as track:
         container = track.container
         begin = Fraction(container.start_time or 0, av.time_base)
@@ -111,7 +114,7 @@ def _luminances(track: Track, frames: Iterator[av.VideoFrame], count: int) -> It
 
 
 def _shown(value: Any) -> str:
-    """A value on one line, cut, without characters that would move a terminal's cursor."""
+    """Formats a value on one line, shortened, without unprintable characters."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     cut = text[:SHOWN] + ("…" if len(text) > SHOWN else "")
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in cut)
