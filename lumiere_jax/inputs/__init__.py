@@ -1,5 +1,7 @@
-"""Footage → dataset → batches, in rooms of their own: `media` and `sound` read files, `footage`
-puts both together, `poses` and `faces` find people, `clips` makes archives, `dataset` holds what
-is stored, and `batches` feeds a training. TensorFlow is imported here alone. Systems, measures,
-outputs and commands import it; training does not.
+"""Footage → dataset → batches, in one subpackage each.
+
+`media` and `sound` read files, `footage` combines both, `poses` and `faces` find people, `clips`
+makes archives, `dataset` describes and reads the stored data, and `batches` feeds training. Only
+this package imports TensorFlow. Systems, measures, outputs and commands import it; training does
+not.
 """

@@ -1,3 +1,4 @@
-"""Sound of files and devices as mono samples: which track is heard, what it holds, and what arrives
-live. Imports `media`; footage and commands import it.
+"""Sound of files and devices as mono samples: track choice, measurement, decoding and live input.
+
+Imports `media`; footage and commands import it.
 """

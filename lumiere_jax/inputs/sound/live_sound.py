@@ -1,4 +1,4 @@
-"""Sound as it arrives, from standard input or a device, with the moment of its arrival."""
+"""Live sound from standard input or a device, each block with its time of arrival."""
 
 import os
 import queue
@@ -18,16 +18,19 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.sound_tracks import RATE
 
 STDIN = "-"
-# FFmpeg's devices that sound can come from.
+# FFmpeg's input devices for sound.
 DEVICES = ("alsa", "avfoundation", "dshow", "openal", "oss", "pulse", "sndio")
 READ_BYTES = 1 << 16
-# Blocks that may wait; who is further behind has lost touch anyway.
+# Blocks that may wait; a reader further behind is no longer live.
 WAITING = 1024
 
 
 @dataclass
 class Ear:
-    """What a listening thread has heard. Sound that comes before `open` is set is left out."""
+    """A queue of live sound, filled by a listening thread.
+
+    Sound that arrives before `open` is set is dropped; `missed` counts its samples.
+    """
 
     open: threading.Event = field(default_factory=threading.Event)
     missed: int = 0
@@ -35,7 +38,7 @@ class Ear:
     _room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WAITING))
 
     def heard(self) -> Iterator[Heard]:
-        """Blocks as they come, until the sound ends or `stop`; raises what listening raised."""
+        """Yields blocks as they arrive, until the sound ends or `stop`; re-raises its errors."""
         while (item := self._blocks.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
@@ -43,11 +46,11 @@ class Ear:
             yield item
 
     def stop(self) -> None:
-        """Ends `heard` after what has come; a signal's handler may call it."""
+        """Ends `heard` after the blocks that have arrived; safe in a signal handler."""
         self._blocks.put(None)
 
     def listen(self, source: Iterable[np.ndarray]) -> None:
-        """Hears all of a source; what is not heard at once is stamped all the same."""
+        """Queues every block of a source, stamped on arrival even if it has to wait."""
         try:
             for samples in source:
                 arrived = time.monotonic()
@@ -62,10 +65,13 @@ class Ear:
 
 
 def listen(audio: str) -> Ear:
-    """Listens to `-` (raw 16-bit mono at 16 kHz on standard input) or to a DEVICE:NAME of FFmpeg's.
+    """Starts listening to standard input or to one of FFmpeg's devices.
+
+    Args:
+        audio: `-` for raw 16-bit mono at 16 kHz on standard input, or DEVICE:NAME.
 
     Raises:
-        UserError: neither, nothing is piped, or the device cannot be opened.
+        UserError: `audio` is neither, nothing is piped in, or the device cannot be opened.
     """
     device, _, name = audio.partition(":")
     if audio == STDIN:
@@ -80,13 +86,13 @@ def listen(audio: str) -> Ear:
             "leave --live out for a file."
         )
     ear = Ear()
-    # A daemon: nobody waits for the end of a sound that has none.
+    # A daemon: live sound may never end, and must not keep the process alive.
     threading.Thread(target=ear.listen, args=(source,), name="ear", daemon=True).start()
     return ear
 
 
 def read_raw(descriptor: int) -> Iterator[np.ndarray]:
-    """Samples from little-endian 16-bit ones, as soon as they can be read."""
+    """Yields float32 samples from little-endian 16-bit ones as soon as they arrive."""
     half = b""
     while data := os.read(descriptor, READ_BYTES):
         data = half + data
@@ -97,7 +103,7 @@ def read_raw(descriptor: int) -> Iterator[np.ndarray]:
 
 
 def read_device(device: str, name: str) -> Iterator[np.ndarray]:
-    """Samples from one of FFmpeg's input devices, which is opened here and now."""
+    """Opens an FFmpeg input device at once; returns an iterator of its mono samples at 16 kHz."""
     # The ALSA in PyAV's wheels looks for its settings where the wheel was built.
     os.environ.setdefault("ALSA_CONFIG_PATH", "/usr/share/alsa/alsa.conf")
     try:

@@ -12,11 +12,11 @@ import numpy as np
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.media.containers import Track, decoded
 
-# Resampling a rate far from 16 kHz wants a filter of gigabytes.
+# Resampling a rate far from 16 kHz needs a filter of gigabytes.
 SLOWEST, FASTEST, CHANNELS = 1000, 768_000, 64
-# Kinds of frames that a track may change between before it starts anew with them.
+# Converters held for a track's frame formats; one format more, and all are discarded.
 KINDS = 8
-# Numbers of floating point may be anything; in the scale of 16-bit ones they are the largest.
+# Float samples may hold any value; files use scales up to the range of 16-bit integers.
 LOUDEST = 2.0**15
 
 
@@ -29,13 +29,13 @@ class Block(NamedTuple):
 
 
 def blocks(track: Track) -> Iterator[Block]:
-    """Decoded sound, all of it at the rate and channels with which it begins."""
+    """Yields decoded sound, all of it at the rate and channels of the first frame."""
     first = None
     converters = {}
     for frame in decoded(track):
         first = first or _sane(track.path, frame)
         time, kind = track.time(frame.pts), _kind(frame)
-        # Broadcasts change between programmes; and PyAV 18 crashes on eight planes or more.
+        # Broadcasts change format between programmes; PyAV 18 crashes on eight or more planes.
         if kind[1:] == _kind(first)[1:] and (kind[2] < 8 or not frame.format.is_planar):
             yield Block(time, first.sample_rate, _samples(frame))
             continue
@@ -69,7 +69,7 @@ def _kind(frame: av.AudioFrame) -> tuple[str, int, int]:
 
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:
-    """(samples, channels) in [-1, 1] from any sample format."""
+    """Converts a frame of any sample format to float32 (samples, channels) in [-1, 1]."""
     x = frame.to_ndarray()
     x = x.T if frame.format.is_planar else x.reshape(-1, frame.layout.nb_channels)
     if x.dtype == np.uint8:

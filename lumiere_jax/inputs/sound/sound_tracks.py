@@ -1,4 +1,4 @@
-"""The sound of a file: which of its tracks is heard, what it holds, and its samples."""
+"""The sound of a file: which track is used, its extent, and its samples."""
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,22 +22,25 @@ from lumiere_jax.inputs.sound.voice import Voice
 Samples = Float[np.ndarray, "samples channels"]
 
 RATE = 16_000
-# What a header may promise beyond what is there before the file counts as cut off.
+# Seconds by which a header may overstate the length before the file counts as cut off.
 SHORTFALL = Fraction(1, 10)
-# Seconds: every frame of them would be made, whether time stamps lie or a file of silence is small.
+# Longest sound in seconds. Every frame of it is made, but wrong time stamps or a small file of
+# silence may claim any length.
 LONGEST = 24 * 3600
-# Gaps in the sound's time stamps that are longer (seconds) are known to be unheard.
+# Longer gaps in time stamps (seconds) count as missing sound.
 GAP = Fraction(1, 10)
-# Gaps that are longer (seconds) are pauses of a narration; others are rounding and lost packets.
+# Longer gaps (seconds) are pauses of a narration; shorter ones are rounding or lost packets.
 PAUSE = 1
-# Of several tracks, one is heard if its power is at least this share of the loudest's.
+# A track is audible if its power is at least this share of the loudest track's.
 AUDIBLE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """A narration: its native rate in Hz, its channels and its exact number of samples. It is track
-    number `track`, from 1, of the file's `tracks`; `mix` is as in `to_mono`."""
+    """A narration: its native rate in Hz, its channels and its exact number of samples.
+
+    `track`, from 1, is its number among the file's `tracks`; `mix` is as in `to_mono`.
+    """
 
     path: Path
     rate: int
@@ -50,6 +53,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
+        """Length in seconds."""
         return self.samples / self.rate
 
     def __fspath__(self) -> str:
@@ -58,9 +62,17 @@ class Sound:
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """A sound track, known by decoding all of it: where it begins and ends on the file's clock, the
-    times between which its stamps leave out more than a tenth of a second, how many samples it has
-    (with pauses for longer gaps), how much it is like speech, and its loudest stretch's power."""
+    """Extent and loudness of a sound track, measured by decoding all of it.
+
+    Attributes:
+        start: Seconds on the file's clock, as is `end`.
+        samples: Number of samples, silence for gaps of over a second included.
+        damaged: Whether some of it cannot be decoded, or the file is cut off.
+        gaps: Times between which the time stamps leave out more than a tenth of a second.
+        mix: As in `to_mono`.
+        speech: Resemblance to speech, as `Voice.speech`.
+        power: Power of the loudest stretch in the band of speech.
+    """
 
     start: Fraction
     end: Fraction
@@ -75,10 +87,12 @@ class Extent:
 
 
 def probe_audio(path: str | Path, sound_track: int | None = None) -> Sound:
-    """What a narration holds, in any format PyAV reads; the sound of a video is a narration too.
+    """Measures a narration, in any format that PyAV reads, or the sound of a video.
 
-    All of it is decoded once: headers of compressed sound tell the length only roughly. Of several
-    tracks the one with speech is taken, or number `sound_track`, from 1.
+    All of it is decoded once, since headers of compressed sound give only a rough length.
+
+    Args:
+        sound_track: Number of the track, from 1; by default the track with speech.
 
     Raises:
         UserError: no such file, empty, not media, no sound, sound that cannot be decoded or goes on
@@ -98,14 +112,14 @@ def probe_audio(path: str | Path, sound_track: int | None = None) -> Sound:
 
 
 def track_message(track: int, tracks: int) -> str:
-    """The message that names the sound track used and how to choose another."""
+    """Returns the message that names the sound track used and how to choose another."""
     return f"sound track {track} of {tracks} is used; --sound_track=N takes another."
 
 
 def read_sound(source: str | Path | Sound) -> Iterator[Samples]:
-    """All samples of a narration at its native rate and channels, in [-1, 1], as a stream.
+    """Streams all samples of a narration at its native rate and channels, in [-1, 1].
 
-    Where its time stamps leave out more than a second, it pauses for as long.
+    Gaps of over a second in its time stamps become silence of the same length.
     """
     sound = source if isinstance(source, Sound) else probe_audio(source)
 
@@ -117,15 +131,19 @@ def read_sound(source: str | Path | Sound) -> Iterator[Samples]:
 
 
 def heard(sound: Sound) -> Iterator[Float[np.ndarray, " samples"]]:
-    """A narration as systems hear it: mono at 16 kHz, without what lies under speech."""
+    """Streams a narration as systems hear it: mono at 16 kHz, without rumble below speech."""
     return above_rumble(to_mono(read_sound(sound), sound.rate, mix=sound.mix))
 
 
 def to_mono(
     sound: Iterable[np.ndarray], sound_rate: int, rate: int = RATE, mix: Sequence[float] = ()
 ) -> Iterator[Float[np.ndarray, " samples"]]:
-    """Mean of the channels, or their sum with the weights `mix`, resampled: n samples give exactly
-    ceil(n · rate / sound_rate)."""
+    """Mixes channels to mono and resamples: n samples give exactly ceil(n · rate / sound_rate).
+
+    Args:
+        sound: Blocks (samples, channels).
+        mix: Weights of the channels in their sum; empty for their mean.
+    """
     resampler = av.AudioResampler("fltp", "mono", rate)
     weights = np.asarray(mix, np.float32)
     taken = given = 0
@@ -150,8 +168,13 @@ def to_mono(
 
 
 def sound_extent(path: str | Path, sound_track: int | None = None) -> tuple[int, int, Extent]:
-    """The number of the sound track that is heard, how many there are, and what it holds. Each is
-    decoded once to know that (remembered)."""
+    """Returns the number of the track to use, the number of tracks, and the track's extent.
+
+    Every track considered is decoded once; results are cached.
+
+    Raises:
+        UserError: there is no such track, or its sound cannot be decoded.
+    """
     path = Path(path)
     stat = path.stat() if path.exists() else None
     version = stat and (stat.st_size, stat.st_mtime_ns)
@@ -168,8 +191,10 @@ def sound_extent(path: str | Path, sound_track: int | None = None) -> tuple[int,
 
 
 def _with_speech(path: Path, version: Any, usual: int, count: int) -> tuple[int, int, Extent]:
-    """The track that players choose, or if it is far less like speech than another, that one; of
-    tracks that cannot be decoded, none."""
+    """Chooses the players' default track, unless another is far more like speech.
+
+    Tracks that cannot be decoded are skipped.
+    """
     extents, failed = {}, {}
     for number in (usual, *(n for n in range(1, count + 1) if n != usual)):
         try:
@@ -186,7 +211,7 @@ def _with_speech(path: Path, version: Any, usual: int, count: int) -> tuple[int,
 
 @functools.lru_cache(maxsize=256)
 def _numbers(path: Path, version: tuple[int, int] | None) -> tuple[int, int]:
-    """The number, from 1, of the sound track that players choose, and how many there are."""
+    """Returns the number, from 1, of the players' default sound track, and how many there are."""
     with open_media(path) as container:
         streams = tracks(container, "audio")
         if not streams:
@@ -237,7 +262,7 @@ def _sound_extent(path: Path, version: tuple[int, int] | None, number: int) -> E
 
 
 def _paused(stream: Iterable[Block]) -> Iterator[np.ndarray]:
-    """The samples of blocks, with silence where times leave out more than a second."""
+    """Yields the samples of blocks, with silence where times leave out more than a second."""
     end = None
     for time, rate, samples in stream:
         time = end if time is None else time
@@ -251,5 +276,5 @@ def _paused(stream: Iterable[Block]) -> Iterator[np.ndarray]:
 
 
 def _pause(gap: Fraction, rate: int) -> int:
-    """The samples of silence that are spoken for a gap of these seconds."""
+    """Returns the number of silent samples for a gap in seconds; 0 for gaps that are no pauses."""
     return round(gap * rate) if PAUSE < gap <= LONGEST else 0

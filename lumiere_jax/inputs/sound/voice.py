@@ -1,23 +1,25 @@
-"""How much a sound track is like speech, and how its channels add up without cancelling a voice."""
+"""Resemblance of a sound track to speech, and channel weights that do not cancel a voice."""
 
 import numpy as np
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from lumiere_jax.audio.features import SILENT
 
-# Hz that a voice has most of its power in, and that it rises and falls with: its syllables.
+# Hz: the band with most of a voice's power, and the rates at which syllables modulate it.
 BAND, SYLLABLES = (300, 3400), (2, 8)
-# Blocks a second in which power is measured, and blocks in which its rise and fall is.
+# Power is measured in BLOCKS a second, and its modulation over STRETCH blocks.
 BLOCKS, STRETCH = 100, 400
-# All that rises and falls by as much as this is like speech.
+# Modulation from here on counts as speech.
 LIKE = 0.4
-# Channels are turned over where their correlation with the strongest is below this.
+# Channels are inverted where their correlation with the strongest is below this.
 OPPOSED = -0.1
 
 
 class Voice:
-    """What a track has in the band of speech. It hears samples in pieces of any length, which
-    change nothing, and its memory does not grow."""
+    """Running measure of a track's power and modulation in the band of speech.
+
+    Results do not depend on how samples are cut into pieces, and memory does not grow.
+    """
 
     def __init__(self, rate: int, channels: int):
         top = min(BAND[1], 0.45 * rate)
@@ -30,10 +32,10 @@ class Voice:
         self.weight = self.rises = self.power = 0.0
 
     def hear(self, samples: np.ndarray) -> None:
-        """Takes in samples (samples, channels)."""
+        """Adds samples (samples, channels)."""
         if not len(samples):
             return
-        if self.state is None:  # a constant from the start on is no sound
+        if self.state is None:  # a constant offset is no sound
             self.state = sosfilt_zi(self.filter)[:, :, None] * samples[0].astype(float)
         band, self.state = sosfilt(self.filter, samples, axis=0, zi=self.state)
         self.together += band.T @ band
@@ -55,23 +57,23 @@ class Voice:
         syllables = spectrum[(rates >= SYLLABLES[0]) & (rates <= SYLLABLES[1])]
         if not len(syllables):
             return
-        # Not their sum: a beat has all of its power in a few lines.
+        # A quartile, not the sum: a beat has all of its power in a few spectral lines.
         self.rises += float(np.percentile(syllables, 25)) / levels.mean() / window.sum()
         self.weight += levels.mean()
 
     @property
     def speech(self) -> float:
-        """How much the level rises and falls as with syllables: `LIKE` for speech, up to 0.1 for a
-        beat, under 0.02 for what is steady, 0 for silence."""
+        """Modulation of the level at syllable rates: `LIKE` for speech, up to 0.1 for a beat,
+        under 0.02 for steady sound, 0 for silence."""
         if not self.weight:
             self._measure(self.rest)
         return min(self.rises / self.weight, LIKE) if self.weight else 0.0
 
     @property
     def mix(self) -> tuple[float, ...]:
-        """The channels' weights in a sum in which a voice is not cancelled; none for their mean."""
+        """Channel weights whose sum does not cancel a voice; empty where the mean is safe."""
         powers = np.diag(self.together)
-        # The first of those that are about as strong, so that it is heard the right way up.
+        # The first of the channels about as strong keeps its polarity.
         strongest = int(np.argmax(powers >= powers.max() / 2))
         likeness = self.together[strongest] / np.sqrt(np.maximum(powers * powers[strongest], 1e-30))
         if not (likeness < OPPOSED).any():
