@@ -1,4 +1,4 @@
 """A clip from footage to archive, piece by piece: posed, settled, judged and drawn.
 
-Imports every other room of inputs but `batches`; workflows import it.
+Imports every other subpackage of inputs but `batches`; workflows import it.
 """

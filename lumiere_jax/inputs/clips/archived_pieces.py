@@ -1,4 +1,4 @@
-"""A piece of a clip, drawn: its frames, figures and keypoints as they stand in the archive."""
+"""Drawing of a clip's piece: frames, figures and keypoints as the archive stores them."""
 
 import functools
 from bisect import bisect_right
@@ -23,14 +23,23 @@ from lumiere_jax.keypoints import POINTS
 from lumiere_jax.shapes import Picture
 
 ABSENT = np.zeros((POINTS, 3), np.float32)
-"""Keypoints where there are none."""
+"""Keypoints of frames whose source has none."""
 
 
 def draw(
     footage: Footage, number: int, posed: list[Path], settled: Path, folder: Path, tick: Tick
 ) -> Busy:
-    """Makes the folder of a drawn piece, by its number, unless it is there; frames that are left
-    out are empty."""
+    """Draws and encodes a piece into `folder`, unless it exists; left-out frames are empty.
+
+    Args:
+      number: Index of the piece in `footage.pieces`.
+      posed: Folders of all posed pieces, in order.
+      settled: Folder that `settling.settle` made.
+      tick: Takes the number of frames that are done.
+
+    Returns:
+      Seconds on one core spent on drawing and writing.
+    """
     first, stop = footage.pieces[number]
     busy: Busy = {}
     if folder.is_dir():
@@ -55,7 +64,7 @@ def draw(
 
         for _ in timed(write(), busy, "write"):
             tick(1)
-        busy["write"] -= busy.get("draw", 0)  # which was done inside
+        busy["write"] -= busy.get("draw", 0)  # drawing runs inside `write`
     return busy
 
 
@@ -65,7 +74,7 @@ Stays = Bool[np.ndarray, " frames"]
 def _framed(
     footage: Footage, number: int, posed: list[Path], settled: Path, stays: Stays
 ) -> Iterator[Moment]:
-    """Frames as they were kept, and their figures."""
+    """Yields the posed frames that stay, with their figures."""
     first = footage.pieces[number][0]
     frames = compress(clip_archives.read_pictures(posed[number], 0, len(stays)), stays)
     times = (first + np.flatnonzero(stays)).tolist()
@@ -78,7 +87,7 @@ def _framed(
 def _aligned(
     footage: Footage, number: int, posed: list[Path], settled: Path, stays: Stays
 ) -> Iterator[Moment]:
-    """Aligned faces, and keypoints in their units."""
+    """Yields aligned faces, with keypoints in their units."""
     (first, stop), source = footage.pieces[number], (footage.side, footage.side)
     shape = footage.geometry.shape(footage.size)
     transforms = np.fromfile(settled / ALIGNMENTS).reshape(-1, 2, 3)[first:stop]
@@ -94,8 +103,11 @@ def _aligned(
 def _figures(
     footage: Footage, times: list[int], posed: list[Path], settled: Path
 ) -> Iterator[tuple[Picture | None, np.ndarray]]:
-    """Of the frames at these times: figure (size, size, 3), where figures are drawn, and keypoints
-    float32 (137, 3), zeros where the source has none."""
+    """Yields figure and keypoints of the frames at these times.
+
+    A figure is (size, size, 3), or None where none are drawn. Keypoints are float32 (137, 3), zeros
+    where the source has none.
+    """
     neighbours = np.fromfile(settled / NEIGHBOURS, "<i8")
     if footage.figure == "densepose":
         assert footage.poses is not None
@@ -121,7 +133,7 @@ def _figures(
 
 
 def _silhouette(footage: Footage, posed: list[Path], frame: int) -> np.ndarray:
-    """The silhouette of any frame of the clip; a neighbour may be in another piece."""
+    """Reads the silhouette of any frame of the clip; a neighbour may be in another piece."""
     starts = [first for first, _ in footage.pieces]
     number = bisect_right(starts, frame) - 1
     pixels = footage.size**2

@@ -1,14 +1,14 @@
-"""A clip and what decides what is made of it: its pieces, its poses, where its archive lies.
+"""Plan of a clip's preparation: its pieces, its poses and its settings.
 
-A clip is cut into pieces of about ten seconds, which are posed apart, each by an estimator that
-starts afresh a second earlier; what that second gives is thrown away. Where a clip is cut depends
-on the clip alone, so its figures do not depend on who makes them, or on how many there are:
+A clip is cut into pieces of about ten seconds, which are posed independently. Each piece's
+estimator starts a second early, and the poses of that second are discarded. The cuts depend on the
+clip alone, so its figures do not depend on which workers make them, or on how many:
 
     pose      a piece    decode, estimate, encode the frames          (posed_pieces.py)
     settle    a clip     choose the person, fill gaps from both sides (settling.py)
     draw      a piece    draw and encode the figures                  (archived_pieces.py)
 
-Each leaves a folder that is whole as soon as it is there.
+Each step leaves a folder, which appears only when it is complete.
 """
 
 import math
@@ -34,17 +34,19 @@ Tick = Callable[[int], Any]
 Piece = tuple[int, int]
 """The first frame, and the one after the last."""
 Busy = dict[str, float]
-"""Seconds on one core by what they were spent on: decode, estimate, draw, write."""
+"""Seconds on one core by part: decode, estimate, draw, write."""
 
 PIECE_SECONDS, WARM_UP_SECONDS = 10, 1
-# Along pictures that a face is cut out of.
+# Largest side, in pixels, of pictures that faces are cut out of.
 MOST_PIXELS = 1080
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footage:
-    """A clip and all that decides what is made of it; `poses` is the folder of its poses, where
-    these do not come from MediaPipe."""
+    """A clip and the settings that determine its archive.
+
+    `poses` is the folder of its poses, where these do not come from MediaPipe.
+    """
 
     clip: probing.Clip
     figure: Source
@@ -58,7 +60,7 @@ class Footage:
 
     @property
     def name(self) -> str:
-        """What its archive and its sound are called."""
+        """Name of its archive and its sound."""
         return self.clip.name or self.clip.path.stem
 
     @property
@@ -68,7 +70,7 @@ class Footage:
 
     @property
     def square(self) -> tuple[int, int, int]:
-        """x, y and side of what is seen of the upright picture."""
+        """x, y and side of the crop of the upright picture."""
         if self.crop is not None:
             return self.crop.x, self.crop.y, self.crop.side
         side = min(self.clip.rows, self.clip.cols)
@@ -76,8 +78,10 @@ class Footage:
 
     @property
     def side(self) -> int:
-        """Pixels along the pictures that are kept until they are drawn: a face is cut out of as
-        many as the footage has."""
+        """Side, in pixels, of the pictures stored until drawing.
+
+        Faces are cut out at the footage's own resolution, up to `MOST_PIXELS`.
+        """
         return min(self.square[2], MOST_PIXELS) if self.geometry.aligned else self.size
 
     @property
@@ -96,15 +100,17 @@ class Footage:
         return list(zip(cuts, cuts[1:], strict=False))
 
     def warm_up(self, piece: Piece) -> int:
-        """How many frames before a piece its estimator begins."""
+        """Returns how many frames before a piece its estimator begins."""
         return min(piece[0], math.ceil(WARM_UP_SECONDS * self.fps))
 
 
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
-    """A new folder that takes its name when the block ends well. Of two that make the same, such as
-    a worker that was given up and the one in its place, the first wins. The folder that it is in is
-    there, and is not made anew where its disk was taken away."""
+    """Yields a new folder that gets its final name only if the block succeeds.
+
+    Where two processes make the same folder, such as an abandoned worker and its replacement, the
+    first wins. The parent folder must exist: creating it would hide that its disk was removed.
+    """
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
     ) as made:
@@ -117,12 +123,12 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
 
 def spend(busy: Busy, part: str, seconds: float) -> None:
-    """Adds to the seconds of a part."""
+    """Adds seconds to a part's total."""
     busy[part] = busy.get(part, 0.0) + seconds
 
 
 def timed(items: Iterable, busy: Busy, part: str) -> Iterator[Any]:
-    """The items; the seconds that this thread computes for each are added to a part."""
+    """Yields the items and adds this thread's CPU seconds for each to a part's total."""
     iterator = iter(items)
     while True:
         begin = time.thread_time()
@@ -136,5 +142,5 @@ def timed(items: Iterable, busy: Busy, part: str) -> Iterator[Any]:
 
 
 def write_numbers(path: Path, numbers: np.ndarray) -> None:
-    """Writes an array's bytes; its type and columns are the reader's to know."""
+    """Writes an array's raw bytes, without its dtype and shape."""
     path.write_bytes(np.ascontiguousarray(numbers).tobytes())

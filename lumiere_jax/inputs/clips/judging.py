@@ -1,6 +1,6 @@
-"""Judges a clip's pictures: which stand still, are blank, fade or show another scene.
+"""Detection of pictures that stand still, are blank, fade or show another scene.
 
-They are judged by thumbnails of 3 KB, which are small enough to be kept of a whole clip.
+It compares thumbnails of 3 KB, small enough to hold those of a whole clip.
 """
 
 import itertools
@@ -21,29 +21,29 @@ THUMBNAIL = 32
 STILL = Fraction(1, 2)
 # Levels by which coding changes the thumbnail of a frozen picture. People change it by more.
 SAME_LEVELS = 2
-# The contrast of a blank picture beside the clip's. It rises in a fade by more than `RISING` within
-# `AHEAD` seconds, and people who move change it by less; a fade ends where it rises by less than
-# `RISEN`.
+# A picture is blank below BLANK_SHARE of the clip's usual contrast. In a fade, contrast rises by
+# more than `RISING` within `AHEAD` seconds; people who move change it by less. A fade ends where
+# contrast rises by less than `RISEN`.
 BLANK_SHARE, RISING, RISEN, AHEAD = 0.05, 0.05, 0.02, Fraction(1, 6)
 # A clip that begins or ends in the middle of a fade has lost half of its contrast there.
 HALF = 0.5
-# Correlations with the scene that lasts longest. People who move stay over 0.85, other scenes are
-# under 0.4: under `ALIKE` it is another scene, if it was over `STAYED` within `DISSOLVE` seconds
-# before or after; over `NEARLY` hardly anything else is mixed into it.
+# Correlations with the longest scene. People who move stay over 0.85, other scenes are under 0.4.
+# A frame under `ALIKE` shows another scene, if one within `DISSOLVE` seconds before or after is
+# over `STAYED`. Frames over `NEARLY` have hardly anything mixed in.
 ALIKE, STAYED, NEARLY, DISSOLVE = 0.6, 0.8, 0.9, 1
-# A cut is a change of so many times the usual one of the seconds around it.
+# A cut changes the picture SUDDEN times as much as usual in AROUND seconds on either side.
 SUDDEN, AROUND = 4, Fraction(1, 2)
-# Rows of pictures that are compared at a time.
+# Frames compared at a time.
 BLOCK = 4096
 
 
 def thumbnail(picture: Picture) -> UInt8[np.ndarray, "32 32 3"]:
-    """The picture's means over 32 x 32 areas."""
+    """Averages the picture over 32 x 32 areas."""
     return cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
 
 
 def judge(thumbnails: Thumbnails, fps: Fraction) -> Codes:
-    """Codes of frames whose picture stands still, is blank, fades or shows another scene."""
+    """Returns codes of frames that stand still, are blank, fade or show another scene."""
     codes = np.zeros(len(thumbnails), np.uint8)
     if not len(codes):
         return codes
@@ -71,7 +71,7 @@ def _frozen(thumbnails: Thumbnails, fps: Fraction) -> Bool[np.ndarray, " frames"
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> int:
-    """The largest difference of two thumbnails, in levels."""
+    """Returns the largest difference of two thumbnails, in levels."""
     return int(np.abs(a.astype(np.int16) - b).max())
 
 
@@ -80,7 +80,7 @@ def _fading(
 ) -> Bool[np.ndarray, " frames"]:
     """Frames next to blank ones, or to the clip's ends, while contrast goes up or down."""
     fading = np.zeros(len(contrast), bool)
-    for way in (slice(None), slice(None, None, -1)):  # fades to a colour run backwards
+    for way in (slice(None), slice(None, None, -1)):  # a fade-out is sought backwards
         level, found = contrast[way], fading[way]
         end = _risen(level, 0, fps)
         if level[0] < HALF * level[end]:
@@ -107,7 +107,7 @@ def _other_scenes(
 ) -> Bool[np.ndarray, " seen"]:
     """Frames that do not look like the scene which lasts longest, cut to or dissolved to.
 
-    A scene that is left slowly, as by a camera that moves, is not left.
+    A slow departure from the scene, as by a moving camera, is not flagged.
     """
     looks = _looks(thumbnails, seen)
     likeness = looks @ _longest_scene(looks, fps)
@@ -123,8 +123,8 @@ def _other_scenes(
 def _mixed(likeness: Float[np.ndarray, " frames"]) -> int:
     """How many frames beside another scene are still mixed with it, from their likeness outwards.
 
-    Of two scenes that are unlike each other, a mixture is at `ALIKE` with 57% of the other one and
-    at `NEARLY` with 33%; the rest of a dissolve takes about as long again.
+    `likeness` runs outwards from that scene. A mixture of two unlike scenes is at `ALIKE` with 57%
+    of the other one and at `NEARLY` with 33%; the rest of a dissolve takes about as long again.
     """
     quarter = likeness[: len(likeness) // 4] < NEARLY
     return 2 * int(np.cumprod(quarter).sum())
@@ -133,9 +133,11 @@ def _mixed(likeness: Float[np.ndarray, " frames"]) -> int:
 def _longest_scene(
     looks: Float[np.ndarray, "seen 768"], fps: Fraction
 ) -> Float[np.ndarray, " 768"]:
-    """The mean look of the shots that look alike and last longest together. A shot begins where a
-    frame suddenly differs from the one before, or from the one before that: encoders may mix two
-    scenes in one frame."""
+    """Returns the mean look of the similar shots that last longest together.
+
+    A shot begins where a frame suddenly differs from the one before, or from the one before that:
+    encoders may mix two scenes in one frame.
+    """
     sudden = _sudden(looks, 1, fps) | _sudden(looks, 2, fps)
     cuts = [0, *(np.flatnonzero(sudden[1:]) + 1).tolist(), len(looks)]
     lengths = np.diff(cuts)
@@ -144,7 +146,7 @@ def _longest_scene(
     np.fill_diagonal(alike, True)
     main = alike[np.argmax(alike @ lengths)]
     scene = _unit((main * lengths @ means)[None])[0]
-    # A shot that ends in a dissolve is a mean of two scenes, of which the longer is kept.
+    # A shot that ends in a dissolve averages two scenes; only the longer one counts.
     same = looks @ scene >= ALIKE
     return _unit(looks[same].mean(0)[None])[0] if same.any() else scene
 
@@ -163,7 +165,7 @@ def _sudden(
 
 
 def _looks(thumbnails: Thumbnails, seen: np.ndarray) -> Float[np.ndarray, "seen 768"]:
-    """Thumbnails at half their size, so that the product of two is their correlation."""
+    """Halves and normalises thumbnails, so that the dot product of two is their correlation."""
     half = THUMBNAIL // 2
     looks = np.empty((len(seen), half * half * 3), np.float32)
     for row, t in zip(looks, seen, strict=True):

@@ -1,4 +1,4 @@
-"""A piece of a clip, posed: its frames encoded, and what the estimator finds in them."""
+"""Posing of a clip's piece: its encoded frames, keypoints, silhouettes and faces."""
 
 import contextlib
 import functools
@@ -19,7 +19,7 @@ from lumiere_jax.shapes import Picture
 
 KEYPOINTS, SILHOUETTES, FACES = "keypoints.f32", "silhouettes.bin", "faces.f32"
 THUMBNAILS = "thumbnails.u8"
-# Of a warm-up frame, too: eight faces' boxes, and which of them was followed.
+# Numbers of each frame, warm-up included: eight faces' boxes, and the index of the one followed.
 FACE_NUMBERS = mediapipe.FACES * 4 + 1
 
 NO_SILHOUETTE = 8
@@ -34,7 +34,7 @@ def _estimator(size: int) -> mediapipe.Estimate:
 
 
 def release() -> None:
-    """Ends the estimators that this process has kept running from piece to piece."""
+    """Ends the estimators that this process reuses from piece to piece."""
     _estimator.cache_clear()
     _running.close()
 
@@ -46,8 +46,15 @@ def pose(
     choices: np.ndarray | None,
     tick: Tick,
 ) -> Busy:
-    """Makes the folder of a posed piece, unless it is there. `choices` are the faces to follow in
-    the clip's frames; without them it is the largest that persists in the piece.
+    """Decodes, poses and encodes a piece into `folder`, unless it exists.
+
+    Args:
+      choices: The face to follow in each of the clip's frames (-1: none); by default the largest
+        that persists in the piece.
+      tick: Takes the number of frames that are done.
+
+    Returns:
+      Seconds on one core by part.
 
     Raises:
       UserError: MediaPipe's program cannot start, or the footage cannot be decoded.
@@ -88,7 +95,7 @@ def pose(
 def _estimate(
     footage: Footage, piece: Piece, folder: Path, keep, choices, tick: Tick, busy: Busy
 ) -> None:
-    """Decoding and estimating run side by side, and neither gets ahead of the other."""
+    """Decodes and estimates in parallel; neither gets ahead of the other."""
     first, stop = piece
     begin = first - footage.warm_up(piece)
     sizes = (mediapipe.SIDE, footage.side)

@@ -1,5 +1,4 @@
-"""What is known of a clip when all of its pieces are posed: the person, what fills gaps, what is
-left out."""
+"""Decisions that need all pieces of a clip: the person, filled gaps and left-out frames."""
 
 from pathlib import Path
 
@@ -26,7 +25,11 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, " frame
     another one was followed where there were several.
 
     The person is the one whose face's areas sum to the most over the whole clip, as with DensePose
-    and OpenPose; a piece, which knows only itself, may have taken another.
+    and OpenPose. A piece, which sees only its own frames, may have followed someone else.
+
+    Returns:
+      Index of the person's face in each frame (-1: missing), and the indices of those pieces. Only
+      frames with several faces count.
     """
     told, rows = _read_faces(footage, posed)
     boxes = [_boxes(row) for row in rows]
@@ -47,7 +50,7 @@ def _others_alone(footage: Footage, posed: list[Path]) -> Bool[np.ndarray, " fra
 
 
 def _read_faces(footage: Footage, posed: list[Path]) -> tuple[list[np.ndarray], np.ndarray]:
-    """The faces of each piece, and those of the clip's frames, without the warm-ups."""
+    """Reads the faces of each piece, and those of the clip's frames without the warm-ups."""
     told = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
     cuts = zip(footage.pieces, told, strict=True)
     return told, np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
@@ -59,8 +62,10 @@ def _boxes(row: np.ndarray) -> np.ndarray:
 
 
 def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> None:
-    """Makes the folder of what drawing wants: keypoints without gaps, each frame's neighbour with
-    a person, and which frames are left out.
+    """Makes the folder that drawing reads, unless it exists.
+
+    It holds keypoints without gaps, each frame's nearest neighbour with a person, and the codes of
+    left-out frames.
 
     Raises:
       UserError: the poses brought along are not one for each source frame.
@@ -77,8 +82,10 @@ def settle(footage: Footage, posed: list[Path], folder: Path, tick: Tick) -> Non
 def _left_out(
     footage: Footage, posed: list[Path], found: Bool[np.ndarray, " frames"]
 ) -> left_out_frames.Codes:
-    """Why each frame is left out. What was never filmed comes before what the picture shows, and
-    that before whom it shows."""
+    """Returns why each frame is left out.
+
+    A missing picture or sound comes before what the picture shows, and that before whom it shows.
+    """
     clip, side = footage.clip, judging.THUMBNAIL
     kept = [np.fromfile(piece / THUMBNAILS, np.uint8) for piece in posed]
     thumbnails = np.concatenate(kept).reshape(-1, side, side, 3)
@@ -95,7 +102,7 @@ def _left_out(
 
 
 def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.ndarray:
-    """All keypoints of a clip in one file, and not in memory."""
+    """Writes all keypoints of a clip to one memory-mapped file and fills their gaps."""
     with open(folder / KEYPOINTS, "wb") as file:
         if footage.figure == "mediapipe":
             for piece in posed:
@@ -109,7 +116,7 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
                 file.write(keypoints.astype("<f4").tobytes())
     keypoints = np.memmap(folder / KEYPOINTS, "<f4", "r+").reshape(-1, POINTS, 3)
     if footage.figure == "mediapipe":
-        # Where the person is missing and others are there, the pose is one of theirs.
+        # Where only other people are found, the pose is one of theirs.
         keypoints[_others_alone(footage, posed)] = 0
     seen = slice(FACE.start if footage.geometry.aligned else 0, FACE.stop)
     found = keypoints[:, seen, 2].max(1) > 0
@@ -120,7 +127,7 @@ def _settle_keypoints(footage: Footage, posed: list[Path], folder: Path) -> np.n
 
 
 def _settle_face(footage: Footage, keypoints: np.ndarray, folder: Path) -> None:
-    """How each picture's face is aligned; says so where faces are small."""
+    """Writes the alignment of each picture's face; warns where faces are small."""
     shape = footage.geometry.shape(footage.size)
     transforms = alignments(keypoints, (footage.side, footage.side), shape)
     write_numbers(folder / ALIGNMENTS, transforms)
