@@ -1,6 +1,6 @@
-"""HDR and wide-gamut pictures as SDR in BT.709, by the formulas of ITU-R BT.2100 and BT.2408.
+"""Conversion of HDR and wide-gamut pictures to SDR in BT.709, after ITU-R BT.2100 and BT.2408.
 
-SDR white is HDR's reference white, 203 cd/m². Light above it is compressed, and colours outside
+SDR white is HDR's reference white, 203 cd/m². Brighter light is compressed, and colours outside
 BT.709 are clipped. SDR is coded by the curve of sRGB.
 """
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8, UInt16
 
 HDR: dict[int, str] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
 GAMUTS: dict[int, str] = {ColorPrimaries.BT2020: "BT.2020", ColorPrimaries.SMPTE432: "P3"}
-# x and y of red, green and blue, and of the white that all have.
+# x and y of red, green and blue, and of their common white.
 CHROMATICITIES = {
     "BT.709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     "BT.2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
@@ -25,7 +25,7 @@ CHROMATICITIES = {
 D65 = (0.3127, 0.3290)
 # HDR's reference white and the peak of an HLG display, in cd/m².
 WHITE, HLG_PEAK = 203.0, 1000.0
-# The curve of tones begins to flatten at KNEE and clips at BRIGHTEST, in units of white.
+# The tone curve begins to flatten at KNEE and clips at BRIGHTEST, in units of white.
 KNEE, BRIGHTEST = 0.9, 5.0
 CODES = 2**16
 # Rows converted at a time, so that the floats of a large picture need little memory.
@@ -41,16 +41,16 @@ class Colours:
 
     @property
     def treatment(self) -> str:
-        """What becomes of such footage, for the user."""
+        """How such footage is converted, for the user."""
         if self.hdr:
             return f"{self.hdr} (HDR) footage: tone-mapped to SDR"
         return f"{self.gamut} (wide gamut) footage: converted to BT.709"
 
 
 def wide_colours(frame: av.VideoFrame) -> Colours | None:
-    """How a frame is coded that is HDR or of a wide gamut; None for ordinary SDR."""
+    """Returns the colours of an HDR or wide-gamut frame; None for ordinary SDR."""
     hdr = HDR.get(frame.color_trc, "")
-    # HDR that does not name its primaries has those of BT.2100, which are BT.2020's.
+    # HDR without named primaries has those of BT.2100, which are BT.2020's.
     unnamed = hdr and frame.color_primaries in (0, ColorPrimaries.UNSPECIFIED)
     gamut = "BT.2020" if unnamed else GAMUTS.get(frame.color_primaries, "BT.709")
     return Colours(hdr, gamut) if hdr or gamut != "BT.709" else None
@@ -59,7 +59,7 @@ def wide_colours(frame: av.VideoFrame) -> Colours | None:
 def to_sdr(
     picture: UInt16[np.ndarray, "rows cols 3"], colours: Colours
 ) -> UInt8[np.ndarray, "rows cols 3"]:
-    """16-bit RGB of full range as 8-bit SDR."""
+    """Converts full-range 16-bit RGB to 8-bit SDR."""
     sdr = np.empty(picture.shape, np.uint8)
     for top in range(0, len(picture), STRIP):
         light = _light(picture[top : top + STRIP], colours)
@@ -70,7 +70,7 @@ def to_sdr(
 
 
 def _light(picture: np.ndarray, colours: Colours) -> Float[np.ndarray, "rows cols 3"]:
-    """Linear light of a display, in units of SDR white."""
+    """Decodes RGB to the linear light of a display, in units of SDR white."""
     light = _decoding(colours)[picture]
     if colours.hdr == "HLG":
         # The OOTF of BT.2100: the display's light from the scene's.
@@ -81,7 +81,7 @@ def _light(picture: np.ndarray, colours: Colours) -> Float[np.ndarray, "rows col
 
 @functools.cache
 def _decoding(colours: Colours) -> Float[np.ndarray, " codes"]:
-    """Linear light of each 16-bit code: the scene's for HLG, in [0, 1], else the display's."""
+    """Returns linear light of 16-bit codes: the scene's in [0, 1] for HLG, else the display's."""
     v = np.arange(CODES) / (CODES - 1)
     if colours.hdr == "HLG":
         a, b, c = 0.17883277, 0.28466892, 0.55991073
@@ -100,7 +100,7 @@ def _decoding(colours: Colours) -> Float[np.ndarray, " codes"]:
 
 @functools.cache
 def _encoding(hdr: bool) -> UInt8[np.ndarray, " codes"]:
-    """8-bit sRGB of linear light from 0 to BRIGHTEST; HDR's highlights are compressed."""
+    """Returns the sRGB codes of linear light from 0 to BRIGHTEST; compresses HDR's highlights."""
     light = np.linspace(0, BRIGHTEST, CODES)
     if hdr:
         over, room = np.maximum(light - KNEE, 0), 1 - KNEE
@@ -112,12 +112,12 @@ def _encoding(hdr: bool) -> UInt8[np.ndarray, " codes"]:
 
 @functools.cache
 def _matrix(gamut: str) -> Float[np.ndarray, "3 3"]:
-    """Linear RGB of a gamut to that of BT.709."""
+    """Returns the matrix from linear RGB of a gamut to that of BT.709."""
     return np.linalg.solve(_to_xyz("BT.709"), _to_xyz(gamut)).astype(np.float32)
 
 
 def _to_xyz(gamut: str) -> Float[np.ndarray, "3 3"]:
-    """Linear RGB of a gamut to XYZ."""
+    """Returns the matrix from linear RGB of a gamut to XYZ."""
     *primaries, white = ((x / y, 1, (1 - x - y) / y) for x, y in (*CHROMATICITIES[gamut], D65))
     columns = np.array(primaries).T
     return columns * np.linalg.solve(columns, np.array(white))

@@ -20,26 +20,27 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.media import mp4_atoms, sound_headers
 from lumiere_jax.inputs.media.picture_bytes import LARGEST
 
-# What footage and narrations come in, by FFmpeg's names. It reads 300 formats more: playlists,
-# which name other files, texts as pictures, and rarities that nobody has looked after for long.
+# Formats of footage and narrations, by FFmpeg's names. Left out are 300 more that it reads:
+# playlists, which name other files, texts as pictures, and rarities that nobody maintains.
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,dv,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,"
     "mpeg,mpegts,mxf,nut,ogg,tak,tta,w64,wav,wv"
 )
 SMALLEST = 64
-# Formats whose header says how long the file should be; elsewhere lengths are estimates.
+# Formats whose header states the file's length; elsewhere lengths are estimates.
 DECLARING = {"aiff", "avi", "flac", "matroska", "mov", "w64", "wav"}
-# Formats that hold an index of their key frames and honest time stamps, so that reading can begin
-# in the middle.
+# Formats with an index of key frames and reliable time stamps, so reading can begin in the middle.
 ENTERED = {"matroska", "mov"}
-# Formats that mark a packet as corrupt where a counter jumps, as it does where files are joined.
+# Formats that mark a packet as corrupt where a counter jumps, as it does where files are joined;
+# in these the mark is ignored.
 COUNTED = {"mpegts"}
-# Pictures that are coded before a key frame and shown before it may lack what they refer to.
+# Seconds to seek before a time: pictures that are coded before a key frame and shown before it may
+# lack the pictures that they refer to.
 EARLIER = Fraction(1)
 BUFFER = 1 << 18
-# Headers lie: a decoder makes room for no more than this.
+# Limits a decoder's memory, since headers may state any size.
 DECODING = {"max_pixels": str(LARGEST**2)}
-# PyAV 18 raises an error for tags outside UTF-8 by default; 19 always hands them over escaped.
+# PyAV 18 raises an error for tags outside UTF-8 by default; 19 always escapes them.
 TAGS: dict[str, Any] = (
     {} if int(av.__version__.split(".")[0]) > 18 else {"metadata_errors": "ignore"}
 )
@@ -48,9 +49,12 @@ NAMES = {"video": "picture", "audio": "sound"}
 
 @dataclass
 class Track:
-    """One stream of an open file. `damaged` is set while reading, once something is not whole.
+    """One stream of an open file.
 
-    `moves` are the packets, counted from 0, from which on seconds are added to time stamps.
+    Attributes:
+        damaged: Set while reading, once a part cannot be read whole.
+        delay: For AVI, decoding time less display time of the first picture.
+        moves: Packets, counted from 0, and the seconds added to time stamps from each of them on.
     """
 
     path: Path
@@ -61,16 +65,16 @@ class Track:
     moves: tuple[tuple[int, Fraction], ...] = ()
 
     def damage(self) -> None:
-        """Notes that something is not whole."""
+        """Marks the track as damaged."""
         self.damaged = True
 
     def time(self, stamp: int | None) -> Fraction | None:
-        """Seconds of a time stamp on the file's own clock."""
+        """Converts a time stamp to seconds on the file's own clock."""
         base = self.stream.time_base
         return stamp * Fraction(base) if base and stamp is not None else None
 
     def shown_at(self, picture: av.VideoFrame) -> Fraction | None:
-        """Seconds at which a picture appears; called once for each, in order."""
+        """Returns the seconds at which a picture appears; called once for each, in order."""
         if self.container.format.name != "avi" or None in (picture.dts, picture.pts):
             return self.time(picture.pts)
         # AVI keeps decoding times only, and FFmpeg's guesses for H.264 run backwards at B-frames.
@@ -79,15 +83,15 @@ class Track:
         return self.time(picture.dts - self.delay)
 
     def declared_end(self) -> Fraction | None:
-        """Where the header says that the track ends, where a header can be believed."""
+        """Returns the track's end as the header states it; None where that is unreliable."""
         names = set(self.container.format.name.split(","))
-        if self.moves or not DECLARING & names:  # that of joined files tells of the first
+        if self.moves or not DECLARING & names:  # joined files have the header of the first
             return None
         start = self.time(self.stream.start_time) or Fraction(0)
         if "mov" in names and start > 0:
-            # FFmpeg has counted the empty edit that a track starts late with, where it cut others.
+            # FFmpeg's duration includes the empty edit before a late track, unlike other edits.
             start = Fraction(0)
-        # Of a cut AVI, FFmpeg estimates the duration anew; the count is still the header's.
+        # FFmpeg estimates a cut AVI's duration anew; the frame count is still the header's.
         avi = "avi" in names
         if length := self.stream.frames if avi else self.stream.duration:
             return start + self.time(length)
@@ -99,13 +103,17 @@ class Track:
 
 
 def tag(part: Any, name: str) -> str:
-    """A tag of a container or stream without its bytes outside UTF-8; "" where there is none."""
+    """Returns a tag of a container or stream without bytes outside UTF-8; "" if it is missing."""
     return part.metadata.get(name, "").encode(errors="surrogateescape").decode(errors="ignore")
 
 
 @contextlib.contextmanager
 def open_media(path: str | Path) -> Iterator[InputContainer]:
-    """Open a file by its content, never by its name, and never follow it to other files."""
+    """Opens a file by its content, never by its name, and never follows it to other files.
+
+    Raises:
+        UserError: no such file, not a file, unreadable, empty, or not media.
+    """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: there is no such file; check the path.")
@@ -121,8 +129,8 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
             raise UserError(f"{path}: the file is empty (0 bytes); copy or record it again.")
         if mp4_atoms.promises_too_much(file):
             raise _not_media(path)
-        # The file is handed over open, so no protocol is needed, and none is allowed: what a
-        # reference in it names stays closed.
+        # The file is already open, so no protocol is needed, and none is allowed: FFmpeg cannot
+        # follow references to other files.
         options = {
             "protocol_whitelist": "none",
             "format_whitelist": FORMATS,
@@ -151,8 +159,11 @@ def _not_media(path: Path) -> UserError:
 
 @contextlib.contextmanager
 def open_track(path: str | Path, kind: str, number: int | None = None) -> Iterator[Track]:
-    """Open the best "video" or "audio" track of a file, or the one of this number, counted from 1;
-    UserError where there is none."""
+    """Opens the best "video" or "audio" track of a file, or track `number`, from 1.
+
+    Raises:
+        UserError: as `open_media`, no such track, or one that cannot be decoded.
+    """
     with open_media(path) as container:
         streams = tracks(container, kind)
         if not streams:
@@ -175,13 +186,13 @@ def open_track(path: str | Path, kind: str, number: int | None = None) -> Iterat
 
 
 def tracks(container: InputContainer, kind: str) -> list[Any]:
-    """The "video" or "audio" streams of a file; a cover picture is not a video."""
+    """Returns the "video" or "audio" streams of a file; a cover picture is not a video."""
     cover = av.stream.Disposition.attached_pic
     return [s for s in getattr(container.streams, kind) if not s.disposition & cover]
 
 
 def best(container: InputContainer, kind: str) -> Any:
-    """The stream that players choose, of those that can be decoded."""
+    """Returns the stream that players choose, or the first that can be decoded."""
     streams = tracks(container, kind)
     usual = container.streams.best(kind)
     usable = [s for s in streams if s.codec_context is not None] or streams
@@ -191,8 +202,7 @@ def best(container: InputContainer, kind: str) -> Any:
 def demuxed(
     path: Path, container: InputContainer, streams: Iterable[Any], broken: Callable[[], None]
 ) -> Iterator[av.Packet]:
-    """The packets of streams, up to the end or to where the container breaks off, which calls
-    `broken`.
+    """Yields the packets of streams; calls `broken` if the container breaks off before its end.
 
     Raises:
         UserError: the disk cannot be read.
@@ -200,11 +210,11 @@ def demuxed(
     try:
         yield from (packet for packet in container.demux(*streams) if packet.size)
     except IndexError:
-        pass  # At the end PyAV looks for streams that have appeared since the file was opened.
+        pass  # At the end PyAV looks for streams that appeared after the file was opened.
     except av.error.FFmpegError:
         broken()
     except OSError as error:
-        if error.errno != errno.EINVAL:  # which is a place that the file has not
+        if error.errno != errno.EINVAL:  # EINVAL: a place outside the file
             raise UserError(
                 f"{path}: cannot be read any more ({error.strerror}); check its disk."
             ) from error
@@ -212,7 +222,11 @@ def demuxed(
 
 
 def packets(track: Track) -> Iterator[av.Packet]:
-    """The whole packets of a track, up to its end or to where the container breaks off."""
+    """Yields the undamaged packets of a track, up to its end or to where the container breaks off.
+
+    Raises:
+        UserError: the file is encrypted, or the disk cannot be read.
+    """
     moves, moved = collections.deque(track.moves), 0
     read = demuxed(track.path, track.container, [track.stream], track.damage)
     for count, packet in enumerate(read):
@@ -237,15 +251,14 @@ def _moved(packet: av.Packet, seconds: Fraction | int) -> av.Packet:
 
 
 def decoded(track: Track) -> Iterator[Any]:
-    """The frames of a track in the order in which they are shown; undecodable ones are missing."""
+    """Yields the frames of a track in display order, without those that cannot be decoded."""
     for packet in packets(track):
         yield from decode(track, packet)
     yield from decode(track, None)
 
 
 def decoded_from(track: Track, time: Fraction) -> Iterator[Any] | None:
-    """The frames of a track from a key frame before the one that is shown at `time`; None where
-    there is no such place."""
+    """Returns the frames from a key frame before the one shown at `time`; None if there is none."""
     early = (time - EARLIER) / Fraction(track.stream.time_base)
     try:
         track.container.seek(math.floor(early), stream=track.stream)
@@ -258,6 +271,7 @@ def decoded_from(track: Track, time: Fraction) -> Iterator[Any] | None:
 
 
 def decode(track: Track, packet: av.Packet | None) -> list:
+    """Decodes a packet, or flushes on None; on damage, marks the track and returns no frames."""
     try:
         return track.stream.codec_context.decode(packet)
     except (av.error.FFmpegError, ValueError):

@@ -1,4 +1,4 @@
-"""Interlaced frames as whole pictures, one a frame."""
+"""Deinterlacing of frames, one picture a frame."""
 
 import itertools
 from collections import deque
@@ -11,7 +11,7 @@ from av.filter import Graph
 
 
 def deinterlaced(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
-    """The frames, deinterlaced where they are flagged as interlaced and untouched elsewhere.
+    """Deinterlaces the frames flagged as interlaced and passes the others on.
 
     As many come out as go in, in the same order and with the same time stamps.
     """
@@ -20,7 +20,7 @@ def deinterlaced(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
 
 
 def _kind(frame: VideoFrame) -> dict[str, str]:
-    """What a run of interlaced frames has in common; empty for other frames."""
+    """Returns the properties that a run of interlaced frames shares; empty for other frames."""
     if not frame.interlaced_frame:
         return {}
     return {
@@ -32,7 +32,7 @@ def _kind(frame: VideoFrame) -> dict[str, str]:
 
 
 def _graph(kind: dict[str, str]) -> Graph | None:
-    """A filter for frames of a kind; None where they need none, or none takes them."""
+    """Returns a filter for frames of a kind; None where they need none, or none takes them."""
     if not kind:
         return None
     graph = Graph()
@@ -49,7 +49,7 @@ def _whole(run: Iterator[VideoFrame], graph: Graph | None) -> Iterator[VideoFram
     if graph is None:
         yield from run
         return
-    # The filter holds a frame back and halves the time base, so stamps are kept beside it.
+    # The filter delays frames by one and halves the time base, so stamps are queued here.
     stamps: deque[tuple[Any, ...]] = deque()
     for frame in itertools.chain(run, [None]):
         if frame is not None:
@@ -61,6 +61,6 @@ def _whole(run: Iterator[VideoFrame], graph: Graph | None) -> Iterator[VideoFram
             except (BlockingIOError, av.error.EOFError):
                 break
             whole.pts, whole.dts, base = stamps.popleft()
-            if base is not None:  # frames that a decoder held back to the end have none
+            if base is not None:  # frames that a decoder flushes at the end have none
                 whole.time_base = base
             yield whole

@@ -1,8 +1,8 @@
-"""What the boxes of an MP4 or QuickTime file promise, before FFmpeg makes room for it.
+"""Bound on the index that an MP4 or QuickTime file demands, checked before FFmpeg allocates it.
 
-A sample of constant size takes no place in a file's tables, an edit list repeats samples, and every
-fragment remembers every track: of a file of a kilobyte FFmpeg would make an index of gigabytes.
-Nothing that it reads as a box is missed, wherever it lies; of what it skips, more may be counted.
+A sample of constant size takes no space in a file's tables, an edit list repeats samples, and every
+fragment refers to every track. So FFmpeg may build an index of gigabytes from a file of a kilobyte.
+Every box that FFmpeg reads is counted, wherever it lies; some that it skips may be counted too.
 """
 
 import os
@@ -13,16 +13,16 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-# Boxes that hold others from their beginning, and those that hold them behind a header.
+# Boxes that hold others from their first byte on, and boxes that hold them behind a header.
 INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"udta"}
 INSIDE |= {b"dinf", b"tref", b"sinf", b"schi", b"ilst"}
 BEHIND = {b"meta", b"stsd", b"wave"}
 # FFmpeg gives up at eleven.
 DEPTH = 12
-# Where a table says how many entries it has.
+# Offset of the number of entries in each table.
 COUNTS = {name: 4 for name in (b"stco", b"co64", b"stts", b"ctts", b"stsc", b"stss", b"stps")}
 COUNTS |= {b"trun": 4, b"senc": 4, b"stsz": 8, b"stz2": 8}
-# Compressed boxes, of twenty years ago, and the properties of pictures, read again and again.
+# Compressed boxes, obsolete for twenty years, and picture properties, read again and again.
 REFUSED = {b"cmov", b"iprp"}
 OTHERS = {b"elst", b"iinf", b"iloc", b"moof", b"saiz", b"sbgp", b"sgpd", b"sidx", b"trak"}
 READ = {*COUNTS, *REFUSED, *OTHERS}
@@ -30,16 +30,17 @@ NAMES = re.compile(b"|".join(sorted(READ)))
 LEAVES = {*READ, b"covr", b"mdat"}
 PIECE = 1 << 20
 
-# FFmpeg takes 40 bytes for an entry of an index: so many are no harm, more need bytes to index.
+# FFmpeg takes 40 bytes for an index entry. FEWEST entries do no harm; above, each needs BYTES of
+# the file.
 FEWEST, BYTES = 1 << 22, 4
 BOXES, BYTES_A_BOX = 1 << 16, 32
-# Sound whose samples all last one unit is indexed by the chunk, in parts of at least so many.
+# Sound whose samples all last one unit is indexed by chunks, in parts of at least PART samples.
 PART = 160
 TABLES = (b"", b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
 class Box(NamedTuple):
-    """A name, the ends of its content, and its parents; none if it was found by its name alone."""
+    """A name, the ends of its content, and its parents; none if it was found by name alone."""
 
     name: bytes
     start: int
@@ -49,8 +50,15 @@ class Box(NamedTuple):
 
 @dataclass
 class Track:
-    """Samples, chunks, samples of the largest chunk, kinds of media, and for each table of times
-    how long every sample lasts (0 where that may differ)."""
+    """Numbers from the tables of one track.
+
+    Attributes:
+        samples: Number of samples.
+        chunks: Number of chunks.
+        most: Samples in the largest chunk.
+        kinds: Kinds of media.
+        steps: For each table of times, how long every sample lasts; 0 where that may differ.
+    """
 
     samples: int = 0
     chunks: int = 0
@@ -60,13 +68,14 @@ class Track:
 
     @property
     def entries(self) -> int:
+        """Number of entries that FFmpeg makes in the track's index."""
         parts = self.most * self.chunks // PART
         sound = b"soun" in self.kinds and not self.kinds & {b"vide", b"subp", b"clcp"}
         return parts if sound and self.steps == {1} else parts + self.samples
 
 
 def promises_too_much(file: BinaryIO) -> bool:
-    """Whether a file's index would have many more entries than its bytes could be samples."""
+    """Returns whether the index would have far more entries than the file's bytes justify."""
     size = file.seek(0, os.SEEK_END)
     limit = max(FEWEST, size // BYTES)
     tracks, listed, edits, fragments = [Track()], 0, 1, 0
@@ -77,7 +86,7 @@ def promises_too_much(file: BinaryIO) -> bool:
         if len(box.parents) == 1:
             begins.add(box.stop)
         if box.name in (b"trak", b"mdat") and box.parents[-1:] not in ((b"",), (b"moov",)):
-            tracks[-1].steps.add(0)  # FFmpeg leaves here, and does not see the times behind
+            tracks[-1].steps.add(0)  # FFmpeg stops here and misses times that follow
         if box.name == b"trak":
             indexed += tracks[-1].entries
             tracks.append(Track())
@@ -85,7 +94,7 @@ def promises_too_much(file: BinaryIO) -> bool:
             places = _referred(file, box)
             referred |= places
             fragments += len(places)
-        elif box.name == b"elst":  # of different numbers FFmpeg takes that for which there is room
+        elif box.name == b"elst":  # if they differ, FFmpeg takes the number that fits
             edits = max(edits, _number(file, box.start + 4), (box.stop - box.start - 8) // 12)
         else:
             fragments += box.name == b"moof"
@@ -93,12 +102,12 @@ def promises_too_much(file: BinaryIO) -> bool:
         entries = (indexed + tracks[-1].entries) * edits + listed + 2 * len(tracks) * fragments
         if entries > limit:
             return True
-    # There it reads boxes, whatever holds them.
+    # FFmpeg reads boxes at these places, whatever holds them.
     return any(place < size for place in referred - begins)
 
 
 def _listed(file: BinaryIO, box: Box, track: Track, limit: int) -> int:
-    """How many entries a table promises beside its track's samples, which are noted."""
+    """Returns how many entries a table promises beside its track's samples, which it notes."""
     name, start = box.name, box.start
     count = _number(file, start + COUNTS[name]) if name in COUNTS else 0
     if name in (b"stsz", b"stz2"):
@@ -123,7 +132,7 @@ def _listed(file: BinaryIO, box: Box, track: Track, limit: int) -> int:
 
 
 def _grouped(file: BinaryIO, box: Box, limit: int) -> int:
-    """Entries of a table whose count's place its first bytes tell."""
+    """Returns the entries of a table whose first bytes say where their number is."""
     head, start = _read(file, box.start, 8).ljust(8, b"\0"), box.start
     if box.name in (b"iinf", b"iloc"):
         return max(_number(file, start + at) for at in (4, 6)) if head[0] else 1 << 16
@@ -139,7 +148,7 @@ def _grouped(file: BinaryIO, box: Box, limit: int) -> int:
 
 
 def _referred(file: BinaryIO, box: Box) -> set[int]:
-    """Places in the file of which an index of fragments says that they begin there."""
+    """Returns the places in the file where fragments begin, according to an index of them."""
     wide = _read(file, box.start, 1) > b"\0"
     head = _read(file, box.start, 32 if wide else 24)
     first, count = int.from_bytes(head[20:28] if wide else head[16:20]), head[-2:]
@@ -148,7 +157,7 @@ def _referred(file: BinaryIO, box: Box) -> set[int]:
 
 
 def _boxes(file: BinaryIO, start: int, end: int, parents: tuple[bytes, ...]) -> Iterator[Box]:
-    """The boxes between two places with those in them, each before what it holds."""
+    """Yields the boxes between two places and those inside them, each before its content."""
     while end - start >= 8:
         head = _read(file, start, 20)
         size, name, begin = int.from_bytes(head[:4]), head[4:8], start + 8
@@ -168,7 +177,7 @@ def _boxes(file: BinaryIO, start: int, end: int, parents: tuple[bytes, ...]) -> 
 
 
 def _found(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
-    """What may be boxes in contents of a form of their own."""
+    """Yields possible boxes, found by name, in content of another structure."""
     for begin in range(start, end, PIECE):
         piece = _read(file, begin, min(PIECE + 3, end - begin))
         for match in NAMES.finditer(piece):
@@ -185,7 +194,7 @@ def _number(file: BinaryIO, place: int) -> int:
 
 
 def _column(file: BinaryIO, place: int, count: int, width: int, which: int) -> np.ndarray:
-    """A column of a table of 32-bit numbers, as far as the file goes."""
+    """Reads a column of a table of 32-bit numbers, up to the file's end."""
     data = _read(file, place, 4 * width * count)
     rows = np.frombuffer(data[: len(data) // (4 * width) * 4 * width], ">u4").reshape(-1, width)
     return rows[:, which].astype(np.int64)

@@ -14,26 +14,30 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.shapes import Picture
 
 JPEG_QUALITY = 95
-# Pixels on a side, of footage too.
+# Most pixels on a side, also of footage.
 LARGEST = 8192
-# Python's filters of warnings are those of all threads.
+# All threads share Python's warning filters.
 _FILTERS = threading.RLock()
 
 
 def encode_jpeg(picture: Picture) -> bytes:
-    """RGB to JPEG bytes."""
+    """Encodes RGB as JPEG."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
 
 
 def encode_png(picture: Picture) -> bytes:
-    """RGB to PNG bytes, which come back exactly."""
+    """Encodes RGB as PNG, without loss."""
     _, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return data.tobytes()
 
 
 def decode(data: bytes, shape: tuple[int, int] | None = None) -> Picture:
-    """RGB from JPEG or PNG bytes; UserError where they are none, or not of this shape."""
+    """Decodes JPEG or PNG bytes of a dataset to RGB.
+
+    Raises:
+        UserError: they cannot be decoded, or are not of this shape.
+    """
     try:
         picture = decode_picture(data)
         if shape is not None and picture.shape[:2] != shape:
@@ -46,7 +50,7 @@ def decode(data: bytes, shape: tuple[int, int] | None = None) -> Picture:
 
 
 def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """PNG or JPEG bytes as OpenCV reads them: BGR, or whatever `way` it is told.
+    """Decodes PNG or JPEG bytes with OpenCV, to BGR or by another flag `way`.
 
     Raises:
         ValueError: they are neither, damaged, or a picture over 8192 pixels on a side.
@@ -62,7 +66,7 @@ def decode_picture(data: bytes, way: int = cv2.IMREAD_COLOR) -> np.ndarray:
 
 
 def check_header(data: bytes) -> None:
-    """ValueError for what is neither PNG nor JPEG, for large pictures and for a PNG that is cut."""
+    """Raises a ValueError for other formats, for too large pictures and for truncated PNGs."""
     try:
         with (
             quiet_pillow(),
@@ -79,15 +83,17 @@ def check_header(data: bytes) -> None:
 
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keeps Pillow's warnings from the terminal: what is wrong is said in a sentence of our own."""
+    """Silences Pillow's warnings: errors are reported in the project's own words."""
     with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _chunks_fit(data: bytes) -> bool:
-    """Whether a PNG's chunks up to its last are in it: OpenCV makes room for whatever length they
-    name. What lies behind the last is no part of the picture."""
+    """Returns whether all chunks of a PNG up to its last lie inside the data.
+
+    OpenCV allocates whatever length a chunk states. Bytes behind the last chunk are ignored.
+    """
     place = 8
     while place < len(data):
         last = data[place + 4 : place + 8] == b"IEND"

@@ -1,8 +1,8 @@
-"""Headers of uncompressed sound that do not know its length, set right while they are read.
+"""Headers of uncompressed sound with unknown lengths, corrected while they are read.
 
-Who writes into a pipe cannot go back to the header: text-to-speech services, FFmpeg and SoX leave
-0, FFFFFFFF or 7FFFFFFF there, or some less. FFmpeg then reads on to the end, but takes the last
-packet for one that was cut off, or refuses the file.
+A program that writes into a pipe cannot go back to the header: text-to-speech services, FFmpeg and
+SoX leave 0, FFFFFFFF, 7FFFFFFF or slightly less there. FFmpeg then reads on to the end, but takes
+the last packet for a truncated one, or refuses the file.
 """
 
 import io
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-# Lengths of 32 and of 64 bits that stand, from here on, for one that is not known.
+# Lengths of 32 and of 64 bits that mean, from here on, that the length is unknown.
 UNKNOWN = {4: 0x7FFF_0000, 8: 2**62}
 CHUNKS = 1000
 
 
 class Field(NamedTuple):
-    """A number in a header: where it lies, how it is packed, and what it says."""
+    """A number in a header: its place, its struct format, and its value."""
 
     place: int
     packing: str
@@ -25,9 +25,15 @@ class Field(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a header of sound says of lengths: that of its data, which begin at `start` and count
-    `more` bytes with themselves; that of the whole file after `before` bytes; and in AIFF the
-    number of samples, of `frame` bytes. The chunks' own lengths are packed as `packing`."""
+    """Lengths in a header of sound.
+
+    Attributes:
+        data: Length of the data, which includes `more` bytes besides the samples.
+        start: Place at which the samples begin.
+        whole: Length of the whole file without its first `before` bytes.
+        samples: In AIFF, the number of samples, of `frame` bytes each.
+        packing: Struct format of the chunks' lengths; "" without chunks.
+    """
 
     data: Field
     start: int
@@ -40,7 +46,7 @@ class Header(NamedTuple):
 
 
 def read_header(file: BinaryIO) -> Header | None:
-    """The header of a WAV, RF64, W64, AIFF or AU file; None for others."""
+    """Reads the header of a WAV, RF64, W64, AIFF or AU file; returns None for others."""
     file.seek(0)
     head = file.read(40).ljust(40, b"\0")
     if head[:4] == b".snd":
@@ -61,7 +67,7 @@ def read_header(file: BinaryIO) -> Header | None:
 
 
 def _chunked(file: BinaryIO, packing: str, name: bytes, place: int, more: int) -> Header | None:
-    """A header whose chunks begin at `place`, and whose data are in the one of this name."""
+    """Reads a header whose chunks begin at `place`, with the data in the chunk `name`."""
     title, extra, before = (16, 24, 0) if packing == "<Q" else (4, 0, 8)
     samples, frame = None, 0
     for kind, length, _ in _chunks(file, packing, place):
@@ -80,8 +86,11 @@ def _chunked(file: BinaryIO, packing: str, name: bytes, place: int, more: int) -
 
 
 def _chunks(file: BinaryIO, packing: str, place: int) -> Iterator[tuple[bytes, Field, int]]:
-    """The chunks from `place` on: the name, the length, and where the next one begins. Names of W64
-    have 16 bytes, its lengths count from the chunk's start, and chunks begin at multiples of 8."""
+    """Yields the chunks from `place` on: the name, the length, and where the next one begins.
+
+    Names of W64 have 16 bytes, its lengths count from the chunk's start, and chunks begin at
+    multiples of 8.
+    """
     title, extra, even = (16, 24, 8) if packing == "<Q" else (4, 0, 2)
     for _ in range(CHUNKS):
         kind, length = _read(file, place, 4), _number(file, place + title, packing)
@@ -106,14 +115,14 @@ def _there(file: BinaryIO, header: Header) -> int:
 
 def _unknown(file: BinaryIO, header: Header) -> bool:
     length = header.data.value
-    if length <= header.more:  # which is true of a file without sound that knows its length
+    if length <= header.more:  # also true of a file without sound that knows its length
         return not (header.packing and _ends_in_chunks(file, header))
     limit = UNKNOWN[struct.calcsize(header.data.packing)]
     return length >= limit and length - header.more > _there(file, header)
 
 
 def _ends_in_chunks(file: BinaryIO, header: Header) -> bool:
-    """Whether all that follows a header is chunks, and therefore no sound."""
+    """Returns whether only chunks follow a header, and therefore no sound."""
     size, place = file.seek(0, io.SEEK_END), header.start
     for kind, _, after in _chunks(file, header.packing, place):
         if place >= size or not all(32 <= letter < 127 for letter in kind):
@@ -123,7 +132,7 @@ def _ends_in_chunks(file: BinaryIO, header: Header) -> bool:
 
 
 def cut_off(path: Path) -> bool:
-    """Whether a file ends before its sound does, by a header that knows the length."""
+    """Returns whether a file ends before its sound does, by a header that knows the length."""
     with path.open("rb") as file:
         header = read_header(file)
         if header is None or _unknown(file, header):
@@ -132,7 +141,7 @@ def cut_off(path: Path) -> bool:
 
 
 def mended(file: BinaryIO) -> Any:
-    """The file, with its true lengths in place of unknown ones."""
+    """Returns the file, with its true lengths in place of unknown ones."""
     header, patches = read_header(file), {}
     if header and _unknown(file, header) and (there := _there(file, header)):
         numbers = [(header.data, there + header.more)]
@@ -147,7 +156,7 @@ def mended(file: BinaryIO) -> Any:
 
 
 class _Patched:
-    """A file in which some bytes are read as others."""
+    """A readable file with some of its bytes replaced."""
 
     def __init__(self, file: BinaryIO, patches: dict[int, bytes]):
         self.file, self.patches = file, patches

@@ -1,4 +1,4 @@
-"""One continuous clock for files whose time stamps jump, as those of joined files do.
+"""Continuous clock for files whose time stamps jump, such as joined files.
 
 `cat a.ts b.ts` begins its second half at zero again, and a recorder that sets its clock jumps back
 or forward. A file is therefore divided into parts wherever its stamps jump, and each part follows
@@ -18,17 +18,17 @@ from av.container import InputContainer
 
 from lumiere_jax.inputs.media.containers import Track, demuxed, open_media, open_track, tracks
 
-# Seconds. Stamps that go back by more than BACK have jumped. Those that go forward have jumped
-# where they leave out more than FORWARD in all tracks (FFmpeg's `dts_delta_threshold`): less is a
-# gap, which is kept. No clock of MPEG jumps by more than WRAP, where its 33 bits begin anew.
+# Seconds. Stamps that go back by more than BACK have jumped. Stamps that go forward have jumped
+# where they leave out more than FORWARD in all tracks (FFmpeg's `dts_delta_threshold`); less is a
+# gap, which stays. No MPEG clock jumps by more than WRAP, where its 33 bits begin anew.
 BACK, FORWARD, WRAP = 0.5, 10.0, 2**33 / 90_000
-# Sound may overlap by this where parts meet (seconds): encoders fill it up with silence.
+# Seconds by which sound may overlap where parts meet: encoders pad it with silence.
 OVERLAP = 0.1
 
 
 @dataclass
 class _Part:
-    """What has been read between two jumps, in seconds of its own clock."""
+    """A stretch of a file between two jumps, in seconds of its own clock."""
 
     offset: float  # to the first part's clock, roughly, until the part is known as a whole
     latest: float
@@ -37,8 +37,15 @@ class _Part:
 
 @dataclass
 class _Line:
-    """How far a track has been read: its part, when its last packet is shown and decoded on that
-    part's clock, its length, and the packets at which the track came to another part."""
+    """State of reading a track.
+
+    Attributes:
+        part: Index of its current part.
+        shown: Display time of the last packet on that part's clock.
+        decoded: Decoding time of the last packet on that part's clock.
+        entered: (packet, part) wherever the track entered another part.
+        length: Seconds that the last packet lasts.
+    """
 
     part: int
     shown: float
@@ -49,7 +56,7 @@ class _Line:
 
 @contextlib.contextmanager
 def open_steady(path: str | Path, kind: str, number: int | None = None) -> Iterator[Track]:
-    """As `open_track`; the time stamps of what is read from the track do not jump."""
+    """Opens a track as `open_track` does, with time stamps that do not jump."""
     moves = jumps(path)
     with open_track(path, kind, number) as track:
         track.moves = moves.get(track.stream.index, ())
@@ -57,8 +64,14 @@ def open_steady(path: str | Path, kind: str, number: int | None = None) -> Itera
 
 
 def jumps(path: str | Path) -> dict[int, tuple[tuple[int, Fraction], ...]]:
-    """By a track's index, the packets (counted from 0) at which its stamps jump, and the seconds to
-    add to them from there on. All packets are read once, and none decoded (remembered)."""
+    """Finds where time stamps jump, by the index of each track.
+
+    Reads all packets once and decodes none; results are cached.
+
+    Returns:
+        For each track that jumps, packets (counted from 0) and the seconds to add to time stamps
+        from there on.
+    """
     path = Path(path)
     stat = path.stat() if path.exists() else None
     return _jumps(path, stat and (stat.st_size, stat.st_mtime_ns))
@@ -78,13 +91,13 @@ def _jumps(path: Path, version: tuple[int, int] | None) -> dict[int, tuple]:
 
 
 def _parts(path: Path, container: InputContainer) -> tuple[list[_Part], dict[int, _Line]]:
-    """The parts of a file, and the way of each of its tracks through them."""
+    """Reads the parts of a file, and the way of each of its tracks through them."""
     streams = [*tracks(container, "video"), *tracks(container, "audio")]
     seconds = {s.index: float(s.time_base) for s in streams if s.time_base}
     parts: list[_Part] = []
     lines: dict[int, _Line] = {}
     counts: Counter[int] = Counter()
-    # What is not whole is told where the track is read.
+    # Damage is reported where the track is read.
     for packet in demuxed(path, container, streams, lambda: None):
         index = packet.stream.index
         unit = seconds.get(index)
@@ -120,17 +133,17 @@ def _seconds(stamp: int | None, other: int | None, unit: float | None) -> float 
 
 
 def _part_of(shown: float, decoded: float, line: _Line, parts: list[_Part]) -> int:
-    """The part that a packet of a track belongs to; a new one where its stamp has jumped first."""
+    """Returns the part of a track's packet; adds a part if this track is the first to jump."""
     last = len(parts) - 1
     step = shown - line.shown - line.length
     moved = step + parts[last].offset - parts[line.part].offset
-    # Back is told by times of decoding, as pictures are shown in another order. Forward is not:
-    # where a format has none, FFmpeg's guesses come late.
+    # Jumps back are found in decoding times, as pictures are displayed in another order. Jumps
+    # forward are not: where a format has no decoding times, FFmpeg's guesses come late.
     if step <= FORWARD:
         step = decoded - line.decoded - line.length
     if -BACK <= step <= FORWARD and (line.part == last or abs(step) <= abs(moved)):
         return line.part
-    # Another track may have jumped before, or gone on where this one had nothing to tell.
+    # Another track may have jumped before, or gone on where this one had no packets.
     known = abs(shown - parts[last].latest) <= FORWARD and (line.part < last or step > 0)
     if not known and not step > WRAP:
         parts.append(_Part(parts[line.part].offset - step, shown))
@@ -138,8 +151,10 @@ def _part_of(shown: float, decoded: float, line: _Line, parts: list[_Part]) -> i
 
 
 def _offsets(parts: list[_Part], pictures: set[int]) -> list[Fraction]:
-    """The seconds by which each part moves so that it follows the one before: pictures leave out
-    nothing and overlap nowhere, and sound overlaps by little."""
+    """Returns the seconds by which each part moves so that it follows the one before.
+
+    Pictures have neither gaps nor overlaps between parts; sound overlaps by at most `OVERLAP`.
+    """
     ends: dict[int, float] = {}
     offsets = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""One picture of footage: its colours, its way up, its square."""
+"""Conversion of a frame of footage: its colours, its orientation, its square."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Crop:
 def squares(
     frame: av.VideoFrame, aspect: Fraction, sizes: Sequence[int], crop: Crop | None
 ) -> list[Picture]:
-    """The crop of an upright picture, by default the centre square, at each size.
+    """Crops an upright picture, by default to its centre square, and resizes it to each size.
 
     Raises:
         ValueError: the crop is not inside, or the picture's format cannot be converted.
@@ -47,19 +47,19 @@ def squares(
         cv2.resize(region, (size, size), interpolation=way)
         for size, way in zip(sizes, ways, strict=True)
     ]
-    # Converted last: fewer pixels cost less, and SDR too is resized as it is coded.
+    # Converted last: fewer pixels cost less, and SDR too is resized in its coded form.
     colours = wide_colours(frame)
     return [to_sdr(picture, colours) for picture in resized] if colours else resized
 
 
 def pixel_aspect(track: Track) -> Fraction:
-    """Width of a stored pixel over its height; encoders' rounding of 1 counts as 1."""
+    """Returns the width of a stored pixel over its height; encoders' rounding of 1 counts as 1."""
     aspect = Fraction(track.stream.sample_aspect_ratio or 1)
     return aspect if aspect > 0 and abs(aspect - 1) > Fraction(1, 50) else Fraction(1)
 
 
 def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
-    """RGB as a player shows it: square pixels, turned by the display matrix, SDR.
+    """Converts a frame to what a player shows: RGB in SDR, square pixels, display matrix applied.
 
     Raises:
         ValueError: its format cannot be converted.
@@ -69,7 +69,7 @@ def upright(frame: av.VideoFrame, aspect: Fraction) -> Picture:
 
 
 def coded(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]:
-    """As `upright`, but HDR and wide-gamut frames are as they are coded, in 16 bits.
+    """Converts as `upright`, but leaves HDR and wide-gamut frames as they are coded, in 16 bits.
 
     Raises:
         ValueError: its format cannot be converted.
@@ -81,7 +81,7 @@ def coded(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]
 
 
 def _stored(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3"]:
-    """RGB with square pixels, as stored (not yet turned)."""
+    """Converts to RGB with square pixels, as stored (not yet turned)."""
     wide = wide_colours(frame)
     # Untagged footage follows the custom: high definition is BT.709, the rest BT.601.
     custom = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
@@ -110,7 +110,7 @@ def _stored(frame: av.VideoFrame, aspect: Fraction) -> Shaped[np.ndarray, "_ _ 3
 def _turned(
     frame: av.VideoFrame, picture: Shaped[np.ndarray, "_ _ 3"]
 ) -> Shaped[np.ndarray, "_ _ 3"]:
-    """Apply the display matrix (a phone held on its side): quarter turns and mirrors."""
+    """Applies the display matrix (a phone held on its side): quarter turns and mirrors."""
     if "DISPLAYMATRIX" not in frame.side_data:
         return picture
     a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist()
