@@ -1,4 +1,4 @@
-"""A photograph as a viewer shows it: upright, its colours in sRGB, over white."""
+"""A photograph as a viewer shows it: upright, in sRGB, over white."""
 
 import io
 from collections.abc import Callable
@@ -11,13 +11,16 @@ from lumiere_jax.inputs.media.colours import Colours, to_sdr
 from lumiere_jax.inputs.media.picture_bytes import check_header, quiet_pillow
 from lumiere_jax.shapes import Picture
 
-# The mode of colours by the space of a profile, and those that fit an image's mode (others: RGB).
+# Colour mode by the space of a profile, and the colour modes that fit an image's (others: RGB).
 MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 FITTING = {"CMYK": ("CMYK",), "1": ("L", "RGB"), "L": ("L", "RGB"), "LA": ("L", "RGB")}
 
 
 def decode_photograph(data: bytes, say: Callable[[str], None]) -> Picture:
-    """PNG or JPEG bytes to RGB. `say` gets a clause for transparent parts and for a broken profile.
+    """Decodes PNG or JPEG bytes to RGB.
+
+    Args:
+        say: Called with a clause about transparent parts, or about a broken profile.
 
     Raises:
         ValueError: they are neither, damaged, or a picture over 8192 pixels on a side.
@@ -39,7 +42,7 @@ def decode_photograph(data: bytes, say: Callable[[str], None]) -> Picture:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; as it is where that cannot be read."""
+    """Turns an image as its EXIF says; leaves it as it is where that cannot be read."""
     image.load()
     try:
         return ImageOps.exif_transpose(image)
@@ -48,7 +51,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
-    """Whether the EXIF says so (DCF 2.0); cameras may then embed no profile."""
+    """Returns whether the EXIF says Adobe RGB (DCF 2.0); cameras may then embed no profile."""
     try:
         return image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03"
     except Exception:  # as above
@@ -56,7 +59,7 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
 
 
 def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Grey of 16 bits in 8, and the colour that counts as transparent scaled as its pixels are."""
+    """Reduces 16-bit grey to 8 bits, and scales the transparent colour like the pixels."""
     if image.mode == "I;16":
         info, image = image.info, Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         image.info = info
@@ -68,7 +71,7 @@ def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, adobe_rgb: bool, say: Callable[[str], None]) -> Image.Image:
-    """RGB without alpha, converted from the colours of the image's profile where it has one."""
+    """Converts to RGB without alpha, from the image's colour profile where it has one."""
     if embedded := image.info.get("icc_profile"):
         try:
             profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(embedded))

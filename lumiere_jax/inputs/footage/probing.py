@@ -1,4 +1,4 @@
-"""What a file of footage holds, found before any of it is read."""
+"""Properties of a file of footage, found before any of it is read."""
 
 import functools
 import math
@@ -21,20 +21,21 @@ ROUNDING = Fraction(1, 1000)
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """What a file of footage holds.
+    """Properties of a file of footage.
 
-    rows and cols are those of the upright picture (rotation applied, pixels made square);
-    seconds is how long the common time axis is, and start its zero on the file's own clock. `name`
-    is what it is called in a dataset: the file's, without its ending, unless another is given.
-    Decoding can begin at every `entry` seconds or sooner (inf: at the start alone). `treatments`
-    says what its frames are and what becomes of them, where that is not ordinary SDR.
-
-    `unheard` are the stretches of the common time axis, in seconds, of which there is no sound:
-    before it starts, and gaps of more than a tenth of a second in its time stamps. The first
-    picture appears at `picture_from` seconds.
-
-    Its sound is track number `sound_track`, from 1, of the file's `sound_tracks`; `mix` is as in
-    `to_mono`.
+    Attributes:
+        rows: Height of the upright picture (rotation applied, pixels made square).
+        cols: Width of the same.
+        seconds: Length of the common time axis.
+        start: Zero of the common time axis on the file's own clock.
+        entry: Decoding can begin at every `entry` seconds or sooner (inf: at the start alone).
+        name: Name in a dataset; empty for the file's name without its ending.
+        unheard: Stretches of the common time axis, in seconds, without sound: before it starts, and
+            gaps of more than a tenth of a second in its time stamps.
+        picture_from: Seconds at which the first picture appears.
+        treatments: How frames are converted, if HDR, wide-gamut or interlaced.
+        sound_track: Number, from 1, among the file's `sound_tracks`.
+        mix: As in `to_mono`.
     """
 
     path: Path
@@ -55,14 +56,15 @@ class Clip:
     mix: tuple[float, ...] = ()
 
     def frames(self, fps: Fraction) -> int:
-        """Exactly how many frames `read_frames` yields."""
+        """Returns exactly how many frames `read_frames` yields."""
         return math.floor((Fraction(self.seconds) + ROUNDING) * fps)
 
 
 def probe(path: str | Path, sound_track: int | None = None) -> Clip:
-    """Survey a clip: the sound is decoded, the picture's packets are counted (remembered).
+    """Measures a clip: decodes the sound and counts the picture's packets; results are cached.
 
-    Of several sound tracks the one with speech is taken, or number `sound_track`, from 1.
+    Args:
+        sound_track: Number of the sound track, from 1; by default the one with speech.
 
     Raises:
         UserError: no such file, not media, no sound, no picture, zero length, a picture under
@@ -113,8 +115,12 @@ def _probe(path: Path, version: tuple[int, int] | None, sound_track: int | None)
 def _survey(
     track: Track,
 ) -> tuple[int, int, Fraction, Fraction, Fraction | float, tuple[str, ...]]:
-    """Upright size, time of the first decodable picture, end of the last one's time, the most
-    seconds between key frames, and the treatments of its frames."""
+    """Measures the picture's track.
+
+    Returns:
+        Rows and cols of the upright picture, time of the first decodable picture, end of the last
+        one, most seconds between key frames, and treatments of the frames.
+    """
     path, aspect = track.path, pixel_aspect(track)
     check_size(path, track.stream.codec_context, aspect)
     first = last = None
@@ -176,7 +182,7 @@ def _treatments(frame: Any) -> tuple[str, ...]:
 
 
 def check_size(path: Path, picture: Any, aspect: Fraction) -> None:
-    """UserError for a picture, or a header, over 8192 pixels on a side once they are square."""
+    """Raises a UserError for a picture, or a header, over 8192 square pixels on a side."""
     cols, rows = round(picture.width * aspect), picture.height
     if max(cols, rows) > LARGEST:
         raise UserError(
@@ -188,6 +194,7 @@ def check_size(path: Path, picture: Any, aspect: Fraction) -> None:
 
 
 def check_crop(clip: Clip, crop: Crop) -> None:
+    """Raises a UserError for a crop that is outside the picture or under 64 pixels on a side."""
     inside = (
         min(crop.x, crop.y) >= 0
         and crop.x + crop.side <= clip.cols

@@ -30,7 +30,7 @@ from lumiere_jax.inputs.sound.sound_tracks import (
 )
 from lumiere_jax.shapes import Picture
 
-# Sound is set right when its time stamps leave the sample count by more than this (seconds).
+# Sound is shifted where its time stamps differ from the sample count by more than this (seconds).
 STEP = Fraction(1, 50)
 # Where a frame samples the picture, in frames after its start: away from the boundaries of
 # source frames at the same, twice or half the rate, so that rounded stamps drop or repeat none.
@@ -40,13 +40,13 @@ SAMPLED_AT = Fraction(1, 4)
 def read_frames(
     source: str | Path | Clip, fps: Fraction, size: int, crop: Crop | None = None
 ) -> Iterator[tuple[int, Picture]]:
-    """(index of the source picture, size x size RGB) for each frame of the common time axis.
+    """Yields (index of source picture, size x size RGB) for each frame of the common time axis.
 
     Frame t shows the source picture that is on the screen at (t + 1/4) / fps. Without a crop
     the short side is resized to `size` and the centre square taken, as in section 4.1 of Kim
-    and Ganapathi 2019. Where the end of a damaged file cannot be decoded, the last picture
-    that can be stays, so that there are always `probe(path).frames(fps)` frames.
-    A clip that has been probed is not probed again.
+    and Ganapathi 2019. Where the end of a damaged file cannot be decoded, the last decodable
+    picture is repeated, so there are always `probe(path).frames(fps)` frames. A `Clip` is not
+    probed again.
 
     Raises:
         UserError: as `probe`, a crop outside the picture, a clip shorter than a frame.
@@ -63,7 +63,7 @@ def read_sizes(
     first: int = 0,
     stop: int | None = None,
 ) -> Iterator[tuple[int, list[Picture]]]:
-    """As `read_frames`, each picture at several sizes, for frames `first` to `stop` - 1.
+    """Reads as `read_frames`, each picture at several sizes, for frames `first` to `stop` - 1.
 
     Decoding begins at a key frame shortly before the first where the file allows it; the index
     counts the source pictures from there.
@@ -119,7 +119,7 @@ def _scaled(
 def _shown(
     clip: Clip, fps: Fraction, first: int, stop: int
 ) -> Iterator[tuple[int, VideoFrame, Fraction]]:
-    """Index, picture and pixels' aspect of what is on the screen at frames first to stop - 1."""
+    """Yields index, picture and pixel aspect of the source picture at frames first to stop - 1."""
     zero, t = Fraction(clip.start), first
     with _opened(clip, zero + (first + SAMPLED_AT) / fps if first else None) as (track, frames):
         aspect = pixel_aspect(track)
@@ -141,7 +141,7 @@ def _shown(
 
 @contextlib.contextmanager
 def _opened(clip: Clip, time: Fraction | None) -> Iterator[tuple[Track, Iterator[VideoFrame]]]:
-    """The picture's track and its frames, from before `time` on where that is possible."""
+    """Yields the picture's track and its frames, from before `time` on where that is possible."""
     if time is not None and clip.entry < math.inf:
         with open_steady(clip.path, "video") as track:
             track.stream.thread_type = "AUTO"
@@ -156,10 +156,10 @@ def _opened(clip: Clip, time: Fraction | None) -> Iterator[tuple[Track, Iterator
 def read_audio(
     source: str | Path | Clip, rate: int = RATE
 ) -> Iterator[Float[np.ndarray, " samples"]]:
-    """A clip's sound as mono blocks in [-1, 1] on the time axis of `read_frames`.
+    """Streams a clip's sound as mono blocks in [-1, 1] on the time axis of `read_frames`.
 
-    Starts at the same zero and lasts for every frame; gaps in its time stamps are silence. What
-    lies under speech is removed.
+    Starts at the same zero and lasts for every frame; gaps in its time stamps become silence.
+    Rumble below speech is removed.
 
     Raises:
         UserError: as `probe`.
@@ -182,7 +182,7 @@ def _sounding(clip: Clip, rate: int) -> Iterator[np.ndarray]:
 
 
 def _in_step(stream: Iterable[Block], zero: Fraction, channels: int) -> Iterator[np.ndarray]:
-    """Samples without times from samples with times: silence for gaps, overlaps cut."""
+    """Places timed samples on one axis: fills gaps with silence and cuts overlaps."""
     done = 0
     for time, rate, samples in stream:
         late = 0 if time is None else round((time - zero) * rate) - done
