@@ -1,3 +1,4 @@
-"""Estimators of poses, and imports of poses that others estimated: MediaPipe, OpenPose, DensePose,
-and what fills their gaps. Imports `media` and `dataset`; faces, clips and measures import it.
+"""Pose estimators, importers of estimated poses, and gap filling: MediaPipe, OpenPose, DensePose.
+
+Imports `media` and `dataset`; faces, clips and measures import it.
 """

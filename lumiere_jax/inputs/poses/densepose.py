@@ -51,7 +51,7 @@ def _dump_boxes(entry: dict, read: Callable, path: Path) -> np.ndarray:
 
 
 def _labels_uv(result: Any, read: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (h, w) and U, V (2, h, w) in [0, 1] of one person's result, in any of its kinds."""
+    """Returns labels (h, w) and U, V (2, h, w) in [0, 1] of one person's result of any class."""
     fields = _record(result)
     if "labels" in fields:
         return read(fields["labels"]), read(fields["uv"])
@@ -68,7 +68,11 @@ def _png(text: str) -> np.ndarray:
 
 
 def paste(labels, uv, box, rows: int, cols: int) -> UInt8[np.ndarray, "{rows} {cols} 3"]:
-    """The picture (I, U * 255, V * 255) of one person, at the box's truncated corner, clipped."""
+    """Places (I, U * 255, V * 255) of one person at the box's truncated corner, clipped.
+
+    Raises:
+      ValueError: labels and uv do not match, or labels are not 0 to 24.
+    """
     if labels.ndim != 2 or uv.shape != (2, *labels.shape) or not np.isfinite(uv).all():
         raise ValueError("labels and uv do not fit each other")
     if labels.size and not (0 <= labels.min() and labels.max() <= 24):
@@ -84,7 +88,7 @@ def paste(labels, uv, box, rows: int, cols: int) -> UInt8[np.ndarray, "{rows} {c
 
 
 def _from_dumps(dumps: list[Path], rows: int, cols: int):
-    """Per source frame the people's boxes, and the function from (frame, person) to IUV."""
+    """Opens dumps: returns the number of frames, and functions to their people's boxes and IUV."""
     places = []
     for dump in dumps:
         entries, _ = _entries(dump)
@@ -113,6 +117,8 @@ def _from_dumps(dumps: list[Path], rows: int, cols: int):
 
 
 def _from_pictures(pictures: list[Path], rows: int, cols: int):
+    """Opens `_IUV.png` files; returns as `_from_dumps`."""
+
     def read(path: Path, channels: int) -> np.ndarray:
         way = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
         try:
@@ -155,7 +161,7 @@ def _from_pictures(pictures: list[Path], rows: int, cols: int):
 def to_figure(
     iuv: UInt8[np.ndarray, "height width 3"], square: tuple[int, int, int], size: int
 ) -> Picture:
-    """The figure, B = I * 255 / 24, G = U, R = V, of the square (x, y, side) in the picture."""
+    """Draws the figure of a square (x, y, side) of the picture: B = I * 255 / 24, G = U, R = V."""
     x, y, side = square
     iuv = cv2.resize(
         iuv[y : y + side, x : x + side], (size, size), interpolation=cv2.INTER_NEAREST_EXACT
@@ -167,9 +173,20 @@ def to_figure(
 def open_figures(
     folder: Path, clip: Path, rows: int, cols: int, chosen: np.ndarray | None = None
 ) -> tuple[np.ndarray, Callable[[int, tuple[int, int, int], int], Picture]]:
-    """Which person of each source frame is the largest that persists (-1: missing), which need not
-    be found again where it is given as `chosen`; and the function from (source frame, square, size)
-    to that person's figure."""
+    """Opens a clip's DensePose results and finds the largest person that persists.
+
+    Args:
+      rows: Height of the clip's frames, in pixels.
+      cols: Width of the same.
+      chosen: The person of each source frame, where they have been found before.
+
+    Returns:
+      The index of the person in each source frame (-1: missing), and the function from (source
+      frame, square, size) to that person's figure.
+
+    Raises:
+      UserError: the folder has no results, damaged ones, or not one for each source frame.
+    """
     dumps = sorted(path for path in folder.iterdir() if path.suffix in _DUMPS)
     pictures = sorted(folder.glob(f"*{_IUV}"), key=lambda path: pose_folder.natural(path.name))
     if not dumps and not pictures:

@@ -1,4 +1,4 @@
-"""Frames where nobody, or not the whole person, is found: which are left out, what others get."""
+"""Gaps in poses: which frames are left out, and what fills the others."""
 
 from fractions import Fraction
 
@@ -9,7 +9,7 @@ from lumiere_jax.inputs.dataset.left_out_frames import runs
 from lumiere_jax.keypoints import PARTS
 
 FLICKER = Fraction(1, 6)
-"""Seconds for which a hand, the face or the person may vanish and still be taken as there."""
+"""Seconds for which a hand, the face or the person may vanish and still count as present."""
 
 
 def lost(found: Bool[np.ndarray, " frames"], fps: Fraction) -> Bool[np.ndarray, " frames"]:
@@ -39,8 +39,8 @@ def fill(
     """Fills gaps in place, part by part, linearly between the frames on either side.
 
     Frames without a person are always filled, at the clip's ends with the nearest pose. A part that
-    is missing while the person is there is filled when it flickers (for up to a sixth of a second);
-    for longer it is out of sight, and stays absent.
+    is missing while the person is there is filled if it flickers (for up to a sixth of a second);
+    otherwise it is out of sight, and stays absent.
     """
     for part in PARTS:
         absent = keypoints[:, part, 2].max(1) <= 0

@@ -10,21 +10,28 @@
 #     "opencv-contrib-python ; sys_platform == 'never'",
 # ]
 # ///
-"""MediaPipe Holistic as a program of its own: pictures in at stdin, landmarks out at stdout.
+"""MediaPipe Holistic as a separate program: pictures in at stdin, landmarks out at stdout.
 
 It runs in its own environment, because mediapipe 0.10.21, the last release with the models inside
-the wheel, wants NumPy 1; what it would install for nothing is overridden above.
+the wheel, needs NumPy 1. The overrides above skip dependencies that it does not use.
 
     holistic.py SIDE SIZE PARENT
 
 It writes b"ready\\n", then one record for every picture. A picture is two bytes and SIDE x SIDE
-RGB. The first byte is 1 where a new video begins, of which nothing before is remembered; the second
-is the face to follow by its place among those found (254: none, 255: the largest that persists so
-far). A record is four bytes that tell what was found (body, face, left hand, right hand), float32
-landmarks in units of the picture (33 x (x, y, visibility), 478 x (x, y), 21 x (x, y), 21 x (x, y);
-zeros where not found), the seconds that the picture took on one core, the face followed (-1: none),
-eight faces' boxes (x0, y0, x1, y1; zeros: none), and the person's silhouette at SIZE x SIZE as
-packed bits. The program ends with its input, or with the process PARENT.
+RGB. The first byte is 1 where a new video begins, which resets all tracking. The second is the
+index of the face to follow among those found (254: none, 255: the largest that persists so far).
+
+A record has, in order:
+
+    four bytes, 1 if found: body, face, left hand, right hand
+    float32 landmarks in units of the picture: 33 x (x, y, visibility), 478 x (x, y), 21 x (x, y),
+        21 x (x, y); zeros where not found
+    float32 seconds that the picture took on one core
+    float32 index of the face followed (-1: none)
+    float32 boxes of eight faces (x0, y0, x1, y1; zeros: none)
+    the person's silhouette at SIZE x SIZE as packed bits
+
+The program ends with its input, or with the process PARENT.
 """
 
 import os
@@ -55,8 +62,11 @@ def _points(landmarks, count: int, visibility: bool = False):
 
 
 class _Person:
-    """The largest face that persists: faces are followed by the overlap of their boxes, and the
-    one whose areas sum to the most so far is chosen. Holistic itself takes any one person."""
+    """Tracker of the largest face that persists.
+
+    Faces are followed by the overlap of their boxes, and the one whose areas sum to the most so far
+    is chosen. Holistic itself takes any one person.
+    """
 
     def __init__(self, side: int):
         import mediapipe
@@ -69,8 +79,11 @@ class _Person:
         self.grid = np.mgrid[:side, :side][::-1]
 
     def alone(self, picture, choice: int):
-        """The picture without what is nearer to another's face, in widths of each face; all faces'
-        boxes, and which of them is followed (-1: none)."""
+        """Blacks out pixels that are nearer to another's face, in widths of each face.
+
+        Returns:
+          The picture, all faces' boxes, and the index of the face followed (-1: none).
+        """
         import numpy as np
 
         found = (self.detector.process(picture).detections or [])[:FACES]
@@ -104,7 +117,7 @@ class _Person:
 
 
 def _overlap(a, b) -> float:
-    """Intersection over union of two boxes."""
+    """Returns the intersection over union of two boxes."""
     width = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
     height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
@@ -112,6 +125,7 @@ def _overlap(a, b) -> float:
 
 
 def main(side: int, size: int, parent: int) -> None:
+    """Serves records for pictures of `side`, with silhouettes of `size`, until the input ends."""
     # Libraries print to file descriptor 1: keep it for the records alone.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

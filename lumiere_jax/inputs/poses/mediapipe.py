@@ -1,4 +1,4 @@
-"""Landmarks and silhouettes from MediaPipe Holistic, which runs as a program of its own."""
+"""Landmarks and silhouettes from MediaPipe Holistic, which runs as a separate program."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ from lumiere_jax.keypoints import FACE, LEFT_HAND, POINTS, RIGHT_HAND
 from lumiere_jax.shapes import Picture
 
 SIDE = 512
-"""Pixels along the pictures that the program sees: the hands' and the face's models need them."""
+"""Side, in pixels, of the program's pictures: the hands' and the face's models need it."""
 
 _PROGRAM = Path(__file__).with_name("holistic.py")
 
@@ -52,8 +52,14 @@ _NONE, _OWN = 254, 255
 
 @dataclass(frozen=True)
 class Found:
-    """What is found in one picture: keypoints, the person's silhouette, the boxes (x0, y0, x1, y1)
-    of all faces (zeros: none), which of them was followed (-1: none), and the seconds on a core."""
+    """Results for one picture.
+
+    Attributes:
+      silhouette: The person's pixels.
+      faces: Boxes (x0, y0, x1, y1) of all faces; zeros: none.
+      followed: Index of the face that was followed; -1: none.
+      seconds: Computing time on one core.
+    """
 
     keypoints: Float[np.ndarray, "137 3"]
     silhouette: Bool[np.ndarray, "size size"]
@@ -71,9 +77,10 @@ def to_keypoints(
     left_hand: Float[np.ndarray, "21 2"] | None,
     right_hand: Float[np.ndarray, "21 2"] | None,
 ) -> Float[np.ndarray, "137 3"]:
-    """The 137 keypoints (see `lumiere_jax.keypoints`) of MediaPipe's landmarks; None is not found.
+    """Converts MediaPipe's landmarks to the 137 keypoints of `lumiere_jax.keypoints`.
 
-    The confidence is the visibility in the body and 1 in face and hands, 0 where nothing is found.
+    None means not found. The confidence is the visibility in the body, 1 in face and hands, and 0
+    where nothing is found.
     """
     keypoints = np.zeros((POINTS, 3), np.float32)
     if pose is not None:
@@ -95,7 +102,7 @@ def _last_line(errors) -> str:
 
 
 def _python_wanted() -> str:
-    """The Pythons that the program's header allows, as ">=3.11,<3.13"; "" where it names none."""
+    """Returns the Pythons that the program's header allows, as ">=3.11,<3.13"; "" for any."""
     found = re.search(r'^# requires-python = "(.*)"', _PROGRAM.read_text(), re.MULTILINE)
     return found[1] if found else ""
 
@@ -105,20 +112,20 @@ def _is_own_python_allowed() -> bool:
 
 
 def _command(*extra: str) -> list[str]:
-    """uv takes this Python where the header allows it, and otherwise finds or fetches another."""
+    """Returns uv's command; uv takes this Python if the header allows it, else finds another."""
     own = ["--python", sys.executable] if _is_own_python_allowed() else []
     command = [uv.find_uv_bin(), "run", "--no-project", "--no-progress", *extra]
     return [*command, *own, "--script", str(_PROGRAM)]
 
 
 def _environment() -> dict[str, str]:
-    """This environment without what leads to another Python or to its packages."""
+    """Returns this environment without variables that lead to another Python or its packages."""
     leading = ("PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if name not in leading}
 
 
 def install() -> None:
-    """Installs the program where it is not there yet, and says so: this may take a minute."""
+    """Installs the program unless it is there, with a message: this may take a minute."""
     quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     quiet |= {"stderr": subprocess.DEVNULL, "env": _environment()}
     if subprocess.run(_command("--offline"), **quiet).returncode:
@@ -146,8 +153,10 @@ def _cannot_start(message: str) -> UserError:
 
 @contextmanager
 def _program(size: int) -> Iterator[subprocess.Popen]:
-    """The running program, past its start. What an earlier run installed is enough; the second try
-    is for a machine where it is not there yet."""
+    """Starts the program and yields it once it is ready.
+
+    The first try uses what an earlier run installed; the second may install it.
+    """
     arguments = [str(SIDE), str(size), str(os.getpid())]
     message = ""
     for extra in (["--offline"], []):
@@ -179,11 +188,11 @@ def _program(size: int) -> Iterator[subprocess.Popen]:
 
 @contextmanager
 def open_estimator(size: int) -> Iterator[Estimate]:
-    """The running program as a function: SIDE x SIDE pictures of one video to what is found in
-    each, in order, streamed. Nothing of an earlier video is remembered.
+    """Starts the program; yields a function from a video's pictures to their `Found`, streamed.
 
-    `choices` are the faces to follow by their places among those found, -1 for none; without them
-    it is the largest that persists so far. Each video must be read to its end before the next.
+    The function takes SIDE x SIDE pictures, and optionally `choices`: the index of the face to
+    follow in each, -1 for none. Without them it follows the largest that persists so far. Videos
+    are independent; each must be read to its end before the next.
 
     Raises:
       UserError: the program cannot start.
@@ -206,7 +215,10 @@ def open_estimator(size: int) -> Iterator[Estimate]:
 
 
 def _feed(pipe: Any, pictures: Iterable[Picture], faces: Iterable[int], sent: Any) -> None:
-    """The pipe holds less than a picture: who decodes waits for who estimates."""
+    """Writes pictures and faces to the program, and reports each picture to `sent`.
+
+    The pipe holds less than a picture, so the decoder cannot get ahead of the estimator.
+    """
     try:
         for i, (picture, face) in enumerate(zip(pictures, faces, strict=False)):
             pipe.write(bytes([i == 0, face]))
@@ -214,7 +226,7 @@ def _feed(pipe: Any, pictures: Iterable[Picture], faces: Iterable[int], sent: An
             pipe.flush()
             sent.put(True)
         sent.put(False)
-    except BaseException as error:  # whatever it is, it belongs to the reader
+    except BaseException as error:  # the reader raises it
         sent.put(error)
 
 
@@ -245,7 +257,7 @@ def _read_record(program: subprocess.Popen, size: int) -> Found:
 def read_landmarks(
     pictures: Iterable[Picture], size: int
 ) -> Iterator[tuple[Float[np.ndarray, "137 3"], Bool[np.ndarray, "size size"]]]:
-    """Keypoints and silhouette (size, size) of each SIDE x SIDE picture, in order, streamed."""
+    """Yields keypoints and silhouette (size, size) of each SIDE x SIDE picture, in order."""
     with open_estimator(size) as estimate:
         for found in estimate(pictures):
             yield found.keypoints, found.silhouette

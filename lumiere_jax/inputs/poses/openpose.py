@@ -22,7 +22,11 @@ _CROWD = 1000
 
 
 def read_people(path: Path) -> Float[np.ndarray, "people 137 3"]:
-    """Everyone in one of OpenPose's files, x and y in source pixels; absent parts are zeros."""
+    """Reads everyone in one of OpenPose's files, in source pixels; absent parts are zeros.
+
+    Raises:
+      UserError: the file cannot be read, is of another model, or is not in pixels.
+    """
     try:
         people = read_json(path)["people"]
         if len(people) > _CROWD:
@@ -62,8 +66,18 @@ def _boxes(people: np.ndarray) -> np.ndarray:
 def read_keypoints(
     folder: Path, clip: Path, square: tuple[int, int, int], sources: np.ndarray
 ) -> Iterator[Float[np.ndarray, "137 3"]]:
-    """The keypoints of the largest person that persists for each source frame in `sources`, in
-    units of the square (x, y, side); zeros where that person is missing."""
+    """Yields keypoints of the largest person that persists, for each source frame in `sources`.
+
+    Args:
+      square: x, y and side of the crop; keypoints are in its units.
+      sources: Indices of source frames.
+
+    Yields:
+      Keypoints; zeros where the person is missing.
+
+    Raises:
+      UserError: the folder has no files, damaged ones, or not one for each source frame.
+    """
     files = sorted(folder.glob("*.json"), key=lambda file: pose_folder.natural(file.name))
     if not files:
         raise UserError(f"{folder} holds no *.json; write them with OpenPose's --write_json.")

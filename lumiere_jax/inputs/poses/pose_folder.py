@@ -11,17 +11,21 @@ from lumiere_jax.inputs.media import containers
 
 
 def natural(name: str) -> list:
-    """A key that sorts frame9 before frame10."""
+    """Returns a key that sorts frame9 before frame10."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def pose_folder(poses_dir: Path | None, clip: str, source: str, *, alone: bool = True) -> Path:
-    """DIR/<clip's name>; for a clip that is `alone`, DIR itself where there is no such folder."""
+    """Returns DIR/<clip's name>, or DIR itself if that is missing and the clip is `alone`.
+
+    Raises:
+      UserError: no folder is given, it is missing, or it is empty.
+    """
     if poses_dir is None:
         raise UserError(f"--figure={source} needs --poses=DIR, the folder of its files.")
     if not poses_dir.is_dir():
         raise UserError(f"{poses_dir} is not a folder: --poses wants the folder of {source} files.")
-    # A clip whose name is no UTF-8 is called by it as it is printed.
+    # A clip's name outside UTF-8 appears here in its printable form.
     own = next((f for f in poses_dir.iterdir() if printable(f.name) == clip), poses_dir / clip)
     if not own.is_dir() and not alone:
         raise UserError(
@@ -34,7 +38,7 @@ def pose_folder(poses_dir: Path | None, clip: str, source: str, *, alone: bool =
 
 
 def check_number(poses: int, folder: Path, clip: Path) -> None:
-    """Raises UserError unless there is one pose for every frame in the clip's video stream."""
+    """Raises a UserError unless there is one pose for every frame in the clip's video stream."""
     with containers.open_track(clip, "video") as track:
         frames = sum(not packet.is_discard for packet in containers.packets(track))
     if poses != frames:
@@ -77,7 +81,7 @@ def follow(boxes: list[Float[np.ndarray, "_ 4"]]) -> Int[np.ndarray, " frames"]:
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) and (m, 4)."""
+    """Returns the intersection over union of boxes (n, 4) and (m, 4)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     both = (high - low).clip(0).prod(-1)

@@ -1,6 +1,6 @@
 """Files of `torch.save` as DensePose's `apply_net.py dump` writes them.
 
-Beside tensors they need the results' classes, which become empty records.
+Besides tensors they hold objects of the results' classes, which become empty records.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,10 @@ def _record(module: str, name: str) -> Any:
 
 
 def open_dump(path: Path) -> tuple[Any, Callable[[Tensor], np.ndarray]]:
-    """What was saved, with `Tensor` in place of each tensor, and the function that reads one.
+    """Opens a dump; returns its content, with tensors as `Tensor`, and a function that reads them.
 
-    Raises UserError for a file that torch.save did not write or that wants more than a dump needs.
+    Raises:
+      UserError: torch.save did not write the file, or it needs more classes than a dump does.
     """
     try:
         content, read = open_torch(path, _record)
