@@ -1,4 +1,4 @@
-"""Faces in one place and size: found in a still, aligned, and pasted back.
+"""Face finding in stills, alignment to one place and size, and pasting back.
 
 Imports `poses` and `footage`; clips, the drawn lecturer and commands import it.
 """

@@ -1,7 +1,7 @@
-"""Faces brought to one place and size, and back (Vougioukas et al. 2018, 4.1).
+"""Alignment of faces to one place and size, and back (Vougioukas et al. 2018, 4.1).
 
-The similarity that takes five points that hardly move in speech, the base of the nose and the
-corners of the eyes, to those of the mean face. Transforms are (2, 3), between pixels whole at their
+A similarity maps five points that hardly move in speech, the base of the nose and the corners of
+the eyes, to those of the mean face. Transforms are (2, 3), in pixels with whole numbers at their
 centres; keypoints are in units of their picture.
 """
 
@@ -16,15 +16,15 @@ from lumiere_jax.keypoints import FACE
 from lumiere_jax.shapes import Keypoints, Picture
 
 POINTS = (33, 36, 39, 42, 45)
-# The mean face is so wide in cols, and the middle of its eyes is there, in cols and rows.
+# Width of the mean face in units of cols, and the middle of its eyes in units of cols and rows.
 WIDTH, EYES = 0.75, (0.5, 0.41)
-# Over two frames on either side: the estimator's points tremble, and so would the picture.
+# Weights over two frames on either side, so the estimator's jitter does not shake the picture.
 SMOOTHING = np.array([1, 4, 6, 4, 1]) / 16
-# How many times finer a face is read at most before its pixels are averaged.
+# Largest oversampling of a face before its pixels are averaged.
 FINEST = 8
-# How many times larger than it is a face stays blurred.
+# A face enlarged by more than this factor stays blurred.
 ENLARGED = 2.0
-# The share of a face's cols and rows over which a pasted one fades out.
+# A pasted face fades out over this share of its cols and rows.
 FADE = 0.15
 
 Affine = Float[np.ndarray, "2 3"]
@@ -32,12 +32,12 @@ Face = UInt8[np.ndarray, "_ _ 3"]
 
 
 def _pixels(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Units of a picture of rows and cols to its pixels."""
+    """Converts units of a picture of rows and cols to its pixels."""
     return points * np.array(shape[::-1]) - 0.5
 
 
 def _target(shape: tuple[int, int]) -> np.ndarray:
-    """Where the five points belong, in pixels."""
+    """Returns the five points of an aligned face, in pixels."""
     face, _ = mean_face()
     return _pixels(np.array(EYES), shape) + face[list(POINTS)] * WIDTH * shape[1]
 
@@ -45,8 +45,15 @@ def _target(shape: tuple[int, int]) -> np.ndarray:
 def alignments(
     keypoints: Float[np.ndarray, "time 137 3"], source: tuple[int, int], shape: tuple[int, int]
 ) -> Float[np.ndarray, "time 2 3"]:
-    """The transform of each of neighbouring frames, whose faces are known, from pictures of rows
-    and cols `source` to faces of `shape`: least squares, of points smoothed over time."""
+    """Computes each frame's transform to its aligned face.
+
+    The fit is by least squares, on points smoothed over time.
+
+    Args:
+      keypoints: Of neighbouring frames, each with a face.
+      source: Rows and cols of the pictures.
+      shape: Rows and cols of the aligned faces.
+    """
     points = np.asarray(keypoints, np.float64)[:, [FACE.start + i for i in POINTS], :2]
     edge = len(SMOOTHING) // 2
     padded = np.pad(points, ((edge, edge), (0, 0), (0, 0)), mode="edge")
@@ -63,7 +70,7 @@ def alignments(
 
 
 def align(picture: Picture, transform: Affine, shape: tuple[int, int]) -> Face:
-    """The face of a picture; what lies outside of it repeats its edge."""
+    """Cuts the aligned face out of a picture; beyond the picture, its edge is repeated."""
     finer = int(np.clip(np.ceil(1 / np.hypot(*transform[:, 0])), 1, FINEST))
     # Pixel p is the middle of the fine pixels finer · p to finer · (p + 1) - 1.
     fine = finer * transform
@@ -78,7 +85,7 @@ def align(picture: Picture, transform: Affine, shape: tuple[int, int]) -> Face:
 def moved(
     keypoints: Keypoints, transform: Affine, source: tuple[int, int], shape: tuple[int, int]
 ) -> Float[np.ndarray, "137 3"]:
-    """Keypoints (137, 3) of a picture in units of its aligned face."""
+    """Converts keypoints (137, 3) of a picture to units of its aligned face."""
     points = np.array(keypoints, np.float32)
     pixels = _pixels(points[:, :2], source) @ transform[:, :2].T + transform[:, 2]
     points[:, :2] = (pixels + 0.5) / np.array(shape[::-1])
@@ -86,7 +93,7 @@ def moved(
 
 
 def paster(picture: Picture, transform: Affine, shape: tuple[int, int]) -> Callable:
-    """What puts faces of `shape` back where `align` took one from, fading out at their edges."""
+    """Returns a function that pastes faces of `shape` where `align` took one, with soft edges."""
     rows, cols = shape
     corners = np.array([(0, 0), (cols, 0), (0, rows), (cols, rows)]) - 0.5
     back = cv2.invertAffineTransform(transform)
@@ -112,7 +119,7 @@ def paster(picture: Picture, transform: Affine, shape: tuple[int, int]) -> Calla
 
 
 def _ramp(pixels: int) -> np.ndarray:
-    """0 at both ends to 1, smoothly, within `FADE`."""
+    """Returns weights that rise smoothly from 0 at both ends to 1 within `FADE`."""
     place = (np.arange(pixels) + 0.5) / pixels
     share = np.clip(np.minimum(place, 1 - place) / FADE, 0, 1)
     return share * share * (3 - 2 * share)

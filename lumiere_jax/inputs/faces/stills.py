@@ -21,7 +21,7 @@ from lumiere_jax.inputs.poses.mediapipe import SIDE, Estimate, open_estimator
 from lumiere_jax.keypoints import FACE
 from lumiere_jax.shapes import Picture
 
-# Sides of a frame of a pasted video at most, and bytes of a file.
+# Largest side of a pasted video's frame, and most bytes of a file.
 LARGEST, LARGEST_FILE = 1920, 2**28
 # A face's share of the square in which it is looked for a second time.
 CLOSE = 0.5
@@ -37,8 +37,14 @@ class Still:
 
 
 def find_face(path: Path, picture: Picture, shape: tuple[int, int]) -> Still:
-    """The face of the picture of a file, aligned; the largest of several. A picture of just this
-    shape is taken for an aligned face.
+    """Finds and aligns the face in a picture, the largest of several.
+
+    A picture of exactly this shape is taken for an aligned face.
+
+    Args:
+      path: File of the picture, for messages.
+      picture: RGB of any shape.
+      shape: Rows and cols of the aligned face.
 
     Raises:
       UserError: no face is found in it.
@@ -69,11 +75,12 @@ def find_face(path: Path, picture: Picture, shape: tuple[int, int]) -> Still:
 
 
 def read_picture(path: Path) -> Picture:
-    """A PNG or a JPEG in RGB, as a viewer shows it; at most `LARGEST` on a side, and rows and cols
-    even, as videos want them.
+    """Reads a PNG or a JPEG as RGB, as a viewer shows it.
+
+    It is scaled to at most `LARGEST` on a side, with even rows and cols, as videos need them.
 
     Raises:
-      UserError: the file is none.
+      UserError: the file cannot be read, or is neither.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -92,7 +99,7 @@ def read_picture(path: Path) -> Picture:
 
 
 Square = tuple[float, float, float]
-"""Left and upper edge, and side, in pixels; it may reach out of its picture."""
+"""Left and upper edge, and side, in pixels; it may extend beyond its picture."""
 
 
 def _whole(picture: Picture) -> Square:
@@ -115,10 +122,10 @@ def _has_face(keypoints: np.ndarray) -> bool:
 def _look(
     estimate: Estimate, picture: Picture, square: Square
 ) -> tuple[Float[np.ndarray, "137 3"], int]:
-    """Keypoints in pixels of the picture, and how many faces are in a square of it."""
+    """Returns keypoints in pixels of the picture, and the number of faces in a square of it."""
     x, y, side = square
     scale = SIDE / side
-    # Pixels are whole at their centres.
+    # Pixels have whole numbers at their centres.
     edge = (scale - 1) / 2
     transform = np.array([(scale, 0, edge - scale * x), (0, scale, edge - scale * y)])
     (found,) = estimate([align(picture, transform, (SIDE, SIDE))])
