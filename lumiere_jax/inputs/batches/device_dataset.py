@@ -1,4 +1,4 @@
-"""Data that stays in device memory: batches are indices, and are gathered inside the step."""
+"""Data in device memory: batches are indices, and are gathered inside the step."""
 
 import os
 from collections.abc import Sequence
@@ -14,17 +14,20 @@ from lumiere_jax.errors import UserError, readable_bytes
 from lumiere_jax.inputs.batches import pipeline
 from lumiere_jax.inputs.dataset.lectures import Dataset
 
-# Networks, optimisers and activations want the rest.
+# Networks, optimisers and activations need the rest.
 SHARE = 0.5
-# Columns of what is drawn from.
+# Columns in device memory for batches of figures and of triplets.
 FIGURES, TRIPLETS = ("figure", "keypoints"), ("frame", "figure", "keypoints")
 
 
 @flax.struct.dataclass
 class Resident:
-    """Tables, and which rows of them make each frame's item, (frames,) or (frames, rows), by name.
+    """Tables in device memory, and the rows of them that make each frame's item.
 
-    A picture's row is (rows, 3 · cols): a TPU would pad an axis of three to 128.
+    Attributes:
+      tables: Arrays by name. A picture's row is (rows, 3 · cols): a TPU would pad an axis of three
+        to 128.
+      rows: Row indices by name, (frames,) or (frames, rows).
     """
 
     tables: dict[str, Any]
@@ -32,12 +35,12 @@ class Resident:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return sum(array.nbytes for array in jax.tree.leaves((self.tables, self.rows)))
 
 
 def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
-    """The batch of these frames, as the pipeline gives it."""
+    """Gathers the batch of these frames, with the arrays of the pipeline's batches."""
     batch = {}
     for name, rows in data.rows.items():
         wanted = rows.at[index].get(mode="promise_in_bounds")
@@ -45,29 +48,28 @@ def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
         if values.dtype == np.uint8:
             values = values.reshape(*wanted.shape, values.shape[-2], -1, 3)
         batch[name] = values
-    # What follows is compiled as if the batch had come from the host: the same bits.
+    # Compiles the rest of the step as for a batch from the host, so results equal bit for bit.
     return jax.lax.optimization_barrier(batch)
 
 
 def figures(dataset: Dataset, split: str) -> Resident:
-    """What `figure_batches` draws from."""
+    """Loads the data of `figure_batches`."""
     return of_figures(_decoded(dataset, split, FIGURES))
 
 
 def of_figures(tables: dict[str, np.ndarray]) -> Resident:
-    """Batches of figures (frames, rows, 3 · cols) and keypoints, by these names."""
+    """Wraps tables `figure` (frames, rows, 3 · cols) and `keypoints` for batches of figures."""
     order = np.arange(len(tables["keypoints"]), dtype=np.int32)
     return Resident(tables, {name: order for name in tables})
 
 
 def triplets(dataset: Dataset, split: str) -> Resident:
-    """What `triplet_batches` draws from."""
+    """Loads the data of `triplet_batches`."""
     return of_triplets(_decoded(dataset, split, TRIPLETS))
 
 
 def of_triplets(tables: dict[str, np.ndarray]) -> Resident:
-    """Batches of triplets of frames and figures (frames, rows, 3 · cols) and keypoints, by the
-    names `frame`, `figure` and `keypoints`."""
+    """Wraps tables `frame` and `figure` (frames, rows, 3 · cols) and `keypoints` for triplets."""
     ends = np.arange(len(tables["keypoints"]), dtype=np.int32)
     times = np.maximum(ends[:, None] + np.arange(-pipeline.MEMORY, 1, dtype=np.int32)[None], 0)
     names = {"frame": "frames", "figure": "figures", "keypoints": "keypoints"}
@@ -76,20 +78,20 @@ def of_triplets(tables: dict[str, np.ndarray]) -> Resident:
 
 
 def windows(rows: np.ndarray, steps: np.ndarray, codes: np.ndarray) -> Resident:
-    """What `window_batches` draws from."""
+    """Wraps the data of `window_batches`."""
     order = np.arange(len(codes), dtype=np.int32)
     tables = {"features": rows, "codes": codes}
     return Resident(tables, {"features": steps.astype(np.int32), "codes": order})
 
 
 def column_bytes(dataset: Dataset, split: str, names: Sequence[str]) -> int:
-    """Bytes of a split's columns of these names."""
+    """Returns the bytes of a split's columns of these names."""
     tables = (_row(dataset, name) for name in names)
     return dataset.frames(split) * sum(prod(shape) * dtype.itemsize for shape, dtype in tables)
 
 
 def check_fits(stage: str, needed: int) -> None:
-    """Raises a UserError where so many bytes would not leave enough memory for the training."""
+    """Raises a UserError if `needed` bytes leave too little memory for training."""
     if needed > SHARE * (memory := device_memory()):
         raise UserError(
             f"--config.resident: the data of '{stage}' takes {readable_bytes(needed)}, more than "
@@ -99,7 +101,7 @@ def check_fits(stage: str, needed: int) -> None:
 
 
 def device_memory() -> int:
-    """Bytes that a device has; the host, through which data goes, counts where it has less."""
+    """Returns a device's memory in bytes, or the host's if less, since data passes through it."""
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     devices = jax.local_devices()
     limit = (devices[0].memory_stats() or {}).get("bytes_limit")
@@ -108,7 +110,7 @@ def device_memory() -> int:
 
 
 def _row(dataset: Dataset, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of a column's row in a table."""
+    """Returns shape and dtype of a column's row in a table."""
     column, (rows, cols) = dataset.column(name), dataset.shape
     if column.is_picture:
         return (rows, 3 * cols), np.dtype(np.uint8)
@@ -116,7 +118,7 @@ def _row(dataset: Dataset, name: str) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _decoded(dataset: Dataset, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """A split's columns of these names, a table each."""
+    """Decodes a split's columns of these names into a table each."""
     frames, tables = dataset.frames(split), {}
     for name in names:
         shape, dtype = _row(dataset, name)

@@ -10,7 +10,7 @@ import numpy as np
 def index_batches(
     items: np.ndarray, batch: int, seed: int, first: int = 0
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The `index` (batch,) int32 of each step's items, from step `first` on, without an end.
+    """Yields the `index` (batch,) int32 of each step's items, from step `first` on, without end.
 
     Example i of a run is item `i mod n` of epoch `i div n`, and each epoch has its own permutation.
     The order differs from that of `pipeline.index_batches`, which TensorFlow draws.

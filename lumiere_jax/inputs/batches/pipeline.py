@@ -17,18 +17,18 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.records import Records
 
 Load = Callable[[Any], dict[str, Any]]
-"""TensorFlow's side: the arrays of a batch, by name, from its items' indices. They have an `index`
-too: the frames of the split that the items are, or end with."""
+"""A TensorFlow function from items' indices to a batch's arrays, by name. Among these is `index`:
+the frame of the split that each item is, or ends with."""
 
 MEMORY = 2
 FOREVER = np.iinfo(np.int64).max
-# Seeds near zero permute hardly at all: the cipher wants bits in its key.
+# Seeds near zero permute hardly at all: the cipher needs bits in its key.
 KEY = (2654435769, 1013904223, 1779033703)
 
 
 @functools.cache
 def host_tensorflow() -> Any:
-    """TensorFlow on the CPU alone: it would take all of an accelerator's memory from JAX."""
+    """Returns TensorFlow on the CPU alone: it would take an accelerator's memory from JAX."""
     import tensorflow as tf
 
     for kind in ("GPU", "TPU"):
@@ -45,7 +45,14 @@ def shuffled(
     last: int,
     part: tuple[int, int],
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The shared pipeline: a part's indices of each step, and what `load` makes of them."""
+    """Yields the batches that `load` makes of each step's shuffled indices.
+
+    Args:
+      batch: Size of a whole batch, all parts together.
+      items: Number of items of an epoch.
+      first: First step; `last` is the one after the last.
+      part: (i, n) for the i-th of n equal slices of every batch.
+    """
     tf = host_tensorflow()
     if items < 1:
         raise ValueError("no items to make batches of")
@@ -65,12 +72,12 @@ def shuffled(
 
 
 def _as_it_is(function: Callable) -> Callable:
-    """The function without AutoGraph's rewriting: none of ours branches on tensors."""
+    """Exempts a function from AutoGraph's rewriting: none of ours branches on tensors."""
     return host_tensorflow().autograph.experimental.do_not_convert(function)
 
 
 def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
-    """`load` on as many cores as keep up, in order."""
+    """Runs `load` in parallel, on as many cores as tf.data chooses, and yields in order."""
     tf = host_tensorflow()
     batches = indices.map(_as_it_is(load), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
@@ -79,7 +86,7 @@ def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
 def with_user_errors(
     batches: Iterator[dict[str, np.ndarray]], records: Records
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The batches; what TensorFlow says of records that it cannot read becomes a UserError."""
+    """Re-raises TensorFlow's read errors as UserError."""
     try:
         yield from batches
     except host_tensorflow().errors.OpError as error:
@@ -90,16 +97,18 @@ def with_user_errors(
 
 
 def reader(records: Records, dataset: Dataset, names: Sequence[str]) -> Load:
-    """Reads the columns of these names: pictures (n, rows, cols, 3) uint8, numbers (n, *shape).
+    """Returns a function that reads the columns of these names.
 
-    Python hands over bytes alone. They are parsed and decoded by TensorFlow, outside the GIL.
+    It returns pictures (n, rows, cols, 3) uint8 and numbers (n, *shape).
+
+    Python passes on bytes alone. TensorFlow parses and decodes them outside the GIL.
     """
     tf, shape = host_tensorflow(), dataset.shape
     columns = [dataset.column(name) for name in names]
     features = {column.name: _feature(column) for column in columns}
 
     def fetch(index):
-        # One by one: the source's own reading of several starts threads for every call.
+        # One by one: the source starts threads for every call that reads several.
         return np.array([records.encoded(i) for i in index.tolist()], object)
 
     def decode(data):
@@ -111,7 +120,7 @@ def reader(records: Records, dataset: Dataset, names: Sequence[str]) -> Load:
         examples = tf.io.parse_example(encoded, features)
         for column in columns:
             if column.is_picture:
-                # Batches are decoded side by side, so that pictures need not be.
+                # Batches are decoded in parallel, so pictures need not be.
                 examples[column.name] = tf.map_fn(
                     decode,
                     examples[column.name],
@@ -126,7 +135,7 @@ def reader(records: Records, dataset: Dataset, names: Sequence[str]) -> Load:
 
 
 def _feature(column: Column) -> Any:
-    """TensorFlow's description of a column in a record, where integers have 64 bits."""
+    """Returns TensorFlow's description of a column in a record, where integers have 64 bits."""
     tf = host_tensorflow()
     if column.is_picture:
         return tf.io.FixedLenFeature([], tf.string)
@@ -137,7 +146,7 @@ def _feature(column: Column) -> Any:
 def in_order(
     dataset: Dataset, split: str, names: Sequence[str], chunk: int = 16
 ) -> Iterator[dict[str, np.ndarray]]:
-    """A split's columns of these names once, in order, up to `chunk` examples at a time."""
+    """Yields a split's columns of these names once, in order, up to `chunk` examples at a time."""
     tf, records = host_tensorflow(), dataset.records(split)
     load = reader(records, dataset, names)
     return with_user_errors(
@@ -153,7 +162,7 @@ def index_batches(
     last: int = FOREVER,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Which of the `frames` the batches are made of: their `index` (batch,) int32."""
+    """Yields batches that are indices alone: `index` (batch,) int32, out of `frames`."""
     tf = host_tensorflow()
     load = lambda i: {"index": tf.cast(tf.gather(frames, i), tf.int32)}  # noqa: E731
     return shuffled(load, batch, len(frames), seed, first, last, part)
@@ -168,14 +177,14 @@ def figure_batches(
     last: int = FOREVER,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
+    """Yields pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     records = dataset.records(split)
     load = reader(records, dataset, ("figure", "keypoints"))
     return with_user_errors(shuffled(load, batch, len(records), seed, first, last, part), records)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
-    """Indices t with two predecessors in their own segment, one of every `stride` frames.
+    """Returns indices t with two predecessors in their own segment, one of every `stride` frames.
 
     The predecessors are t-2 and t-1 at the native rate: P learns the motion between
     neighbouring frames.
@@ -198,7 +207,7 @@ def triplet_batches(
     last: int = FOREVER,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Frames t-2, t-1, t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
+    """Yields frames t-2 to t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
     tf, records = host_tensorflow(), dataset.records(split)
     load = reader(records, dataset, ("frame", "figure", "keypoints"))
     targets = triplet_targets(dataset, split, stride)
@@ -229,9 +238,12 @@ def window_batches(
     last: int = FOREVER,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Audio windows (batch, width, 40) and the codes (batch, code) of their frames.
+    """Yields audio windows (batch, width, 40) and the codes (batch, code) of their frames.
 
-    `steps` (frames, width) says which of the feature rows (frames, 40) make a frame's window.
+    Args:
+      rows: Feature rows (frames, 40).
+      steps: Indices (frames, width) of the rows in each frame's window.
+      codes: Codes (frames, code).
     """
 
     tf = host_tensorflow()

@@ -1,4 +1,4 @@
-"""Sequences of frames with the waveform that they hear, in batches: see `batches.pipeline`."""
+"""Batches of sequences: frames with the waveform that belongs to each; see `batches.pipeline`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from lumiere_jax.inputs.batches.pipeline import (
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import Segment
 
-# Knuth's multiplier: what neighbours are multiplied with lies far apart.
+# Knuth's multiplier: products of neighbouring indices lie far apart.
 SPREAD = 2654435761
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Neighbouring frames of a segment; `first` counts in it."""
+    """Neighbouring frames of a segment; `first` counts from the segment's start."""
 
     segment: Segment
     first: int
@@ -32,7 +32,7 @@ class Sequence:
 
 
 def sequences(dataset: Dataset, split: str, frames: int) -> list[Sequence]:
-    """A split's segments cut every `frames`; the last of each is shorter, and at least two."""
+    """Cuts a split's segments every `frames`; the last of each has at least two frames."""
     return [
         Sequence(segment, first, count)
         for segment in dataset.segments
@@ -43,7 +43,7 @@ def sequences(dataset: Dataset, split: str, frames: int) -> list[Sequence]:
 
 
 def epoch_items(dataset: Dataset, split: str, frames: int, mirror: bool) -> int:
-    """How many sequences an epoch has, mirrored copies among them."""
+    """Returns the number of sequences in an epoch, mirrored copies included."""
     return len(sequences(dataset, split, frames)) * (2 if mirror else 1)
 
 
@@ -58,12 +58,16 @@ def sequence_batches(
     last: int = FOREVER,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Sequences of up to `frames` frames, (batch, frames, rows, cols, 3) uint8, with their
-    `lengths`, the windows (batch, frames, 2560) of waveform that they hear, and a `still` of their
-    segment each.
+    """Yields batches of sequences, with their sound and a still of the same segment.
 
-    A shorter sequence's last frame is repeated. With `mirror`, each is there a second time, left
-    and right exchanged. Which frame is a sequence's still depends on the sequence alone.
+    Args:
+      frames: Length of a sequence; a shorter one's last frame is repeated.
+      mirror: Adds each sequence a second time, left and right exchanged.
+
+    Yields:
+      `frames` (batch, frames, rows, cols, 3) uint8, their `lengths` (batch,), `windows` of waveform
+      (batch, frames, 2560), and a `still` (batch, rows, cols, 3) of the segment. Which frame is the
+      still depends on the sequence alone.
     """
     tf, records = host_tensorflow(), dataset.records(split)
     load = reader(records, dataset, ("frame",))
@@ -73,7 +77,7 @@ def sequence_batches(
         try:
             return _lookup(dataset, [every[i % len(every)] for i in index], index, frames)
         except UserError as error:
-            # Kept, because TensorFlow loses what is raised.
+            # Stored, because TensorFlow loses the exception.
             records.failure = error
             raise
 
@@ -106,7 +110,7 @@ def sequence_batches(
 def _lookup(
     dataset: Dataset, chosen: list[Sequence], index: np.ndarray, frames: int
 ) -> tuple[np.ndarray, ...]:
-    """Lengths, last frames, stills and windows of sequences."""
+    """Returns lengths, last frames, stills and windows of sequences."""
     lengths = [own.frames for own in chosen]
     ends = [own.segment.offset + own.first + own.frames - 1 for own in chosen]
     stills = [
@@ -118,10 +122,10 @@ def _lookup(
 
 
 def _heard_windows(dataset: Dataset, own: Sequence, frames: int) -> np.ndarray:
-    """The windows (frames, 2560) of a sequence's frames, zeros past its end.
+    """Returns the windows (frames, 2560) of a sequence's frames, zeros past its end.
 
-    Those at either end also cover samples of the segment just outside of the sequence; all of them
-    are at the segment's loudness.
+    Those at either end also cover samples of the segment just outside of the sequence. All are
+    scaled to the segment's loudness.
     """
     front_end = waveform(dataset.fps)
     times = range(own.first, own.first + own.frames)
