@@ -1,3 +1,4 @@
-"""The dataset at rest: its columns, the archives of its clips, its records, its segments, its
-consent, and the frames that it leaves out. Imports `media` alone of inputs.
+"""The stored dataset: columns, clip archives, records, segments, consent and left-out frames.
+
+Imports `media` alone of inputs.
 """

@@ -23,7 +23,7 @@ NAME, VERSION = "lectures", "1.0.0"
 
 @functools.cache
 def features(columns: tuple[Column, ...]) -> Any:
-    """TFDS's description of an example."""
+    """Returns TFDS's description of an example."""
     return tfds.features.FeaturesDict({column.name: _feature(column) for column in columns})
 
 
@@ -35,7 +35,7 @@ def _feature(column: Column) -> Any:
 
 
 class Lectures(tfds.core.GeneratorBasedBuilder):
-    """Columns of the frames of prepared clips, in time order.
+    """TFDS builder of the columns of prepared clips' frames, in time order.
 
     `archives` is the folder of the clips' archives.
     """
@@ -85,24 +85,29 @@ def build(
     columns: tuple[Column, ...],
     beam_options: Any = None,
 ) -> None:
-    """Writes the segments' examples into `folder`, with a bar of our own in TFDS's place; through
-    Beam where its options are given."""
+    """Writes the segments' examples into `folder`, without TFDS's progress bar.
+
+    Args:
+      archives: Folder of the clips' archives.
+      beam_options: Apache Beam's options; without them, no Beam.
+    """
     tfds.disable_progress_bar()
-    # Functions that fill columns have done their work, and Beam could not always send them.
+    # The columns are filled already, and Beam could not always send the functions that fill them.
     columns = tuple(dataclasses.replace(column, fill=None) for column in columns)
     through = {"archives": archives, "segments": segments, "columns": columns}
     config = tfds.download.DownloadConfig(beam_options=beam_options)
     with plainly_named(folder) as place:
         builder = Lectures(data_dir=str(place), beam=beam_options is not None, **through)
-        with contextlib.redirect_stdout(None):  # it speaks of downloads
+        with contextlib.redirect_stdout(None):  # TFDS prints messages about downloads
             builder.download_and_prepare(download_config=config)
 
 
 def records(folder: Path, split: str, columns: tuple[Column, ...]) -> Records:
-    """Random access to a split's examples, the pictures still encoded; raises what comes.
+    """Opens a split's examples for random access, with pictures still encoded.
 
-    TFDS would follow what the folder's `dataset_info.json` and `features.json` name. Their author
-    may be anyone: the columns are those given, the files those that are there.
+    TFDS would follow what the folder's `dataset_info.json` and `features.json` name, and their
+    author may be anyone. Here the columns are those given, and the files those in the folder.
+    Errors of array_record are not converted.
     """
     with contextlib.ExitStack() as held:
         place = held.enter_context(plainly_named(folder)) / NAME / VERSION

@@ -1,7 +1,7 @@
-"""A clip, prepared: a folder of its columns, frame by frame, and its sound.
+"""A prepared clip: a folder of its columns, frame by frame, and its sound.
 
-It is what the dataset's builder reads, so footage is decoded and posed once, whatever the
-splits. Everything is written and read in order: memory does not grow with a clip's length.
+The dataset's builder reads it, so footage is decoded and posed once, whatever the splits.
+Everything is written and read in order: memory does not grow with a clip's length.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from lumiere_jax.inputs.dataset.segments import Segment
 
 # Each frame's encoded pictures, where each of them ends, its numbers, and 16 kHz mono.
 PICTURES, ENDS, NUMBERS, SOUND = "pictures.bin", "ends.i64", "numbers.bin", "sound.f32"
-# Of footage: a byte for each frame, see `left_out`.
+# For footage, the code of each frame, a byte each: see `left_out_frames`.
 LEFT_OUT = "left_out.u8"
 _TRACKS = (PICTURES, ENDS, NUMBERS)
 
@@ -42,18 +42,18 @@ def write_clip(
 
 
 def encode(columns: Sequence[Column], moment: Moment) -> tuple[list[bytes], bytes]:
-    """A frame's encoded pictures, and the bytes of its numbers."""
+    """Encodes a frame: its pictures, and the bytes of its numbers."""
     encoded = [column.encode(moment) for column in pictures(columns)]
     return encoded, b"".join(column.encode(moment) for column in numbers(columns))
 
 
 def empty(columns: Sequence[Column]) -> tuple[list[bytes], bytes]:
-    """What stands in the place of a frame that is left out."""
+    """Returns what is stored in place of a left-out frame."""
     return [b""] * len(pictures(columns)), bytes(sum(c.size for c in numbers(columns)))
 
 
 def join(folder: Path, parts: Iterable[Path], sound: Iterable[np.ndarray]) -> None:
-    """Puts what was `written` into the folders of a clip's parts together, in their order."""
+    """Concatenates the folders of a clip's parts, in their order, and adds the clip's sound."""
     end = 0
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(open(folder / name, "wb")) for name in _TRACKS}
@@ -74,7 +74,7 @@ def _write_sound(folder: Path, sound: Iterable[np.ndarray]) -> None:
 
 @contextlib.contextmanager
 def written(folder: Path) -> Iterator[Add]:
-    """Opens a folder's files for frames that are added in their order."""
+    """Opens a folder's files and yields the function that adds frames, in order."""
     with contextlib.ExitStack() as stack:
         stored, ends, rest = (stack.enter_context(open(folder / name, "wb")) for name in _TRACKS)
 
@@ -88,9 +88,9 @@ def written(folder: Path) -> Iterator[Add]:
 
 
 def read_pictures(folder: Path, first: int, count: int) -> Iterator[bytes]:
-    """The encoded pictures of a folder, in the order in which they were added."""
+    """Yields `count` encoded pictures of a folder from number `first` on, as they were added."""
     with open(folder / PICTURES, "rb") as stored, open(folder / ENDS, "rb") as ends:
-        # The end of the picture before the first, which a clip's own first has not.
+        # A picture begins where the one before it ends; the clip's first begins at 0.
         ends.seek(8 * max(first - 1, 0))
         end = int.from_bytes(ends.read(8), "little") if first else 0
         stored.seek(end)
@@ -101,8 +101,10 @@ def read_pictures(folder: Path, first: int, count: int) -> Iterator[bytes]:
 
 
 def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator[np.ndarray]:
-    """The sound of frames `first` to `first + frames` - 1 in pieces of a second or less, padded
-    with silence at the end."""
+    """Yields the sound of frames `first` to `first + frames` - 1 in pieces of a second or less.
+
+    It is padded with silence at the end.
+    """
     start, stop = frame_start(first, fps, RATE), frame_start(first + frames, fps, RATE)
     with open(folder / SOUND, "rb") as track:
         track.seek(4 * start)
@@ -115,7 +117,7 @@ def read_sound(folder: Path, first: int, frames: int, fps: Fraction) -> Iterator
 def read_examples(
     folder: Path, columns: Sequence[Column], first: int, frames: int
 ) -> Iterator[dict[str, Any]]:
-    """Each frame's columns by name: pictures encoded, numbers as arrays."""
+    """Yields each frame's columns by name: pictures encoded, numbers as arrays."""
     stored, rest = pictures(columns), numbers(columns)
     size = sum(column.size for column in rest)
     encoded = read_pictures(folder, len(stored) * first, len(stored) * frames)
@@ -135,7 +137,7 @@ def read_examples(
 def read_segment(
     archives: Path, columns: tuple[Column, ...], segment: Segment
 ) -> Iterator[tuple[int, dict]]:
-    """The examples of a segment, with their keys."""
+    """Yields the examples of a segment, with their keys."""
     examples = read_examples(archives / segment.clip, columns, segment.first, segment.frames)
     for t, example in enumerate(examples):
         yield segment.offset + t, example

@@ -1,4 +1,4 @@
-"""A table of clips: who speaks in each, and which split it belongs to."""
+"""A table of clips: the speaker and the split of each."""
 
 import csv
 import io
@@ -17,18 +17,21 @@ COLUMNS = ("clip", "speaker", "split")
 
 @dataclass(frozen=True)
 class ClipsTable:
-    """Splits and speakers of clips by name."""
+    """Splits and speakers of clips, by the clips' names."""
 
     splits: dict[str, str]
     speakers: dict[str, str]
 
 
 def read_clips(path: Path, clips: Mapping[str, Path]) -> ClipsTable:
-    """A CSV file with the columns clip, speaker and split, a line for each of the `clips`, by name.
+    """Reads a CSV file with the columns clip, speaker and split, a line for each clip.
 
-    A clip may be called by its name or its file's, with its ending or without, and where several
-    are called so with the folder before it, as in s1/bbaf2n.mpg. Says so where a speaker is in
+    A line names a clip by its name or by its file's, with or without ending. Where several clips
+    have that name, the folder comes before it, as in s1/bbaf2n.mpg. Warns if a speaker is in
     several splits.
+
+    Args:
+      clips: The clips' files, by the clips' names.
 
     Raises:
       UserError: it cannot be read, a clip is missing, twice or unknown, or a split has none.
@@ -71,7 +74,7 @@ def read_clips(path: Path, clips: Mapping[str, Path]) -> ClipsTable:
 
 
 def _called(clips: Mapping[str, Path]) -> dict[str, str]:
-    """Clips' names by all that one of them alone may be called."""
+    """Returns clips' names by every name that identifies one of them alone."""
     found: dict[str, set[str]] = {}
     for name, path in clips.items():
         folder = path.parent.name

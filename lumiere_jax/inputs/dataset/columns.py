@@ -1,7 +1,7 @@
-"""Columns of a dataset: what is stored of every frame, and how it is made.
+"""Columns of a dataset: the data stored of every frame, and how they are computed.
 
 A column is a picture of the dataset's geometry, or an array of numbers. Workers fill columns from a
-`Moment`, a frame at a time; a system names the columns that it learns from, and may bring its own.
+`Moment`, a frame at a time. A system names the columns that it learns from, and may add its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ MOST_NUMBERS = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """A frame of a clip, of which columns are filled.
+    """A frame of a clip, from which columns are filled.
 
     Attributes:
       keypoints: (137, 3) in units of the picture; zeros where the source has none.
       draw_frame: Makes the frame, uint8 (rows, cols, 3) of the dataset's geometry.
-      figure: Pose figure of the same shape, where a column wants it.
-      aperture: True opening of the mouth, NaN where nobody knows it.
-      jpeg: The frame as JPEG, where it is encoded already.
+      figure: Pose figure of the same shape, where a column needs it.
+      aperture: True opening of the mouth; NaN if unknown.
+      jpeg: The frame as JPEG, if it is encoded already.
     """
 
     keypoints: Keypoints
@@ -50,15 +50,15 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """An array of every frame.
+    """An array stored for every frame.
 
     Attributes:
       name: Its name in records.
-      shape: Shape of a frame's array; of a picture, the geometry decides.
+      shape: Shape of a frame's array; for pictures, the geometry gives it.
       dtype: Of the array, one of `DTYPES`.
       encoding: "jpeg" or "png" for pictures, empty for numbers.
-      fill: `fill(moment)` makes a frame's array, in a worker; a function of a module, so that
-        workers can import it. None where a dataset describes a column that is only read.
+      fill: `fill(moment)` computes a frame's array, in a worker. It is a function of a module, so
+        that workers can import it; None for a column that is only read.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Column:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def encode(self, moment: Moment) -> bytes:
-        """A frame's array as it is stored.
+        """Returns a frame's array in its stored form.
 
         Raises:
           ValueError: `fill` made an array of another shape.
@@ -97,7 +97,7 @@ class Column:
         return array.tobytes()
 
     def described(self) -> dict[str, Any]:
-        """Its place in `dataset.json`."""
+        """Returns the column's entry in `dataset.json`."""
         if self.is_picture:
             return {"name": self.name, "encoding": self.encoding}
         return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
@@ -119,20 +119,20 @@ APERTURE = Column(name="aperture", fill=attrgetter("aperture"))
 
 
 def pictures(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns that hold pictures, in their order."""
+    """Returns the columns that hold pictures, in their order."""
     return tuple(column for column in columns if column.is_picture)
 
 
 def numbers(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns that hold numbers, in their order."""
+    """Returns the columns that hold numbers, in their order."""
     return tuple(column for column in columns if not column.is_picture)
 
 
 def read_columns(described: Any) -> tuple[Column, ...]:
-    """The columns that a `dataset.json` describes.
+    """Reads the columns that a `dataset.json` describes.
 
     Raises:
-      ValueError, KeyError or TypeError: there cannot be such columns.
+      ValueError, KeyError or TypeError: the description is invalid.
     """
     if not isinstance(described, list) or not all(isinstance(v, dict) for v in described):
         raise ValueError("its columns are no list of descriptions")

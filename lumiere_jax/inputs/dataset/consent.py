@@ -1,4 +1,4 @@
-"""The record of consent, without which footage is not touched."""
+"""The record of consent, without which no footage is processed."""
 
 import datetime
 import hashlib
@@ -21,7 +21,7 @@ LARGEST = 1 << 13
 
 
 def read_consent(path: Path | None) -> dict[str, Any]:
-    """The record with `who`, `when` and `purpose`; dates become ISO strings.
+    """Reads the record with `who`, `when` and `purpose`; dates become ISO strings.
 
     Raises:
       UserError: no file is named, it cannot be read, or a field is missing or empty.
@@ -55,10 +55,10 @@ def read_consent(path: Path | None) -> dict[str, Any]:
 
 
 def missing_fields(record: Any) -> Iterator[str]:
-    """The fields of which a record, if it is one, says nothing.
+    """Yields the fields that are missing or empty in a record, whatever its type.
 
     Raises:
-      ValueError: it is too long for a video to keep.
+      ValueError: it is too long for a video's comment.
     """
     if len(json.dumps(record)) > 6 * LARGEST:
         raise ValueError(f"its consent is longer than {6 * LARGEST >> 10} kB")
@@ -69,5 +69,5 @@ def missing_fields(record: Any) -> Iterator[str]:
 
 
 def consent_id(record: dict[str, Any]) -> str:
-    """A short identifier of a record, the same wherever it is stored."""
+    """Returns a short identifier of a record, the same wherever it is stored."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What the pictures of a dataset show, and their shape."""
+"""Framing and shape of a dataset's pictures."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class Geometry:
     Attributes:
       name: Its name in datasets and workdirs.
       sizes: Rows that pictures may have.
-      size: Rows of pictures, unless a user says another number.
-      fps: Frames a second of footage, unless a user says another number.
+      size: Default rows of pictures.
+      fps: Default frames a second of footage.
       quarters: Cols of a picture, in quarters of its rows.
       aligned: Whether every frame is turned and scaled so that the face stays in one place.
-      pictures: What a dataset of them is of, for messages.
-      scheme: Its name for figures in datasets, where its pictures have none.
+      pictures: What its datasets show, for messages.
+      scheme: Value of a dataset's `figure`, for a geometry without figures.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Geometry:
     scheme: str = ""
 
     def shape(self, size: int) -> tuple[int, int]:
-        """Rows and cols of pictures of `size` rows."""
+        """Returns rows and cols of pictures of `size` rows."""
         return size, size * self.quarters // 4
 
 
@@ -45,5 +45,5 @@ FACE = Geometry(
     pictures="aligned faces",
     scheme="aligned face",
 )
-# By the name that datasets and workdirs have for it.
+# By name, as in datasets and workdirs.
 GEOMETRIES = {geometry.name: geometry for geometry in (SQUARE, FACE)}

@@ -1,4 +1,4 @@
-"""The dataset at rest: what stands beside its records, and how they are cut and read."""
+"""The stored dataset: its description, and access to its records and sound."""
 
 import contextlib
 import functools
@@ -35,25 +35,25 @@ SLOWEST, FASTEST = 5, 120
 DESCRIPTION = "dataset.json"
 # Up to format 3, datasets describe no columns, and store the log-mel row of every frame.
 FORMAT, LAST_WITH_ROWS = 4, 3
-# Samples that are read at once.
+# Samples read at a time.
 BLOCK = 10 * RATE
 ROWS = Column(name="features", shape=(FILTERS,))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What datasets, and workdirs that were trained on them, say of their data.
+    """Description of the data of a dataset, or of a workdir trained on it.
 
     Attributes:
       size: Rows of pictures.
       fps: Frames a second.
-      figure: How pose figures were made; networks trained on one scheme fit no other.
-      mean: Of the training split's log-mel energies, (40,).
-      std: Their standard deviations, (40,).
-      geometry: What pictures show.
+      figure: Scheme of the pose figures; networks trained on one scheme fit no other.
+      mean: Means of the training split's log-mel energies, (40,).
+      std: Standard deviations of the same, (40,).
+      geometry: Framing of the pictures.
       columns: What is stored of every frame.
       consent: The speakers' record of consent.
-      drawn_seed: Of a drawn lecturer.
+      drawn_seed: Seed of a drawn lecturer; None for footage.
     """
 
     size: int
@@ -72,28 +72,28 @@ class Description:
         return self.geometry.shape(self.size)
 
     def column(self, name: str) -> Column:
-        """A column by its name; KeyError where there is none."""
+        """Returns a column by its name; raises KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Description):
-    """What a dataset says of itself (`dataset.json`)."""
+    """A dataset's description (`dataset.json`), its folder and its segments."""
 
     folder: Path
     segments: tuple[Segment, ...]
 
     def frames(self, split: str) -> int:
-        """Number of frames in a split."""
+        """Returns the number of frames in a split."""
         return sum(s.frames for s in self.segments if s.split == split)
 
     def records(self, split: str) -> Records:
-        """Random access to a split's examples, the pictures still encoded.
+        """Opens a split's examples for random access, with pictures still encoded.
 
         Raises:
-          UserError: they are not there, or not whole.
+          UserError: they are missing or incomplete.
         """
-        # TFDS is a second to import, and synthesis reads no records.
+        # TFDS takes a second to import, and synthesis reads no records.
         from lumiere_jax.inputs.dataset.builder import records
 
         try:
@@ -103,7 +103,7 @@ class Dataset(Description):
             _ = source[0], source[len(source) - 1]
         except UserError:
             raise
-        except Exception as error:  # TFDS and array_record raise what comes, asserts too
+        except Exception as error:  # TFDS and array_record raise errors of any type
             raise UserError(
                 f"{self.folder}: the records of its '{split}' split cannot be read; "
                 "make the dataset anew with prepare.py."
@@ -111,15 +111,15 @@ class Dataset(Description):
         return source
 
     def features(self, front_end: FrontEnd, split: str) -> np.ndarray:
-        """The rows of `heard` of a split's segments, one after the other."""
+        """Returns the rows of `heard` for a split's segments, concatenated."""
         own = [segment for segment in self.segments if segment.split == split]
         return np.concatenate([self.heard(front_end, segment) for segment in own])
 
     def heard(self, front_end: FrontEnd, segment: Segment) -> np.ndarray:
-        """The rows (rows, *shape) that cover a segment, of its voice at -26 dBFS.
+        """Returns the feature rows (rows, *shape) that cover a segment, its voice at -26 dBFS.
 
-        They are computed from the stored sound. A dataset of an older format is heard from the
-        log-mel rows that it stores.
+        They are computed from the stored sound. Datasets of an older format store log-mel rows,
+        which are returned for that front end.
 
         Raises:
           UserError: the sound, or a record, is damaged.
@@ -132,12 +132,16 @@ class Dataset(Description):
         return rows_of(front_end, self._blocks(segment), rows, self.gain(segment))
 
     def _blocks(self, segment: Segment) -> Iterator[np.ndarray]:
-        """A segment's sound in pieces."""
+        """Yields a segment's sound in pieces."""
         with _opened(self.folder / segment.sound) as file:
             yield from file.blocks(BLOCK, dtype="float32")
 
     def sound(self, segment: Segment, frames: int) -> Float[np.ndarray, "samples 1"]:
-        """The sound of a segment's first frames, at 16 kHz; UserError where it is damaged."""
+        """Reads the sound of a segment's first frames, at 16 kHz.
+
+        Raises:
+          UserError: the sound is damaged.
+        """
         return self.samples(segment, 0, frame_start(frames, self.fps, RATE))[:, None]
 
     def samples(self, segment: Segment, start: int, stop: int) -> Float[np.ndarray, " samples"]:
@@ -158,10 +162,10 @@ class Dataset(Description):
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A segment's sound; UserError where it is damaged, also while it is read."""
-    import soundfile  # which what is drawn into memory does without
+    """Opens a segment's sound; raises UserError if it is damaged, also while it is read."""
+    import soundfile  # datasets drawn into memory do without it
 
-    place: Any = os.fsencode(path)  # a name may be no UTF-8
+    place: Any = os.fsencode(path)  # a name may lie outside UTF-8
     try:
         with soundfile.SoundFile(place) as file:
             if (file.format, file.samplerate, file.channels) != ("FLAC", RATE, 1):
@@ -193,7 +197,7 @@ def _gain(*versions: tuple[Path, tuple[int, int]]) -> float:
 
 
 def statistics(rows: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (feature,) of rows (n, feature) in pieces, summed in float64."""
+    """Computes mean and standard deviation (feature,) of pieces (n, feature), summed in float64."""
     count, total, squares = 0, 0.0, 0.0
     for piece in rows:
         wide = piece.astype(np.float64)
@@ -201,25 +205,25 @@ def statistics(rows: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         total = total + wide.sum(0)
         squares = squares + (wide**2).sum(0)
     mean = np.asarray(total / count)
-    # A filter that never moves (digital silence) must not divide by nothing.
+    # A constant filter (digital silence) must not divide by zero.
     std = np.sqrt(np.maximum(squares / count - mean**2, 1 / CLIP**2))
     return mean.astype(np.float32), std.astype(np.float32)
 
 
 def unmeasured(**fields: Any) -> Dataset:
-    """A dataset of these fields, whose statistics are not known yet."""
+    """Makes a dataset of these fields, with placeholders for its statistics."""
     return Dataset(mean=np.zeros(FILTERS), std=np.ones(FILTERS), **fields)
 
 
 def with_statistics(dataset: Dataset) -> Dataset:
-    """The dataset with the statistics of its training split's log-mel rows."""
+    """Returns the dataset with the statistics of its training split's log-mel rows."""
     train = (segment for segment in dataset.segments if segment.split == "train")
     mean, std = statistics(dataset.heard(log_mel(dataset.fps), segment) for segment in train)
     return replace(dataset, mean=mean, std=std)
 
 
 def figure_scheme(source: str, explicit: bool) -> str:
-    """What a dataset calls its figures: networks trained on one scheme fit no other."""
+    """Returns a dataset's name for its figures; networks trained on one scheme fit no other."""
     return source if explicit else f"plain {source}"
 
 
@@ -244,23 +248,23 @@ def write_description(dataset: Dataset) -> None:
 
 
 def describe_columns(data: Description) -> dict[str, Any]:
-    """The geometry and the columns of data, for JSON."""
+    """Returns the geometry and the columns of data, for JSON."""
     columns = [column.described() for column in data.columns]
     return {"geometry": data.geometry.name, "columns": columns}
 
 
 def _columns_before(figure: str) -> tuple[Geometry, tuple[Column, ...]]:
-    """The geometry and the columns of datasets that do not describe them."""
+    """Returns the geometry and the columns of datasets that do not describe them."""
     geometry = next((g for g in GEOMETRIES.values() if g.scheme == figure), SQUARE)
     pictures = (FRAME,) if geometry.scheme else (FRAME, FIGURE)
     return geometry, (*pictures, KEYPOINTS, APERTURE, ROWS)
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What datasets and workdirs both say of their data, checked.
+    """Checks and returns what datasets and workdirs both state about their data.
 
     Raises:
-      ValueError, KeyError, TypeError or ArithmeticError: it cannot be.
+      ValueError, KeyError, TypeError or ArithmeticError: a value is invalid.
     """
     size, fps, seed = values["size"], values["fps"], values["drawn_seed"]
     if type(size) is not int or size not in SIZES:

@@ -1,6 +1,6 @@
 """The frames that training leaves out: their reasons, and how they are reported.
 
-Every frame of a clip has a code: 0 where it stays, otherwise the index of its reason in `REASONS`.
+Every frame of a clip has a code: 0 if it stays, otherwise the index of its reason in `REASONS`.
 """
 
 import csv
@@ -29,11 +29,11 @@ REASONS = (
 KEPT, NO_PICTURE, NO_SOUND, FROZEN, BLANK, SCENE, NOBODY, NO_FACE, SHORT = range(len(REASONS))
 Codes = UInt8[np.ndarray, " frames"]
 
-# Seconds that a stretch is to have at least.
+# Shortest stretch that stays, in seconds.
 SHORTEST = 1
-# The share of all frames that may be left out; clips, and stretches of each, that are listed.
+# Largest share of frames that may be left out; most clips, and stretches of each, in a report.
 MOST, LISTED = 0.5, 20
-# Stretches that an error names.
+# Most stretches that an error names.
 WORST = 5
 FILE = "left_out.csv"
 
@@ -47,17 +47,22 @@ def runs(flags: Bool[np.ndarray, " frames"]) -> Iterator[Stretch]:
 def unplayed(
     frames: int, fps: Fraction, picture_from: float, unheard: tuple[tuple[float, float], ...]
 ) -> Codes:
-    """Codes of frames before the first picture, and of those that touch seconds without sound."""
+    """Returns codes of frames before the first picture, or that touch seconds without sound.
+
+    Args:
+      picture_from: Seconds at which the first picture appears.
+      unheard: Stretches without sound, in seconds.
+    """
     codes = np.zeros(frames, np.uint8)
     for start, stop in unheard:
         codes[int(start * fps) : -int(-stop * fps // 1)] = NO_SOUND
-    # Where a frame samples the picture, see `media`.
+    # Frames sample the picture a quarter frame after their start: see `footage.reading`.
     codes[: -int(-(picture_from * fps - Fraction(1, 4)) // 1)] = NO_PICTURE
     return codes
 
 
 def without_short(codes: Codes, fps: Fraction) -> Codes:
-    """The codes, and those of stretches of under a second that are left between others."""
+    """Returns the codes, with stretches of under a second between others left out too."""
     codes = codes.copy()
     for first, stop in stretches(codes):
         if stop - first < min(SHORTEST * fps, len(codes)):
@@ -66,12 +71,12 @@ def without_short(codes: Codes, fps: Fraction) -> Codes:
 
 
 def stretches(codes: Codes) -> list[Stretch]:
-    """The first frame and the one after the last of every stretch that stays."""
+    """Returns the first frame and the one after the last of every stretch that stays."""
     return list(runs(codes == KEPT))
 
 
 def report(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -> list[str]:
-    """Lines with the number of frames that are left out, and each clip's times and reasons."""
+    """Formats the number of left-out frames, and each clip's times and reasons, as lines."""
     lost = {name: int((codes > 0).sum()) for name, codes in clips.items()}
     total, frames = sum(lost.values()), sum(map(len, clips.values()))
     if not total:
@@ -97,7 +102,7 @@ def _frames(number: int) -> str:
 
 
 def check(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) -> None:
-    """Raises a UserError where more than half of all frames are left out."""
+    """Raises a UserError if more than half of all frames are left out."""
     codes = np.concatenate([*clips.values()])
     if (codes > 0).sum() <= MOST * len(codes):
         return
@@ -116,7 +121,7 @@ def check(clips: Mapping[str, Codes], paths: Mapping[str, Path], fps: Fraction) 
 
 
 def write(path: Path, clips: Mapping[str, Codes], fps: Fraction) -> None:
-    """Writes a table of all that is left out: clip, from and to in seconds, frames, reason."""
+    """Writes a table of left-out frames: clip, from and to in seconds, frames, reason."""
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("clip", "from", "to", "frames", "reason"))
@@ -127,7 +132,7 @@ def write(path: Path, clips: Mapping[str, Codes], fps: Fraction) -> None:
 
 
 def _parts(codes: Codes) -> Iterator[tuple[int, int, str]]:
-    """First frame, the one after the last, and reason of every run that is left out."""
+    """Yields the first frame, the one after the last, and the reason of every left-out run."""
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     for first, stop in itertools.pairwise(edges):
         if codes[first]:
@@ -135,7 +140,7 @@ def _parts(codes: Codes) -> Iterator[tuple[int, int, str]]:
 
 
 def clock(frame: int, fps: Fraction) -> str:
-    """A frame's time as minutes and seconds, with hundredths where there are such."""
+    """Formats a frame's time as minutes and seconds, with one or two decimals."""
     hundredths = int(frame / fps * 100)
     time = f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
     return time.removesuffix("0")

@@ -1,4 +1,4 @@
-"""A split's records at random access, with the next one in the place of one that is damaged."""
+"""Random access to a split's records, where the next one replaces a damaged one."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,24 +9,31 @@ from tqdm import tqdm
 
 from lumiere_jax.errors import UserError
 
-# So many damaged records, or this share of them if that is more, are a disk's slip; more are not.
+# Tolerated damaged records: so many, or this share of all if that is more.
 FEWEST, SHARE = 3, 0.001
 
 
 @functools.cache
 def known_damage(name: str) -> set[int]:
-    """The damaged records that this process has met in a split, whoever reads it."""
+    """Returns the damaged records that this process has met in a split, by any reader."""
     return set()
 
 
 @dataclass
 class Records:
-    """The examples of a split, the pictures still encoded: what is `stored`, and how it is parsed.
+    """The examples of a split, with pictures still encoded.
 
-    A record that cannot be read is named once, and the next that can stands in its place, the first
-    one after the last. What is read thus depends on the index alone, whatever was read before.
+    A record that cannot be read is reported once, and the next readable one takes its place, the
+    first one after the last. The result depends on the index alone, not on what was read before.
 
-    Raises a UserError where more are `damaged` than three and a thousandth of them all.
+    Attributes:
+      stored: Random access to the records' bytes.
+      parse: Decodes a record to its columns.
+      name: Folder and split, for messages.
+      failure: The last UserError about damage, for readers in TensorFlow's threads.
+
+    Raises:
+      UserError: more are `damaged` than three and than a thousandth of them all.
     """
 
     stored: Any
@@ -36,7 +43,7 @@ class Records:
 
     @property
     def damaged(self) -> set[int]:
-        """Indices, as far as they have been met."""
+        """Indices of the damaged records met so far."""
         return known_damage(self.name)
 
     def __len__(self) -> int:
@@ -49,7 +56,7 @@ class Records:
         return map(self.__getitem__, range(len(self)))
 
     def encoded(self, index: int) -> bytes:
-        """The record as it is stored."""
+        """Returns the record's stored bytes."""
         return self._read(self.stored.__getitem__, index)
 
     def _read(self, read: Callable[[int], Any], index: int) -> Any:
@@ -59,9 +66,9 @@ class Records:
             index %= len(self)
             try:
                 return read(index)
-            except MemoryError:  # which is no fault of the record's
+            except MemoryError:  # not the record's fault
                 raise
-            except Exception as error:  # array_record and TFDS raise what comes
+            except Exception as error:  # array_record and TFDS raise errors of any type
                 self._note(index, error)
             index += 1
 
@@ -70,7 +77,7 @@ class Records:
         self.damaged.add(index)
         many = len(self.damaged) > max(FEWEST, int(SHARE * len(self)))
         if many or len(self.damaged) == len(self):
-            # Kept, because TensorFlow, in whose threads records are read, loses what is raised.
+            # Stored, because TensorFlow, in whose threads records are read, loses exceptions.
             self.failure = UserError(
                 f"{self.name}: {len(self.damaged)} of its {len(self)} records are damaged, the "
                 f"last of them {index} ({' '.join(str(error).split())[:80]}): check the disk, and "

@@ -1,4 +1,4 @@
-"""How clips are cut into splits: training, validation and test."""
+"""Cutting of clips into segments for training, validation and test."""
 
 import itertools
 from collections import Counter
@@ -8,20 +8,20 @@ from pathlib import Path
 
 SPLITS = ("train", "val", "test")
 SHARES = (75, 5, 20)
-# Frames in a row that training wants.
+# Frames in a row that training needs.
 TRIPLET = 3
 
 Stretch = tuple[int, int]
 """The first frame, and the one after the last."""
 Kept = Mapping[str, Sequence[Stretch]]
-"""The stretches of clips that stay, by the clips' names."""
+"""The stretches of each clip that stay, by the clips' names."""
 
 
 @dataclass(frozen=True)
 class Segment:
     """Neighbouring frames of one clip in one split; nothing looks across its ends.
 
-    `first` counts in the clip, `offset` in the split; `speaker` is who a table of clips says.
+    `first` counts in the clip, `offset` in the split; `speaker` comes from a table of clips.
     `part` numbers further segments of the same clip and split, from 1 on.
     """
 
@@ -35,17 +35,21 @@ class Segment:
 
     @property
     def sound(self) -> str:
-        """The segment's sound, a file's path inside the dataset."""
+        """Path of the segment's sound inside the dataset."""
         name = f"{self.split}-{self.clip}"
-        # No clip's name makes two of these alike: the last number is always the part's.
+        # Paths differ whatever the clips' names: the last number is always the part's.
         return f"audio/{name}.flac" if self.part is None else f"audio/parts/{name}-{self.part}.flac"
 
 
 def segments_of(clips: dict[str, int], kept: Kept | None = None) -> list[Segment]:
-    """Cuts clips, given as frames by name, into splits; without `kept`, all of each stays.
+    """Cuts clips into splits.
 
-    Under ten clips, each is cut 75/5/20% by time, in that order, where what is left out does not
-    count; otherwise whole clips are dealt out in the same shares.
+    Up to nine clips are each cut 75/5/20% by time, in that order, where left-out frames do not
+    count. More clips are dealt out whole in the same shares.
+
+    Args:
+      clips: Numbers of frames, by clip name.
+      kept: Stretches that stay; by default all of each clip.
     """
     parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
     stay = _staying(clips, kept)
@@ -70,8 +74,14 @@ def segments_by_split(
     speakers: Mapping[str, str],
     kept: Kept | None = None,
 ) -> list[Segment]:
-    """Segments of whole clips, given as frames by name, in the splits and of the speakers that a
-    table says; without `kept`, all of each clip stays."""
+    """Makes segments of whole clips, with the splits and speakers of a table of clips.
+
+    Args:
+      clips: Numbers of frames, by clip name.
+      splits: Splits by clip name.
+      speakers: Speakers by clip name.
+      kept: Stretches that stay; by default all of each clip.
+    """
     parts: dict[str, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
     for name, stretches in _staying(clips, kept).items():
         parts[splits[name]] += [(name, first, stop - first) for first, stop in stretches]
@@ -79,15 +89,17 @@ def segments_by_split(
 
 
 def _staying(clips: dict[str, int], kept: Kept | None) -> dict[str, list[Stretch]]:
-    """The stretches of every clip of which something stays."""
+    """Returns the stretches that stay, for every clip that has any."""
     if kept is None:
         return {name: [(0, frames)] for name, frames in clips.items()}
     return {name: list(kept[name]) for name in clips if kept[name]}
 
 
 def _shared(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
-    """The stretches of each split, in its share of their frames; of several, ends that are too
-    short to learn from are dropped."""
+    """Yields the stretches of each split, in its share of their frames.
+
+    Where there are several stretches, pieces too short to learn from are dropped.
+    """
     frames = sum(stop - first for first, stop in stretches)
     cuts = [0, frames * SHARES[0] // 100, frames * (SHARES[0] + SHARES[1]) // 100, frames]
     least = 1 if len(stretches) == 1 else TRIPLET
@@ -105,8 +117,11 @@ def _shared(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
 def place_segments(
     parts: dict[str, list[tuple[str, int, int]]], speakers: Mapping[str, str] | None = None
 ) -> list[Segment]:
-    """Segments from (clip, first, frames) by split, one after the other in each split; `speakers`
-    are those of clips, by name."""
+    """Makes segments from (clip, first, frames) by split, one after the other in each split.
+
+    Args:
+      speakers: Speakers by clip name, if known.
+    """
     segments = []
     for split, pieces in parts.items():
         offset, times = 0, Counter()
@@ -120,13 +135,15 @@ def place_segments(
 
 
 def same_voice(segments: Iterable[Segment], segment: Segment) -> list[Segment]:
-    """The segments of the same clip and split: one loudness for all, since a short part may be a
-    pause."""
+    """Returns the segments of the same clip and split, which share one loudness.
+
+    A short part has none of its own: it may be a pause.
+    """
     return [s for s in segments if (s.clip, s.split) == (segment.clip, segment.split)]
 
 
 def check_segments(segments: tuple[Segment, ...]) -> None:
-    """Raises a ValueError unless they follow each other in their splits and overlap in no clip."""
+    """Raises a ValueError unless segments follow each other in splits and overlap in no clip."""
     ends = dict.fromkeys(SPLITS, 0)
     taken: dict[str, list[Stretch]] = {}
     for s in segments:
@@ -150,5 +167,5 @@ def check_segments(segments: tuple[Segment, ...]) -> None:
 
 
 def longest(segments: Iterable[Segment], split: str) -> int:
-    """The most frames in a row that a split has."""
+    """Returns the most frames in a row that a split has."""
     return max((s.frames for s in segments if s.split == split), default=0)
