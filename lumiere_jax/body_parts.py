@@ -1,4 +1,4 @@
-"""Where the parts of a person are in a picture: boxes around their keypoints."""
+"""Boxes and masks of a person's parts in a picture, from keypoints."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from lumiere_jax.keypoints import (
 )
 from lumiere_jax.shapes import AnyArray, Keypoints
 
-# Each box's points, and the margin around them as a fraction of their longer side.
+# Keypoints of each box, and the margin around them as a fraction of their longer side.
 PARTS = {
     "mouth": ((of_person(LIPS), 0.25),),
     "eyes": ((of_person(RIGHT_EYE), 0.35), (of_person(LEFT_EYE), 0.35)),
@@ -25,9 +25,14 @@ PARTS = {
 
 
 def part_boxes(keypoints: Keypoints, part: str) -> Float[AnyArray, "batch boxes 2 2"]:
-    """The corners (left, top) and (right, bottom) of a part's boxes, in units of the picture.
+    """Returns the corners of a part's boxes, in units of the picture.
 
-    Only points of confidence over 0.1 count; a box without any is empty, from inf to -inf.
+    Args:
+      keypoints: Only points of confidence over 0.1 count.
+      part: A name in `PARTS`.
+
+    Returns:
+      (left, top) and (right, bottom) of each box; inf and -inf where none of its points counts.
     """
     boxes = []
     for own, margin in PARTS[part]:
@@ -43,7 +48,7 @@ def part_boxes(keypoints: Keypoints, part: str) -> Float[AnyArray, "batch boxes 
 def part_mask(
     keypoints: Keypoints, shape: tuple[int, int], part: str
 ) -> Bool[AnyArray, "batch rows cols 1"]:
-    """The pixels, of pictures of `shape` (rows, cols), whose centres lie in a part's boxes."""
+    """Marks pixels with centres in a part's boxes, for pictures of `shape` (rows, cols)."""
     boxes = part_boxes(keypoints, part)[:, :, :, None]
 
     def inside(pixels: int, axis: int) -> jax.Array:

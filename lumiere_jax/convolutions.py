@@ -1,9 +1,9 @@
 """4x4 convolutions at stride 2 and 3x3 ones, forward and gradients, fast on every platform.
 
-Pictures are (batch, rows, cols, channels). On a CPU they are matrix products
-(`matmul_convolutions.py`), since XLA's own convolutions and their gradients are several times
-slower there; elsewhere the native ones run. Which one is chosen when a computation is lowered, and
-parameters and results are the same.
+Pictures are (batch, rows, cols, channels). On a CPU, convolutions are matrix products
+(`matmul_convolutions.py`), because XLA's own and their gradients are several times slower there.
+Other platforms run XLA's. The choice is made when a computation is lowered; parameters and results
+are the same.
 
 Products run in the dtype of `x` and accumulate in float32.
 """
@@ -47,10 +47,10 @@ def _native_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _form(b: int, rows: int, cols: int, channels: int) -> Form:
-    """Of a 4x4 kernel over pictures of this shape.
+    """Chooses the form of a 4x4 kernel over pictures of this shape.
 
-    Winograd's larger kernels cost more than they save where positions are few, its additions where
-    channels are; and it takes positions two by two.
+    Winograd's larger kernels cost more than they save where positions are few, and its additions
+    where channels are few. It takes positions in pairs, so rows and cols are multiples of 4.
     """
     pays = b * rows * cols >= 4096 and channels >= 16 and rows % 4 == 0 == cols % 4
     return matmul_convolutions.WINOGRAD if pays else matmul_convolutions.WINDOWS
@@ -74,11 +74,11 @@ def _cpu_up_grads(y: jax.Array, kernel: jax.Array, dx: jax.Array):
 
 
 def _form3(b: int, rows: int, cols: int, channels: int) -> Form | None:
-    """Of a 3x3 kernel over pictures of this shape; None where XLA's own convolution is fastest.
+    """Chooses the form of a 3x3 kernel over pictures of this shape; None for XLA's convolution.
 
-    Winograd's under the same conditions as above, and not where pictures are large and channels
-    few, whose matrices leave the cache. Windows of few positions with many channels, whose kernel
-    is most of what is read: XLA's convolution reads it slowly.
+    Winograd's form pays under the same conditions as in `_form`. It does not pay for large pictures
+    with few channels, whose matrices leave the cache. Windows pay for few positions with many
+    channels: most of what is read is the kernel, which XLA's convolution reads slowly.
     """
     even, positions = rows % 2 == 0 == cols % 2, b * rows * cols
     large = rows * cols >= 2**16
@@ -102,7 +102,7 @@ def _cpu_3x3_grads(x: jax.Array, kernel: jax.Array, dy: jax.Array):
 
 
 def _by_platform(native: Callable, cpu: Callable, cpu_grads: Callable) -> Callable:
-    """A convolution of (x, kernel) whose forward and gradients are chosen at lowering."""
+    """Makes a convolution of (x, kernel) that chooses forward and gradients at lowering."""
 
     def native_grads(x, kernel, dy):
         return jax.vjp(native, x, kernel)[1](dy)
@@ -122,18 +122,21 @@ def _by_platform(native: Callable, cpu: Callable, cpu_grads: Callable) -> Callab
 
 
 conv4x4_down = _by_platform(_native_down, _cpu_down, _cpu_down_grads)
-conv4x4_down.__doc__ = "4x4, stride 2, padding 1: (b, 2h, 2w, i) with a kernel (4, 4, i, o)."
+conv4x4_down.__doc__ = "Convolves (b, 2h, 2w, i) with a kernel (4, 4, i, o) at stride 2, padding 1."
 conv4x4_up = _by_platform(_native_up, _cpu_up, _cpu_up_grads)
-conv4x4_up.__doc__ = "Its transpose: (b, h, w, i) to (b, 2h, 2w, o) with a kernel (4, 4, o, i)."
+conv4x4_up.__doc__ = (
+    "Convolves (b, h, w, i) with a kernel (4, 4, o, i), transposed, to (b, 2h, 2w, o)."
+)
 conv3x3 = _by_platform(_native_3x3, _cpu_3x3, _cpu_3x3_grads)
-conv3x3.__doc__ = "3x3, stride 1, same size, with a kernel (3, 3, i, o)."
+conv3x3.__doc__ = "Convolves with a kernel (3, 3, i, o) at stride 1; rows and cols stay."
 
 
 def upsample_conv3x3(x: Pictures, kernel: Kernel) -> Pictures:
-    """Nearest x2, then `conv3x3`, as one 4x4 transposed convolution: 16 products for 36.
+    """Upsamples by 2 (nearest), then convolves 3x3, as one 4x4 transposed convolution.
 
-    A pixel repeated in a 2x2 block and then seen through 3x3 weights spreads over 4x4 pixels with
-    the 3x3 weights convolved with a 2x2 block of ones.
+    That takes 16 products instead of 36. A pixel repeated in a 2x2 block and then convolved with
+    3x3 weights spreads over 4x4 pixels. Its weights there are the 3x3 weights convolved with a 2x2
+    block of ones.
     """
     flipped = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
     spread = sum(

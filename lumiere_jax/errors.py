@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause."""
+"""The error that a user's input can cause, and the wording of messages."""
 
 import errno
 import os
@@ -8,55 +8,55 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class UserError(Exception):
-    """Something in the input is wrong: one sentence with the file, the value and the remedy.
+    """An error in the user's input: one sentence with the file, the value and the remedy.
 
-    The scripts print the sentence and exit with 2; anything else that is raised is a defect.
+    The scripts print the sentence and exit with 2. Any other exception is a defect.
     """
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """A text for a sentence, without its middle where it is long."""
+    """Replaces the middle of a text that is longer than `most` characters by an ellipsis."""
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
 
 
 def printable(text: str) -> str:
-    """The text on one line, with control characters and bytes outside UTF-8 escaped."""
+    """Returns the text on one line; escapes control characters and bytes outside UTF-8."""
     return "".join(
         _escaped(c) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text
     )
 
 
 def _escaped(character: str) -> str:
-    # Python reads a byte that is no UTF-8 as a surrogate of U+DC00 and the byte.
+    # Python decodes a byte that is not UTF-8 as the surrogate U+DC00 plus the byte.
     code = ord(character) - 0xDC00
     return f"\\x{code:02x}" if 0x80 <= code <= 0xFF else ascii(character)[1:-1]
 
 
 def escaped(error: UnicodeError) -> tuple[str, int]:
-    """Spells what an encoding lacks as `printable` does; for `codecs.register_error`."""
+    """Escapes characters that an encoding lacks as `printable` does; for `register_error`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_escaped, error.object[error.start : error.end])), error.end
 
 
 def reason(error: OSError) -> str:
-    """Why a place cannot be written, in words that say what to look for."""
+    """Says why a path cannot be written, in words that tell a user what to look for."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         return "a file is where its folder should be"
     return error.strerror or str(error)
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether there was no room for what was being written, in whichever library's words."""
+    """Whether an error of any library means that the disk is full."""
     said = str(error)
     return getattr(error, "errno", None) in _FULL or any(os.strerror(n) in said for n in _FULL)
 
 
 def disk_is_full(place: object) -> UserError:
-    """What to say of a place when `is_disk_full`."""
+    """Makes the UserError for a `place` on a full disk."""
     return UserError(f"{place} cannot be written, the disk is full: make room and run this again.")
 
 
 def readable_bytes(size: int) -> str:
-    """Bytes for people."""
+    """Formats a size in bytes as MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

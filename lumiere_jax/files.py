@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and JSON from anyone."""
+"""Atomic writes, and reads that check JSON from any source."""
 
 import errno
 import json
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-# Bytes of a file that is read whole; parsed as JSON, they are twenty times as many.
+# Most bytes of a file that is read whole; parsed as JSON, they take twenty times the memory.
 LARGEST = 1 << 24
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Puts the content in place at once: what was there stays until all of it is written."""
+    """Writes a file atomically: the old content stays until the new one is complete."""
     partial = path.with_name(f".{path.name}.partial")
     with open(partial, "wb", opener=_no_link) as file:
         file.write(content.encode() if isinstance(content, str) else content)
@@ -19,11 +19,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def put_in_place(made: Path, place: Path) -> None:
-    """Gives a file or a folder its final name once all of it is on the disk, so that what has the
-    name is whole after a power cut too.
+    """Flushes a file or a folder to the disk, then gives it its final name.
+
+    Whatever has that name is complete, also after a power cut.
 
     Raises:
-        OSError: the disk is full or gone, or `place` is a folder that holds something.
+      OSError: The disk is full or gone, or `place` is a folder that is not empty.
     """
     for path in (*made.rglob("*"), made):
         _flush(path)
@@ -40,7 +41,7 @@ def _flush(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network disks cannot do it for folders.
+        # Some network disks cannot flush folders.
         if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
@@ -48,11 +49,11 @@ def _flush(path: Path) -> None:
 
 
 def read_whole(path: Path) -> bytes:
-    """What a file holds.
+    """Reads a file as bytes.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is none, or too large.
+      OSError: It cannot be read.
+      ValueError: It is not a regular file, or larger than `LARGEST`.
     """
     if path.exists() and not path.is_file():
         raise ValueError("it is not a file")
@@ -64,16 +65,17 @@ def read_whole(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """What a file of JSON holds.
+    """Reads a JSON file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no JSON, too large, nested too deeply, or holds texts that are none.
+      OSError: It cannot be read.
+      ValueError: It is not JSON, too large, nested too deeply, or has text that UTF-8 cannot
+        encode.
     """
     data = read_whole(path)
     try:
         values = json.loads(data)
-        # Half a pair of surrogates could not be printed, nor written into a video.
+        # A lone surrogate can neither be printed nor written into a video.
         json.dumps(values, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error

@@ -1,4 +1,4 @@
-"""Where the 137 keypoints of a person stand: body, face and hands, and the parts of the face.
+"""Indices of a person's 137 keypoints: body, face and hands, and the parts of the face.
 
 Body 25 (OpenPose's BODY_25), face 70 (68 landmarks, then two pupils), left hand 21, right hand 21.
 Left and right are the person's.
@@ -8,9 +8,9 @@ BODY, FACE = slice(0, 25), slice(25, 95)
 LEFT_HAND, RIGHT_HAND = slice(95, 116), slice(116, 137)
 PARTS = (BODY, FACE, LEFT_HAND, RIGHT_HAND)
 POINTS = 137
-"""Keypoints of a frame."""
+"""Number of a person's keypoints."""
 
-# Among the points of a face, from here on.
+# From here on, indices among the points of a face.
 LANDMARKS = slice(0, 68)
 JAW, RIGHT_EYE, LEFT_EYE, LIPS = slice(0, 17), slice(36, 42), slice(42, 48), slice(48, 68)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
@@ -19,10 +19,10 @@ RIGHT_PUPIL, LEFT_PUPIL = 68, 69
 
 
 def count(part: slice) -> int:
-    """How many points a part has."""
+    """Returns the number of points in a part."""
     return part.stop - part.start
 
 
 def of_person(part: slice) -> slice:
-    """Where a part of a face stands among a person's keypoints."""
+    """Converts indices among the face's points to indices among a person's keypoints."""
     return slice(FACE.start + part.start, FACE.start + part.stop)

@@ -1,4 +1,4 @@
-"""The layers that every picture network here is made of.
+"""Layers that all picture networks share.
 
 Pictures are (batch, rows, cols, channels); parameters are float32.
 """
@@ -19,10 +19,10 @@ normal_init = nn.initializers.normal(0.02)
 
 
 def unfused(x: jax.Array) -> jax.Array:
-    """`x` itself, on a CPU in a form that XLA does not fuse into the product before it.
+    """Returns `x`; on a CPU, keeps XLA from fusing it with the product before it.
 
-    A chain of 3x3 convolutions, biases, ReLUs and pools without gradients becomes one fusion there
-    that is half as slow again as its parts.
+    XLA's CPU compiler makes one fusion of 3x3 convolutions, biases, ReLUs and pools in a chain
+    without gradients. That fusion is half as slow again as its parts.
     """
     bits = jnp.finfo(x.dtype)
     rounded = lambda x: lax.reduce_precision(x, bits.nexp, bits.nmant)  # noqa: E731
@@ -31,7 +31,7 @@ def unfused(x: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def max_pool(x: Pictures) -> Pictures:
-    """The maximum of each 2x2 block; the gradient goes to the first one that attains it."""
+    """Takes the maximum of each 2x2 block; the gradient goes to the first that attains it."""
     b, rows, cols, c = x.shape
     return jnp.max(x.reshape(b, rows // 2, 2, cols // 2, 2, c), axis=(2, 4))
 
@@ -120,10 +120,15 @@ def batch_norm(
     name: str,
     seen: Bool[AnyArray, " batch *_"] | None = None,
 ) -> Float[AnyArray, "batch *positions channels"]:
-    """BatchNorm with pix2pix's initial scale, N(1, 0.02); running averages unless `train`.
+    """Applies BatchNorm with pix2pix's initial scale, N(1, 0.02).
 
-    To be called in a module's compact method. Statistics are float32 whatever the dtype of `x`,
-    and of what is `seen` alone where that is given, which broadcasts to `x`.
+    Call it in a module's compact method. Statistics are float32 whatever the dtype of `x`.
+
+    Args:
+      x: Inputs.
+      train: Whether to use the batch's statistics instead of running averages.
+      name: Name of the module.
+      seen: Mask that broadcasts to `x`: where it is False, `x` does not enter the statistics.
     """
     norm = nn.BatchNorm(
         use_running_average=not train,
@@ -138,8 +143,8 @@ def batch_norm(
 class GRU(nn.Module):
     """Layers of gated recurrent units (Cho et al. 2014).
 
-    (b, time, features) to (b, time, cells), and the state (layers, b, cells) after the last step;
-    `state` is the one before the first, zeros where nothing came before.
+    Maps (b, time, features) to (b, time, cells) and the state (layers, b, cells) after the last
+    step. `state` is the one before the first step; None means zeros.
     """
 
     cells: int

@@ -1,8 +1,8 @@
 """Losses as pure functions: arrays in, one number per example out.
 
 Pictures are (batch, rows, cols, channels), logits (batch,), codes (batch, code). Pictures may lie
-in [0, 1] or [-1, 1], both arguments in the same range; the weights of the terms (λ, β) are the
-caller's. Equations are those of Kim and Ganapathi 2019, "LumièreNet", unless another is named.
+in [0, 1] or [-1, 1], both arguments in the same range. The caller weights the terms (λ, β).
+Equations are those of Kim and Ganapathi 2019, "LumièreNet", unless another paper is named.
 """
 
 from collections.abc import Sequence
@@ -26,27 +26,30 @@ def _mean(x: jax.Array) -> jax.Array:
 
 
 def least_squares_discriminator(real_logits: Logits, fake_logits: Logits) -> PerExample:
-    """½[(D(y) - 1)² + D(G(w))²]: L_t of Eq. 10 for D, least squares (Mao et al. 2017)."""
+    """Computes ½[(D(y) - 1)² + D(G(w))²]: D's L_t of Eq. 10, as in Mao et al. 2017."""
     return 0.5 * ((real_logits - 1) ** 2 + fake_logits**2)
 
 
 def least_squares_generator(fake_logits: Logits) -> PerExample:
-    """(D(G(w)) - 1)²: L_t of Eq. 10 for G."""
+    """Computes (D(G(w)) - 1)²: G's L_t of Eq. 10."""
     return (fake_logits - 1) ** 2
 
 
 def cross_entropy_discriminator(real_logits: Logits, fake_logits: Logits) -> PerExample:
-    """-log D(x) - log(1 - D(G(z))): a pair of terms of Eq. 1 (Vougioukas et al. 2018), for D."""
+    """Computes -log D(x) - log(1 - D(G(z))): D's terms of Eq. 1 (Vougioukas et al. 2018)."""
     return jax.nn.softplus(-real_logits) + jax.nn.softplus(fake_logits)
 
 
 def non_saturating_generator(fake_logits: Logits) -> PerExample:
-    """-log D(G(z)), whose gradient does not vanish where D is sure (Goodfellow et al. 2014)."""
+    """Computes -log D(G(z)), the non-saturating loss (Goodfellow et al. 2014).
+
+    Its gradient does not vanish where D is sure.
+    """
     return jax.nn.softplus(-fake_logits)
 
 
 def l1(a: Image, b: Image) -> PerExample:
-    """Mean absolute difference: l_L1 of Eq. 12 and 13."""
+    """Computes the mean absolute difference: l_L1 of Eq. 12 and 13."""
     return _mean(jnp.abs(a - b))
 
 
@@ -56,22 +59,27 @@ def mse(a: Float[AnyArray, " batch *rest"], b: Float[AnyArray, " batch *rest"]) 
 
 
 def weighted_l1(a: Image, b: Image, weights: Weights) -> PerExample:
-    """Mean over all pixels of weight times absolute difference; weights of 1 give `l1`."""
+    """Averages weight times absolute difference over all pixels; weights of 1 give `l1`."""
     return _mean(weights * jnp.abs(a - b))
 
 
 def weighted_mse(a: Image, b: Image, weights: Weights) -> PerExample:
-    """Mean over all pixels of weight times squared difference; weights of 1 give `mse`."""
+    """Averages weight times squared difference over all pixels; weights of 1 give `mse`."""
     return _mean(weights * (a - b) ** 2)
 
 
 def lower_half_l1(
     a: Clip, b: Clip, seen: Float[AnyArray, "batch time"], upper: float = 0.0
 ) -> PerExample:
-    """L_L1 of Eq. 2 (Vougioukas et al. 2018) as a mean: over the pixels of the lower half, in the
-    frames that are `seen` (1 or 0, at least one). The upper half's pixels count `upper` times.
+    """Computes L_L1 of Eq. 2 (Vougioukas et al. 2018) as a mean over the lower half's pixels.
 
-    The paper sums; beside λ = 400 the adversarial terms would then be nothing.
+    The paper sums; beside such a sum with λ = 400, the adversarial terms would be negligible.
+
+    Args:
+      a: Clips.
+      b: Clips.
+      seen: 1 for frames that count, 0 for others; at least one counts.
+      upper: Weight of the upper half's pixels; those of the lower half have weight 1.
     """
     rows, half = a.shape[2], a.shape[2] // 2
     weights = jnp.where(jnp.arange(rows) < half, jnp.float32(upper), 1.0)
@@ -81,17 +89,17 @@ def lower_half_l1(
 
 
 def motion(a: Clip, b: Clip) -> PerExample:
-    """Mean absolute difference between the changes of two clips from frame to frame."""
+    """Computes the mean absolute difference between two clips' changes from frame to frame."""
     return _mean(jnp.abs(jnp.diff(a, axis=1) - jnp.diff(b, axis=1)))
 
 
 def kl_divergence(mu: Code, logvar: Code) -> PerExample:
-    """KL(N(μ, σ²) ‖ N(0, 1)), summed over the code."""
+    """Computes KL(N(μ, σ²) ‖ N(0, 1)), summed over the code."""
     return 0.5 * jnp.sum(mu**2 + jnp.exp(logvar) - 1 - logvar, axis=-1)
 
 
 def perceptual(features_a: Sequence[Layer], features_b: Sequence[Layer]) -> PerExample:
-    """l_L2(Φ(a), Φ(b)) of Eq. 11: the layers' mean squared differences over H W C, summed."""
+    """Sums l_L2(Φ(a), Φ(b)) of Eq. 11, a mean squared difference over H W C, over layers."""
     return sum(mse(a, b) for a, b in zip(features_a, features_b, strict=True))
 
 
@@ -103,10 +111,16 @@ def region_weights(
     hands: float,
     face: float,
 ) -> Weights:
-    """Weights of pixels by what they show, (batch, size, size, 1); 1 outside of every part.
+    """Weights pixels by the part of the person that they show.
 
-    A part is the boxes of `body_parts.PARTS`; where parts overlap the largest weight counts. A part
-    that is not seen adds nothing.
+    Args:
+      keypoints: Keypoints of each picture.
+      size: Rows and cols of the pictures.
+      mouth: Weight in the part's boxes, see `body_parts.PARTS`; so are `eyes`, `hands` and `face`.
+
+    Returns:
+      Weights (batch, size, size, 1), 1 outside of every part. Where parts overlap, the largest
+        weight counts. A part without visible keypoints adds nothing.
     """
     weights = jnp.ones((keypoints.shape[0], size, size, 1), jnp.float32)
     for part, weight in (("mouth", mouth), ("eyes", eyes), ("hands", hands), ("face", face)):

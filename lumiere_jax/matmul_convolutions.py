@@ -1,17 +1,17 @@
 """Convolutions as matrix products, for processors whose products outrun their convolutions.
 
-A form has three linear maps, which cut what a convolution reads (`tiles`), its kernel (`taps`) and
-what it writes (`outputs`) into lists of matrices. With products pair by pair, and each map's
-transpose, the convolution and its gradients are
+A form has three linear maps to lists of matrices: of a convolution's input (`tiles`), its kernel
+(`taps`) and its output (`outputs`). With products pair by pair, and each map's transpose, the
+convolution and its gradients are
 
     y  = outputs^T (tiles(x) taps(k))
     dx = tiles^T (outputs(dy) taps(k)^T)
     dk = taps^T (tiles(x)^T outputs(dy))
 
-and dx is the transposed convolution of dy. `WINDOWS` has one list entry, x's windows. The others
-are minimal filtering (Winograd; Lavin and Gray 2016, equation 8): 9 products where the 4x4 kernel
-at stride 2 takes 16, 16 where the 3x3 kernel takes 36. They only add and halve, so that results
-differ from a convolution's by float32's rounding.
+and dx is the transposed convolution of dy. `WINDOWS` has one matrix in each list, and its tiles are
+the windows of x. The others are minimal filtering (Winograd; Lavin and Gray 2016, equation 8): 9
+products where the 4x4 kernel at stride 2 takes 16, and 16 where the 3x3 kernel takes 36. Their maps
+only add and halve, so results differ from a convolution's by float32's rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,14 +27,19 @@ Matrices = list[jax.Array]
 Rows = tuple[tuple[float | int, ...], ...]
 Cut = Callable[[jax.Array], Matrices]
 
-# Numbers that stay in a processor's last cache; what leaves it is read at half the speed.
+# Numbers that fit in a processor's last cache; larger arrays are read at half the speed.
 CACHED = 5_000_000
 
 
 @dataclass(frozen=True)
 class Form:
-    """Maps of pictures (b, h stride, w stride, in) to matrices (positions, numbers), of a kernel
-    (rows, cols, in, out) to (numbers, out), and of pictures (b, h, w, out) to (positions, out).
+    """Linear maps that turn a convolution into matrix products.
+
+    Attributes:
+      stride: Stride of the convolution.
+      tiles: Maps inputs (b, h stride, w stride, in) to matrices (positions, numbers).
+      taps: Maps a kernel (rows, cols, in, out) to matrices (numbers, out).
+      outputs: Maps outputs (b, h, w, out) to matrices (positions, out).
     """
 
     stride: int
@@ -44,7 +49,7 @@ class Form:
 
 
 def down(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The convolution of x (b, h stride, w stride, in): (b, h, w, out)."""
+    """Convolves x (b, h stride, w stride, in) to (b, h, w, out)."""
     b, rows, cols, _ = x.shape
     shape = (b, rows // form.stride, cols // form.stride, kernel.shape[3])
     taps = _cast(form.taps(kernel), x)
@@ -57,7 +62,7 @@ def down(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def up(form: Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The transposed convolution of y (b, h, w, out): (b, h stride, w stride, in)."""
+    """Applies the transposed convolution to y (b, h, w, out): (b, h stride, w stride, in)."""
     b, h, w, _ = y.shape
     shape = (b, h * form.stride, w * form.stride, kernel.shape[2])
     taps = _cast(form.taps(kernel), y)
@@ -72,7 +77,7 @@ def up(form: Form, y: jax.Array, kernel: jax.Array) -> jax.Array:
 def down_gradients(
     form: Form, x: jax.Array, kernel: jax.Array, dy: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Of `down`, for x and the kernel, in their shapes, from dy (b, h, w, out)."""
+    """Returns gradients of `down` with respect to x and the kernel; dy is (b, h, w, out)."""
     taps = _cast(form.taps(kernel), x)
 
     def back(_: Matrices, outputs: Matrices, count: int) -> jax.Array:
@@ -85,7 +90,10 @@ def down_gradients(
 def up_gradients(
     form: Form, y: jax.Array, kernel: jax.Array, dx: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Of `up`, for y and the kernel, in their shapes, from dx (b, h stride, w stride, in)."""
+    """Returns gradients of `up` with respect to y and the kernel.
+
+    dx, the gradient of its result, is (b, h stride, w stride, in).
+    """
     taps = _cast(form.taps(kernel), y)
 
     def back(tiles: Matrices, _: Matrices, count: int) -> jax.Array:
@@ -96,14 +104,14 @@ def up_gradients(
 
 
 def kernel_gradient(form: Form, x: jax.Array, dy: jax.Array, shape: Sequence[int]) -> jax.Array:
-    """Of `down`, for a kernel of `shape` (rows, cols, in, out)."""
+    """Returns the gradient of `down` for a kernel of `shape` (rows, cols, in, out)."""
     return _gradients(form, x, dy, shape, lambda *_: None)[1]
 
 
 def _gradients(
     form: Form, x: jax.Array, y: jax.Array, kernel: Sequence[int], back: Callable
 ) -> tuple[Any, jax.Array]:
-    """What `back` makes of so many pictures' tiles and outputs, and the kernel's gradient."""
+    """Returns `back(tiles, outputs, pictures)` of all pictures, and the kernel's gradient."""
 
     def some(pictures: tuple[jax.Array, jax.Array]) -> tuple[jax.Array | None, Matrices]:
         tiles, outputs = form.tiles(pictures[0]), form.outputs(pictures[1])
@@ -114,7 +122,7 @@ def _gradients(
 
 
 def _products(a: Matrices, b: Matrices, axes: tuple[int, int]) -> Matrices:
-    """Over one axis of each; bf16 operands are slow without a float32 result."""
+    """Contracts pairs of matrices over one axis each; bf16 is slow without a float32 result."""
     dims = (((axes[0],), (axes[1],)), ((), ()))
     dot = partial(lax.dot_general, dimension_numbers=dims, preferred_element_type=jnp.float32)
     return [dot(x, y) for x, y in zip(a, b, strict=True)]
@@ -125,15 +133,15 @@ def _cast(matrices: Matrices, like: jax.Array) -> Matrices:
 
 
 def _add(cut: Cut, matrices: Matrices, shape: Sequence[int]) -> jax.Array:
-    """The transpose of `cut`, whose argument has `shape`."""
+    """Applies the transpose of `cut`, whose argument has `shape`."""
     like = jax.ShapeDtypeStruct(tuple(shape), jnp.float32)
     return jax.linear_transpose(cut, like)(matrices)[0]
 
 
 def _together(form: Form, high: Sequence[int], low: Sequence[int]) -> int:
-    """Of how many pictures the matrices stay in the cache.
+    """Returns the largest divisor of the batch whose matrices fit in the cache.
 
-    All of them where several devices have a part each: a loop would gather every group.
+    Returns the whole batch where several devices share it: a loop would gather every group.
     """
     if jax.device_count() > 1:
         return high[0]
@@ -146,7 +154,7 @@ def _together(form: Form, high: Sequence[int], low: Sequence[int]) -> int:
 
 
 def _map(function: Callable, together: int, x: jax.Array) -> jax.Array:
-    """`function` of so many pictures at a time."""
+    """Applies `function` to `together` pictures at a time."""
     if together == len(x):
         return function(x)
     y = lax.map(function, x.reshape(-1, together, *x.shape[1:]))
@@ -154,7 +162,7 @@ def _map(function: Callable, together: int, x: jax.Array) -> jax.Array:
 
 
 def _map_and_sum(function: Callable, together: int, pictures: tuple) -> tuple:
-    """`function` of so many pictures at a time: its first result, and its second added up."""
+    """Applies `function` to `together` pictures at a time, and sums its second result."""
     if together == len(pictures[0]):
         return function(pictures)
     groups = jax.tree.map(lambda x: x.reshape(-1, together, *x.shape[1:]), pictures)
@@ -170,12 +178,12 @@ def _map_and_sum(function: Callable, together: int, pictures: tuple) -> tuple:
 
 
 def _halves(x: jax.Array, axis: int) -> list[jax.Array]:
-    """Both items of an axis; a split, since its transpose is one concatenation."""
+    """Splits an axis of two items; the transpose of a split is one concatenation."""
     return [half.squeeze(axis) for half in lax.split(x, (1, 1), axis)]
 
 
 def _windows(x: jax.Array) -> Matrices:
-    """The 4x4 windows at stride 2 of x padded by 1: (b, 2h, 2w, c) to (b h w, 16 c).
+    """Cuts the 4x4 windows at stride 2 of x padded by 1: (b, 2h, 2w, c) to (b h w, 16 c).
 
     Two neighbouring columns are one row of 2c numbers, so eight slices make the sixteen taps.
     """
@@ -188,7 +196,7 @@ def _windows(x: jax.Array) -> Matrices:
 
 
 def _windows3(x: jax.Array) -> Matrices:
-    """The 3x3 windows of x padded by 1: (b, h, w, c) to (b h w, 9 c)."""
+    """Cuts the 3x3 windows of x padded by 1: (b, h, w, c) to (b h w, 9 c)."""
     b, h, w, c = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     taps = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
@@ -201,7 +209,7 @@ def _matrix(x: jax.Array) -> Matrices:
 
 @dataclass(frozen=True)
 class _Winograd:
-    """Two neighbouring outputs of r taps in one dimension, applied to rows and then to columns.
+    """Minimal filtering for two neighbouring outputs of r taps, over rows and then over columns.
 
     `data`, `kernel` and `output` are Lavin and Gray's B^T, G and A. At stride 2, taps and data are
     blocks of 2x2 pixels.
@@ -224,7 +232,7 @@ class _Winograd:
         ]
 
     def _near(self, x: jax.Array, axis: int) -> Matrices:
-        """The data's combinations along `axis`, a tile in two, each of two items."""
+        """Combines the data of each tile along `axis`; tiles begin two items apart."""
         size, two = x.shape[axis] - 1, _halves(x, axis + 1)
         items = [
             lax.slice_in_dim(two[i % 2], i // 2, i // 2 + size, axis=axis)
@@ -252,7 +260,7 @@ class _Winograd:
 
 
 def _combine(matrix: Rows, items: list[jax.Array]) -> list[jax.Array]:
-    """A matrix of few numbers times a list of arrays."""
+    """Multiplies a matrix of few numbers by a list of arrays."""
     weighted = lambda w, x: x if w == 1 else -x if w == -1 else w * x  # noqa: E731
     return [
         sum(terms[1:], terms[0])

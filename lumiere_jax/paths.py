@@ -10,18 +10,22 @@ from pathlib import Path
 from lumiere_jax.errors import UserError, printable, shortened
 
 CACHE = "LUMIERE_JAX_CACHE"
-# Bytes of a name, and of a whole path, which is made longer by what is put into a folder.
+# Most bytes of a name and of a whole path; paths of files inside a folder are longer still.
 LONGEST_NAME, LONGEST = 255, 3_000
 
-# Orbax reads its own path as a pattern, and other libraries are given no bytes outside UTF-8.
+# Orbax reads its own path as a pattern, and other libraries cannot take bytes outside UTF-8.
 _NOT_PLAIN = re.compile(r"[\[\]*?\\\udc80-\udcff]")
 
 
 def expanded(name: str, text: str) -> str:
-    """The text with `~` and `~user` at its start replaced by a home folder, as in a shell.
+    """Replaces `~` or `~user` at the start of a text by a home folder, as a shell does.
+
+    Args:
+      name: The flag that gives the text, for messages.
+      text: The text.
 
     Raises:
-      UserError: there is no such user, and nothing has that very name. `name` is the flag's.
+      UserError: There is no such user, and no file has that very name.
     """
     path = os.path.expanduser(text)
     if path.startswith("~") and not os.path.lexists(path):
@@ -33,11 +37,17 @@ def expanded(name: str, text: str) -> str:
 
 
 def user_path(name: str, text: str | Path) -> Path:
-    """The path that a flag's text names: as it is written, so that messages say it so too, or from
-    the root where it has a `..`.
+    """Expands a user's path.
+
+    Args:
+      name: The flag or variable that gives the path, for messages.
+      text: The path as the user wrote it.
+
+    Returns:
+      The path as written, so that messages show it so; the absolute path where it has a `..`.
 
     Raises:
-      UserError: see `expanded`; or it is longer than disks allow.
+      UserError: See `expanded`; or the path is longer than disks allow.
     """
     written = Path(expanded(name, str(text)))
     path = absolute(written)
@@ -51,7 +61,7 @@ def user_path(name: str, text: str | Path) -> Path:
 
 
 def absolute(path: str | Path) -> Path:
-    """The path from the root. A `..` leads out of the folder that a link before it leads to."""
+    """Returns the absolute path; a `..` after a link leaves the folder that the link names."""
     parts = Path(path).absolute().parts
     if ".." in parts:
         last = len(parts) - parts[::-1].index("..")
@@ -60,7 +70,7 @@ def absolute(path: str | Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what is fetched or compiled is kept: the system's folder, or the variable's."""
+    """Returns the folder for downloads and compiled code: the variable's, or the system's."""
     if named := os.environ.get(CACHE):
         return user_path(CACHE, named)
     import pooch  # here, because machines without a network may lack it
@@ -69,7 +79,7 @@ def cache_folder() -> Path:
 
 
 def matching(pattern: str) -> list[Path]:
-    """What a pattern names, sorted. A part of it that is there by that very name is no pattern."""
+    """Returns paths that match a pattern, sorted; parts that exist as written are literal."""
     found = [Path()]
     for part in Path(pattern).parts:
         found = [folder / name for folder in found for name in _named(folder, part)]
@@ -79,17 +89,19 @@ def matching(pattern: str) -> list[Path]:
 def _named(folder: Path, part: str) -> list[str]:
     if os.path.lexists(folder / part):
         return [part]
-    # Brackets may belong to the name of what is looked for, as in 'part [1]*.mp4'.
+    # Brackets may be part of a file's name, as in 'part [1]*.mp4'.
     return glob.glob(part, root_dir=folder) or glob.glob(part.replace("[", "[[]"), root_dir=folder)
 
 
 @contextlib.contextmanager
 def plainly_named(folder: Path) -> Iterator[Path]:
-    """The folder by a name that every library takes as it is, for this process and its children.
+    """Yields a name of the folder that every library takes literally.
+
+    The name is valid in this process and its children.
 
     Raises:
-      OSError: the folder cannot be opened.
-      UserError: this system has no such names.
+      OSError: The folder cannot be opened.
+      UserError: This system has no such names.
     """
     place = folder.absolute()
     if not _NOT_PLAIN.search(str(place)) and ".." not in place.parts:
@@ -109,5 +121,5 @@ def plainly_named(folder: Path) -> Iterator[Path]:
 
 
 def true_name(path: Path) -> Path:
-    """The folder's own name, where the path begins with one of `plainly_named`."""
+    """Returns the folder's own name for a path that begins with a `plainly_named` one."""
     return path.resolve() if path.parts[1:2] == ("proc",) else path

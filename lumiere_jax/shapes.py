@@ -1,4 +1,4 @@
-"""The vocabulary of shapes. Image axes are `rows cols`, because `w` is the pose figure."""
+"""Names of array shapes. Image axes are `rows cols`, because `w` is the pose figure."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 if TYPE_CHECKING:
-    # Shapes and kinds of arrays are checked where they happen, at run time.
+    # Shapes and kinds of arrays are checked at run time, not by the type checker.
     AnyArray = Any
 else:
     AnyArray = jax.Array | np.ndarray
@@ -22,7 +22,7 @@ Code = Float[AnyArray, "*batch code"]
 Keypoints = Float[AnyArray, "*time 137 3"]
 """x and y in units of the picture (0 to 1, rightwards and downwards), confidence 0 to 1.
 
-Their order is that of `lumiere_jax.keypoints`.
+`lumiere_jax.keypoints` has their order.
 """
 Image = Float[AnyArray, "*batch rows cols channels"]
 Picture = UInt8[np.ndarray, "rows cols 3"]

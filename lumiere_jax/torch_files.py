@@ -1,7 +1,7 @@
-"""Files of `torch.save`, without torch and without running what their pickles ask for.
+"""Reads files of `torch.save` without torch, and without running code from their pickles.
 
-A pickle can call anything. This unpickler admits only what tensors need, and they stay unread
-until they are wanted. Both layouts are read: the zip archive, and the older sequence of pickles.
+A pickle can call anything. This unpickler admits only what tensors need, and reads their numbers on
+demand. It reads both layouts: the zip archive, and the older sequence of pickles.
 """
 
 import io
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-# Parts of a tuple, with those of the tuples in it.
+# Most parts of a tuple, with those of the tuples in it.
 _LARGEST_TUPLE = 10_000
 _DIMENSIONS = 64
 _STRINGS = ([pickletools.pyunicode], [pickletools.pybytes_or_str])
-# Which of the things that an opcode takes from the stack are hashed.
+# Which of the items that an opcode takes from the stack are hashed.
 _KEYS = {"SETITEM": slice(1, 2), "SETITEMS": slice(2, None, 2), "DICT": slice(1, None, 2)}
 _KEYS |= {"ADDITEMS": slice(2, None), "FROZENSET": slice(1, None)}
 _STORAGES = {
@@ -34,7 +34,7 @@ _STORAGES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor in a file: the storage's key, type and length, and the view of it."""
+    """A tensor in a file: its storage's key, dtype and length, and its view of the storage."""
 
     key: str
     dtype: str
@@ -45,13 +45,13 @@ class Tensor:
 
 
 def no_others(module: str, name: str) -> Any:
-    """For a file that holds tensors and containers alone."""
+    """Rejects every other global: the file may hold only tensors and containers."""
     raise ValueError(f"it wants {module}.{name}, which no tensor needs: save state_dict()")
 
 
 class _Unpickler(pickle.Unpickler):
-    # Everything handed out is immutable or made for this file, so that a file cannot leave
-    # anything behind in this process.
+    # Everything that a pickle gets is immutable or made for this file, so that it cannot change
+    # anything else in this process.
     def __init__(self, stream: Any, others: Callable[[str, str], Any]):
         super().__init__(stream)
         self.dtypes: dict[str, str] = {}
@@ -66,7 +66,7 @@ class _Unpickler(pickle.Unpickler):
             # As PyTorch wrote parameters until 2017: an object whose state begins with the tensor.
             return type(name, (), {"__setstate__": _set_data})
         if (module, name) == ("collections", "OrderedDict"):
-            # A state_dict() bears its metadata as an attribute.
+            # A state_dict() carries its metadata as an attribute.
             return type(name, (dict,), {"__init__": _set_items})
         if (module, name) == ("torch", "Size"):
             return lambda sizes=(): tuple(_instance(size, int) for size in sizes)
@@ -113,7 +113,7 @@ def _tensor(storage, offset, shape, stride, *_) -> Tensor:
 
 
 def _load(stream: Any, others: Callable = no_others) -> tuple[Any, dict[str, str]]:
-    """One pickle, and the types of its storages."""
+    """Loads one pickle, and returns its content and its storages' dtypes by key."""
     start = stream.tell()
     _check_pickle(stream, start)
     stream.seek(start)
@@ -122,13 +122,13 @@ def _load(stream: Any, others: Callable = no_others) -> tuple[Any, dict[str, str
 
 
 def _check_pickle(stream: Any, start: int) -> None:
-    """ValueError for a pickle that costs more than its length.
+    """Raises ValueError for a pickle that costs more than its length to load.
 
-    The unpickler reserves memory up to the highest number in the memo; and a tuple of twice the
-    same tuple, forty times over, would be compared for hours, or on the stack. Of what is no string
-    somebody can choose as many as they like with the same hash, so nothing else is a key.
+    The unpickler reserves memory up to the highest number in the memo. A tuple of twice the same
+    tuple, nested forty times, takes hours to compare, or exhausts the stack. Only strings may be
+    keys: anyone can make as many other objects as they like with the same hash.
     """
-    stack: list[int | None] = []  # how many parts each thing has, 0 of a string, None for a mark
+    stack: list[int | None] = []  # parts of each item: 0 for a string, None for a mark
     memo: dict[int, int | None] = {}
     for code, argument, position in pickletools.genops(stream):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -158,7 +158,7 @@ def _check_pickle(stream: Any, start: int) -> None:
 
 
 def _read(path: Path, places: dict[str, tuple[int, int]], tensor: Tensor) -> np.ndarray:
-    """The tensor's numbers; places holds each storage's offset and length in bytes."""
+    """Reads a tensor's numbers; `places` has each storage's offset and length in bytes."""
     start, length = places[tensor.key]
     dtype = np.dtype(tensor.dtype)
     if length != tensor.count * dtype.itemsize:
@@ -220,14 +220,22 @@ def _open_legacy(file: mmap.mmap, others: Callable) -> tuple[Any, dict]:
 def open_torch(
     path: Path, others: Callable[[str, str], Any] = no_others
 ) -> tuple[Any, Callable[[Tensor], np.ndarray]]:
-    """What was saved, with `Tensor` in place of each tensor, and the function that reads one.
+    """Opens a file of `torch.save`.
 
-    `others` answers for (module, name) of what is neither tensor nor container, or raises. Raises
-    any Exception for a file that torch.save did not write or that wants more than is admitted.
+    Args:
+      path: The file.
+      others: `others(module, name)` returns a global that is neither tensor nor container, or
+        raises.
+
+    Returns:
+      The saved object, with a `Tensor` in place of each tensor, and the function that reads one.
+
+    Raises:
+      Exception: Of any kind; torch.save did not write the file, or it wants more than is admitted.
     """
     with open(path, "rb") as file:
         whole = zipfile.is_zipfile(file)
-        # Of a file, Python would make room for as many bytes as a pickle promises.
+        # From a file object, Python would allocate as many bytes as a pickle promises.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             content, places = _open_zip(file, others) if whole else _open_legacy(data, others)
     return content, lambda tensor: _read(path, places, tensor)

@@ -1,8 +1,8 @@
 """Φ of Eq. 11: VGG-19 (Simonyan and Zisserman 2015) as pure functions on loaded weights.
 
-Pictures are RGB in [0, 1]. Whatever the weights' origin, features come out in torchvision's scale:
-Caffe's inputs are 255 · 0.225 times larger, and since ReLU and pooling commute with a positive
-factor, dividing the input and every bias by it divides every feature by it.
+Pictures are RGB in [0, 1]. Features come out in torchvision's scale, whatever the weights' origin.
+Caffe's inputs are 255 · 0.225 times larger. ReLU and pooling commute with a positive factor, so
+dividing the input and every bias by it divides every feature by it.
 """
 
 import re
@@ -39,12 +39,18 @@ _HOW_TO_GET = (
 
 
 def load_vgg19(spec: str | Path) -> Params:
-    """Weights from a file; "download", torchvision's from its server or from the cache that an
-    earlier run filled; or "random", seeded He weights, whose features see structure.
+    """Loads VGG-19's weights.
 
-    The names of the arrays tell the convention: `features.0.weight` or `0.weight` is torchvision's,
-    `conv1_1.weight` Caffe's (BGR, 0 to 255), and the group `block1_conv1` Keras's, which is Caffe's
-    with kernels in HWIO, not OIHW. A file may stop after any convolution. Raises UserError.
+    The names of a file's arrays tell the convention: `features.0.weight` or `0.weight` is
+    torchvision's, `conv1_1.weight` Caffe's (BGR, 0 to 255), and the group `block1_conv1` Keras's.
+    Keras's is Caffe's with kernels in HWIO, not OIHW. A file may stop after any convolution.
+
+    Args:
+      spec: A file; "download" for torchvision's weights, from its server or from the cache that an
+        earlier run filled; or "random" for seeded He weights, whose features see structure.
+
+    Raises:
+      UserError: There are no weights, or they are not VGG-19's.
     """
     if str(spec) == "random":
         return _random()
@@ -55,7 +61,7 @@ def load_vgg19(spec: str | Path) -> Params:
 
 
 def _download() -> Path:
-    """The folder is the system's for caches, or that of the environment variable."""
+    """Downloads torchvision's weights into `cache_folder`, unless they are there already."""
     import pooch  # here, because machines without a network may lack it
 
     cache = pooch.create(
@@ -68,7 +74,7 @@ def _download() -> Path:
     except (OSError, ValueError) as error:
         if is_disk_full(error):
             raise disk_is_full(cache.abspath) from error
-        # pooch says with a ValueError that the hash is another one.
+        # pooch raises ValueError for a wrong hash.
         what = "is not the file it was" if isinstance(error, ValueError) else "cannot be fetched"
         raise UserError(
             f"{_SERVER}{_FILE} {what} ({type(error).__name__}, cache {cache.abspath}, which "
@@ -77,7 +83,7 @@ def _download() -> Path:
 
 
 def _sizes() -> dict[str, tuple[int, int]]:
-    """Input and output channels by convolution."""
+    """Returns input and output channels by convolution."""
     channels = [size for n, size in _BLOCKS for _ in range(n)]
     return dict(zip(CONVOLUTIONS, zip([3, *channels], channels, strict=False), strict=True))
 
@@ -96,7 +102,7 @@ def _normalisation(mean: list[float], std: list[float]) -> Params:
 
 
 def _place(key: str) -> tuple[str, str] | None:
-    """Whose convention an array's name is in, and its convolution; None for other layers'."""
+    """Returns the convention and the convolution of an array by its name; None for others."""
     if found := re.fullmatch(r"(?:features\.)?(\d{1,2})\.(?:weight|bias)", key):
         return "torchvision", _torchvision_indices().get(int(found[1]), key)
     if found := re.fullmatch(r"conv(\d_\d)\.(?:weight|bias)", key):
@@ -114,7 +120,7 @@ def _convert(path: Path, arrays: dict[str, np.ndarray]) -> Params:
         found.setdefault(name, {})["kernel" if array.ndim == 4 else "bias"] = array
     if "1_1" not in found:
         raise UserError(f"{path}: holds no weights of VGG-19's first convolution; {_HOW_TO_GET}.")
-    names = CONVOLUTIONS[: len(found)]  # the file may end here, and so do the layers it allows
+    names = CONVOLUTIONS[: len(found)]  # a file may stop here, which limits the layers
     if missing := [name for name in names if name not in found]:
         raise UserError(
             f"{path}: is of another network than VGG-19, convolution {missing[0]} is missing; "
@@ -133,7 +139,7 @@ def _convert(path: Path, arrays: dict[str, np.ndarray]) -> Params:
 def _convolution(
     path: Path, name: str, convention: str, arrays: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Kernel (HWIO) and bias of one convolution, for RGB and in torchvision's scale."""
+    """Returns kernel (HWIO) and bias of a convolution, for RGB and in torchvision's scale."""
     i, o = _sizes()[name]
     shape = (3, 3, i, o) if convention == "keras" else (o, i, 3, 3)
     if {part: array.shape for part, array in arrays.items()} != {"kernel": shape, "bias": (o,)}:
@@ -157,7 +163,10 @@ def _convolution(
 
 
 def _torchvision_indices() -> dict[int, str]:
-    """A convolution and its ReLU take two places in torchvision's list, a pool one."""
+    """Returns the convolutions' names by their indices in torchvision's list.
+
+    A convolution and its ReLU take two places, a pool one.
+    """
     names, index = {}, 0
     for b, (n, _) in enumerate(_BLOCKS, 1):
         for c in range(1, n + 1):
@@ -168,7 +177,7 @@ def _torchvision_indices() -> dict[int, str]:
 
 
 def _plan() -> list[str]:
-    """The names of all layers in order: relu1_1, relu1_2, pool1, relu2_1, ..."""
+    """Returns the names of all layers in order: relu1_1, relu1_2, pool1, relu2_1, ..."""
     plan = []
     for b, (n, _) in enumerate(_BLOCKS, 1):
         plan += [f"relu{b}_{c}" for c in range(1, n + 1)] + [f"pool{b}"]
@@ -179,7 +188,7 @@ LAYERS = tuple(_plan())
 
 
 def allowed_layers(params: Params) -> tuple[str, ...]:
-    """The layers that the loaded weights reach, in order."""
+    """Returns the layers that the loaded weights reach, in order."""
     allowed: list[str] = []
     for layer in _plan():
         if layer.startswith("relu") and layer.removeprefix("relu") not in params:
@@ -189,7 +198,7 @@ def allowed_layers(params: Params) -> tuple[str, ...]:
 
 
 def check_layers(params: Params, layers: tuple[str, ...]) -> None:
-    """UserError if a layer is unknown, or deeper than the weights go."""
+    """Raises UserError if a layer is unknown, or deeper than the weights go."""
     allowed = allowed_layers(params)
     for layer in layers:
         if layer not in allowed:
@@ -202,9 +211,19 @@ def check_layers(params: Params, layers: tuple[str, ...]) -> None:
 def features(
     params: Params, images: Pictures, layers: tuple[str, ...], dtype: DTypeLike = jnp.float32
 ) -> list[Pictures]:
-    """The named layers' features, in the order asked; nothing beyond the deepest is computed.
+    """Computes features of the named layers.
 
-    Products run in `dtype`, and features come out in float32.
+    Args:
+      params: Weights.
+      images: RGB in [0, 1].
+      layers: Names of layers; nothing beyond the deepest is computed.
+      dtype: Dtype of the products.
+
+    Returns:
+      float32 features, in the order of `layers`.
+
+    Raises:
+      UserError: See `check_layers`.
     """
     check_layers(params, layers)
     plan = _plan()

@@ -1,7 +1,7 @@
-"""Named arrays of files that hold a network's weights, whoever wrote them.
+"""Reads named arrays from weight files of any origin.
 
-What a file claims is checked before it is believed: nothing is executed, and arrays that are no
-numbers, or larger than any weights here, are refused.
+A file's claims are checked before they are used. Nothing is executed. Arrays that are not numbers,
+or larger than any weights here, are refused.
 """
 
 import io
@@ -20,12 +20,12 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.torch_files import Tensor, open_torch
 
 _LARGEST = 2**28
-"""Bytes of all wanted arrays together; VGG-19's convolutions have 80 MB, 160 in float64."""
+"""Most bytes of all wanted arrays together; VGG-19's convolutions have 80 MB, 160 in float64."""
 _LARGEST_PIECE = 2**26
 _LONGEST_HEADER = 10_000
 
 Reader = Iterator[tuple[str, tuple[int, ...], np.dtype, Callable[[], np.ndarray]]]
-"""Name, shape, type and, while the iterator stands there, the function that reads the numbers."""
+"""Name, shape, dtype, and a function that reads the numbers until the iterator moves on."""
 
 
 def _npz(path: Path, wanted: Callable[[str], bool]) -> Reader:
@@ -42,7 +42,7 @@ def _npz(path: Path, wanted: Callable[[str], bool]) -> Reader:
 
 
 def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """NumPy reads a header as long as it says to be, before looking at its length."""
+    """Reads an npy header after checking its length, which NumPy would trust."""
     major, _ = np.lib.format.read_magic(stream)
     length = stream.read({1: 2, 2: 4}[major])
     if (size := int.from_bytes(length, "little")) > _LONGEST_HEADER:
@@ -84,12 +84,12 @@ def _hdf5(path: Path, wanted: Callable[[str], bool]) -> Reader:
 def _safetensors(path: Path, wanted: Callable[[str], bool]) -> Reader:
     with safetensors.safe_open(path, framework="np") as file:
         for key in filter(wanted, file.keys()):
-            array = file.get_tensor(key)  # the library has checked that the file is as long
+            array = file.get_tensor(key)  # the library has checked the file's length
             yield key, array.shape, array.dtype, array.copy
 
 
 def _reader(path: Path) -> Callable[[Path, Callable[[str], bool]], Reader]:
-    """By the first bytes, because names do not tell."""
+    """Chooses the reader by a file's first bytes, because names do not tell."""
     with open(path, "rb") as file:
         start = file.read(9)
     if start.startswith(b"PK"):
@@ -107,10 +107,17 @@ def _reader(path: Path) -> Callable[[Path, Callable[[str], bool]], Reader]:
 def read_arrays(
     path: Path, wanted: Callable[[str], bool] = lambda _: True
 ) -> dict[str, np.ndarray]:
-    """The arrays whose names are wanted, of an npz, torch.save's, HDF5 or safetensors file.
+    """Reads the wanted arrays of an npz, torch.save, HDF5 or safetensors file.
 
-    Names are the file's own; in HDF5 the path, as in `block1_conv1/block1_conv1/kernel:0`.
-    Raises UserError.
+    Args:
+      path: The file.
+      wanted: Whether to read the array of a name.
+
+    Returns:
+      Arrays by the file's own names; in HDF5 the path, as in `block1_conv1/block1_conv1/kernel:0`.
+
+    Raises:
+      UserError: The file cannot be read as weights.
     """
     arrays, total = {}, 0
     try:
@@ -121,7 +128,7 @@ def read_arrays(
             if total > _LARGEST:
                 raise ValueError(f"{key} {shape} is larger than any weights")
             arrays[key] = read()
-    except Exception as error:  # the libraries raise whatever a broken file leads them to
+    except Exception as error:  # the libraries raise anything for a broken file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{path} cannot be read as weights (npz, pth, h5 or safetensors): {reason}; "
