@@ -1,4 +1,4 @@
-"""x → a: features of a waveform, computed or learned, and how its sound is judged.
+"""x → a: features of a waveform, computed or learned, and the level and band of its sound.
 
 Imports the common modules alone; every later room may import it.
 """

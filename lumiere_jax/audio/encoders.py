@@ -1,7 +1,6 @@
 """x → a, learned: windows of the waveform through 1-D convolutions (Vougioukas et al. 2018, 3.1.2).
 
-A window of 0.16 s lies around the middle of its frame; what lies past the ends of the sound is
-silence.
+A window covers 0.16 s around the middle of its frame. Past the ends of the sound there is silence.
 """
 
 import flax.linen as nn
@@ -14,7 +13,7 @@ from lumiere_jax.layers import batch_norm, normal_init
 from lumiere_jax.shapes import AnyArray
 
 WINDOW = 2560
-# A first kernel of 5 ms every millisecond, whose steps the others halve five times.
+# The first kernel covers 5 ms, every millisecond; the others halve its steps five times.
 KERNEL, STRIDE, PADDING = 80, 16, 32
 CHANNELS = (16, 32, 64, 128, 256, 512)
 
@@ -23,12 +22,12 @@ Seen = Bool[AnyArray, " batch"]
 
 
 class WaveformEncoder(nn.Module):
-    """Windows (b, 2560) in [-1, 1] to codes (b, code) in [-1, 1].
+    """Encoder of windows (b, 2560) in [-1, 1] to codes (b, code) in [-1, 1].
 
-    Seven convolutions, the first 80/16, then 4/2, the last over the five steps that are left; in
-    between BatchNorm, whose statistics are of the windows that are `seen`, and ReLU. Each is one
-    matrix product over stacked steps: a stride divides its kernel, and no step is copied for it
-    more than five times.
+    Seven convolutions: the first with kernel 80 and stride 16, five with 4 and 2, and the last over
+    the five steps that are left. In between, BatchNorm and ReLU; statistics are those of windows
+    that are `seen`. Each convolution is one matrix product over stacked steps: its stride divides
+    its kernel, so no step is copied more than five times.
     """
 
     code: int = 256
@@ -61,7 +60,7 @@ class WaveformEncoder(nn.Module):
 
 
 def _steps(x: jax.Array, kernel: int, stride: int) -> jax.Array:
-    """(b, n, c) to (b, steps, kernel c), the samples that each step of a convolution sees."""
+    """Stacks the samples of each convolution step: (b, n, c) to (b, steps, kernel c)."""
     b, n, c = x.shape
     blocks = x.reshape(b, n // stride, stride * c)
     count, steps = kernel // stride, n // stride - kernel // stride + 1

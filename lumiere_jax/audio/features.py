@@ -1,8 +1,8 @@
-"""Log-mel filterbank energies, one row a video frame (section 3.3, Kim and Ganapathi 2019).
+"""Log-mel filterbank energies, one row per video frame (section 3.3, Kim and Ganapathi 2019).
 
-40 mel filters over 44 ms windows, one window a frame. Frame t's window starts at sample
-floor(rate · t / fps), computed in integers: a hop rounded once a frame would be 2.25 s off
-after an hour. Windows are start-aligned, so a frame hears 44 ms from its own start on.
+40 mel filters over 44 ms windows, one window per frame. Frame t's window starts at sample
+floor(rate · t / fps), computed in integers: a hop rounded once a frame would be 2.25 s off after an
+hour. Windows are start-aligned, so a frame hears 44 ms from its own start on.
 """
 
 import functools
@@ -26,30 +26,30 @@ PRE_EMPHASIS = 0.97
 FLOOR = 1e-8
 LOUDNESS = -26.0
 CLIP = 4.0
-# Power of a block under which it is silent, -70 dBFS.
+# Blocks of less mean power are silent: -70 dBFS.
 SILENT = 10**-7.0
 
 BLOCK = RATE // 10
 
 
 def frame_start(t: int, fps: Fraction, rate: int = RATE) -> int:
-    """First sample of frame t: floor(rate · t / fps)."""
+    """Returns the first sample of frame t: floor(rate · t / fps)."""
     return rate * t * fps.denominator // fps.numerator
 
 
 def frames_covering(samples: int, fps: Fraction, rate: int = RATE) -> int:
-    """Fewest frames whose time covers every sample: ceil(samples · fps / rate)."""
+    """Returns the fewest frames whose time covers every sample: ceil(samples · fps / rate)."""
     return -(-samples * fps.numerator // (rate * fps.denominator))
 
 
 def frames_within(samples: int, fps: Fraction, rate: int = RATE) -> int:
-    """Most frames that the samples fill: floor(samples · fps / rate)."""
+    """Returns the most frames that the samples fill: floor(samples · fps / rate)."""
     return samples * fps.numerator // (rate * fps.denominator)
 
 
 @functools.cache
 def _filters() -> dict[str, np.ndarray]:
-    """The tables of `make_filters.py`."""
+    """Loads the tables of `make_filters.py`."""
     with np.load(Path(__file__).with_name("filters.npz")) as file:
         return dict(file)
 
@@ -61,24 +61,26 @@ def _hann() -> np.ndarray:
 
 @jax.jit
 def log_mel(waveform: Waveform, starts: Int[AnyArray, " time"]) -> Float[jax.Array, "time 40"]:
-    """Natural log of the mel energies of the windows at `starts`.
+    """Computes the natural log of the mel energies of windows.
 
-    `waveform` begins one sample before sample 0, because pre-emphasis looks one sample back;
-    `starts` count from sample 0, and every window must lie inside.
+    Args:
+      waveform: Begins one sample before sample 0, because pre-emphasis looks one sample back.
+      starts: First samples of the windows, counted from sample 0; every window must lie inside.
     """
     emphasised = waveform[1:] - PRE_EMPHASIS * waveform[:-1]
     frames = emphasised[starts[:, None] + jnp.arange(WINDOW)[None, :]]
     power = jnp.abs(jnp.fft.rfft(frames * _hann()[None, :], FFT)) ** 2 / FFT
-    # GPUs would take the product in TensorFloat-32.
+    # GPUs would compute the product in TensorFloat-32.
     energies = jnp.matmul(power, _filters()["weights"], precision="highest")
     return jnp.log(jnp.maximum(energies, FLOOR))
 
 
 def loudness(chunks: Iterable[Chunk]) -> float:
-    """RMS level in dBFS of the parts that are not pauses; -inf for silence.
+    """Measures the RMS level in dBFS of the parts that are not pauses; -inf for silence.
 
-    Blocks of 100 ms under -70 dBFS, then those 10 dB under the mean of the rest, are left out
-    (the gates of ITU-R BS.1770), so that pauses do not make a voice louder.
+    Leaves out blocks of 100 ms under -70 dBFS, then those 10 dB under the mean of the rest (the
+    gates of ITU-R BS.1770). Otherwise pauses would lower the level, and the gain would make the
+    voice louder.
     """
     powers: list[float] = []
     rest = np.zeros(0, np.float32)
@@ -93,7 +95,7 @@ def loudness(chunks: Iterable[Chunk]) -> float:
 
 
 def gated_level(powers: Iterable[float]) -> float:
-    """Level in dBFS of the mean powers of blocks, with the gates of `loudness`."""
+    """Returns the level in dBFS of blocks' mean powers, with the gates of `loudness`."""
     power = np.array([power for power in powers if power > SILENT])
     if not len(power):
         return -np.inf
@@ -102,27 +104,33 @@ def gated_level(powers: Iterable[float]) -> float:
 
 
 def gain_to_loudness(level: float) -> float:
-    """The factor that brings a voice of `level` dBFS to -26 dBFS; 1 for silence."""
+    """Returns the factor that brings a voice of `level` dBFS to -26 dBFS; 1 for silence."""
     return float(10 ** ((LOUDNESS - level) / 20)) if np.isfinite(level) else 1.0
 
 
 def loudness_gain(chunks: Iterable[Chunk]) -> float:
-    """The factor that brings a voice to -26 dBFS; 1 for silence."""
+    """Returns the factor that brings a voice to -26 dBFS; 1 for silence."""
     return gain_to_loudness(loudness(chunks))
 
 
 def normalise(
     rows: Features, mean: np.ndarray, std: np.ndarray, band: float = RATE / 2
 ) -> np.ndarray:
-    """Per-filter z-scores with the training set's statistics, clipped to ±4.
+    """Computes per-filter z-scores with the training set's statistics, clipped to ±4.
 
-    Without the clip, digital silence would sit far outside of what was trained on. Filters that
-    reach above `band` (Hz), where the voice is not heard, take the training set's mean.
+    Without the clip, digital silence would lie far outside of the training data.
+
+    Args:
+      rows: Log-mel rows.
+      mean: The training set's mean of each filter.
+      std: The training set's standard deviation of each filter.
+      band: Frequency in Hz up to which the voice is heard; filters that reach above it score 0, the
+        training set's mean.
     """
     scores = np.clip((np.asarray(rows) - mean) / std, -CLIP, CLIP).astype(np.float32)
     return np.where(filter_tops() <= band, scores, np.float32(0))
 
 
 def filter_tops() -> np.ndarray:
-    """The frequencies (Hz) that the filters reach up to."""
+    """Returns the frequency in Hz at which each filter ends."""
     return _filters()["tops"]

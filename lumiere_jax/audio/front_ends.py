@@ -1,8 +1,8 @@
-"""Front ends: the rows of numbers that a model hears, computed from sound at a rate of their own.
+"""Front ends: compute rows of a model's input from sound, at a rate of their own.
 
 A front end computes each row from a fixed stretch of sound around the row's own sample. Sound comes
-in pieces of any length: cutting it elsewhere changes nothing, and memory does not grow with its
-length. Before the sound's first sample and after its last there is silence.
+in pieces of any length. Where it is cut changes nothing, and memory does not grow with its length.
+Before the sound's first sample and after its last there is silence.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,20 +21,20 @@ Apply = Callable[[np.ndarray, np.ndarray], AnyArray]
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
-    """How sound becomes rows.
+    """A computation of rows from sound.
 
     Row r's own sample is floor(16000 · r / rate), or floor(16000 · (r + ½) / rate) where rows are
     `centred`. It is computed in integers, so that rows of an hour stay within a sample.
 
     Attributes:
       name: Its name in datasets and workdirs.
-      rate: Rows a second.
-      before: Samples that a row hears before its own.
-      after: Samples that a row hears from its own on.
+      rate: Rows per second.
+      before: Samples that a row reads before its own.
+      after: Samples that a row reads from its own on.
       shape: Shape of a row.
       apply: `apply(samples, starts)` computes a block of rows, whose own samples are
         `samples[before + starts]`. The number of samples is the same in every call.
-      block: Rows that are computed at once, the first of them row 0.
+      block: Number of rows that are computed at once; the first block begins with row 0.
       centred: Whether a row's own sample lies in the middle of its time instead of at its start.
     """
 
@@ -48,7 +48,7 @@ class FrontEnd:
     centred: bool = False
 
     def start(self, row: int) -> int:
-        """A row's own sample."""
+        """Returns a row's own sample."""
         row, rate = (2 * row + 1, 2 * self.rate) if self.centred else (row, self.rate)
         return frame_start(row, rate)
 
@@ -58,20 +58,20 @@ class FrontEnd:
         return fraction.numerator // fraction.denominator
 
     def rows(self, samples: int) -> int:
-        """Fewest rows whose time covers every sample."""
+        """Returns the fewest rows whose time covers every sample."""
         return frames_covering(samples, self.rate)
 
 
 def stream(
     front_end: FrontEnd, chunks: Iterable[Chunk], rows: int, gain: float = 1.0
 ) -> Iterator[np.ndarray]:
-    """Rows 0 to `rows` - 1 of sound in pieces, a block at a time.
+    """Computes rows 0 to `rows` - 1 of sound in pieces, a block at a time.
 
     Args:
-      front_end: How the sound is heard.
+      front_end: The front end.
       chunks: Mono sound of 16 kHz.
       rows: Number of rows.
-      gain: Factor of the sound.
+      gain: Factor on the sound.
 
     Yields:
       float32 (n, *shape), n at most the front end's block.
@@ -99,13 +99,13 @@ def stream(
 def rows_of(
     front_end: FrontEnd, chunks: Iterable[Chunk], rows: int, gain: float = 1.0
 ) -> np.ndarray:
-    """All rows of `stream` at once, float32 (rows, *shape)."""
+    """Returns all rows of `stream` at once, float32 (rows, *shape)."""
     blank = np.zeros((0, *front_end.shape), np.float32)
     return np.concatenate([blank, *stream(front_end, chunks, rows, gain)])
 
 
 def log_mel(rate: Fraction) -> FrontEnd:
-    """40 log-mel energies of the 44 ms from a row's own sample on, see `features`."""
+    """Makes the front end of 40 log-mel energies in the 44 ms from a row's own sample on."""
     return FrontEnd(
         name="log_mel",
         rate=rate,
@@ -118,7 +118,7 @@ def log_mel(rate: Fraction) -> FrontEnd:
 
 
 def waveform(rate: Fraction) -> FrontEnd:
-    """The 0.16 s of sound around the middle of a row's time, see `encoders`."""
+    """Makes the front end of the 0.16 s of sound around a row's middle, see `encoders`."""
     return FrontEnd(
         name="waveform",
         rate=rate,

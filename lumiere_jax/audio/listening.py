@@ -1,4 +1,4 @@
-"""What is heard of a recording: nothing under speech, and which part of the band has sound."""
+"""The sound of a recording: a high-pass filter for speech, the level, and the band."""
 
 import sys
 from collections import deque
@@ -20,29 +20,29 @@ from lumiere_jax.audio.features import (
 )
 from lumiere_jax.shapes import Chunk
 
-# Hz. No voice goes lower; a constant, wind and steps do, and count as loudness.
+# Hz. No voice goes lower; a constant, wind and steps do, and would count as loudness.
 LOWEST = 40
-# The mean power density in dB, to that between 300 and 3400 Hz, under which a band has noise alone.
+# dB. A band of less mean power density, relative to that of 300 to 3400 Hz, has only noise.
 # Speech has -42 or more in each band that was recorded, also where old radio made it dull.
 NOISE = -50
 SPEECH, TELEPHONE, STEP = (300, 3400), 4000, 200
-# What is left of a telephone's band ends between these (Hz), by how it was filtered and resampled.
+# Hz between which a telephone's band ends, depending on how it was filtered and resampled.
 TELEPHONES = 3400, 4600
-# Hz between which narrow bands end: less is no telephone's, and from WHOLE on nothing is missed.
+# Hz between which narrow bands end: no telephone's ends lower, and from WHOLE on nothing is missed.
 NARROWEST, WHOLE = 3000, 7000
-# Of a voice that is heard while it speaks, the loudness is that of its last minute, and the band is
-# known after five seconds.
+# Blocks. Live, a voice's loudness is that of its last minute, and its band is known after five
+# seconds.
 MINUTE, KNOWN = 60 * RATE // BLOCK, 5 * RATE // BLOCK
 
 Heard = tuple[float, np.ndarray]
-"""When a block of sound had come, by `time.monotonic`, and its samples: mono, 16 kHz, [-1, 1]."""
+"""Arrival of a block of sound by `time.monotonic`, and its samples: mono, 16 kHz, [-1, 1]."""
 
 
 class HighPass:
-    """Removes what lies under speech from mono sound of 16 kHz that comes in pieces.
+    """High-pass filter that removes frequencies below speech from mono sound of 16 kHz in pieces.
 
-    Cutting the sound elsewhere changes nothing, and nothing is delayed. A constant makes no click
-    at the start: it is the mean of the first window, which is waited for.
+    Where the sound is cut changes nothing, and nothing is delayed. A constant makes no click at the
+    start: the filter waits for the first window and starts from its mean.
     """
 
     def __init__(self):
@@ -51,14 +51,14 @@ class HighPass:
         self.held = np.zeros(0, np.float32)
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """The samples that are ready: none before there are those of a window."""
+        """Returns the samples that are ready: none before the first window is complete."""
         self.held = np.concatenate([self.held, np.asarray(samples, np.float32)])
         if self.state is None and len(self.held) < WINDOW:
             return self.held[:0]
         return self.rest()
 
     def rest(self) -> np.ndarray:
-        """What is still held, at the end of a sound shorter than a window."""
+        """Returns the samples that are still held, where a sound is shorter than a window."""
         samples, self.held = self.held, self.held[:0]
         if not len(samples):
             return samples
@@ -69,12 +69,12 @@ class HighPass:
 
 
 def above_rumble(chunks: Iterable[Chunk]) -> Iterator[np.ndarray]:
-    """Mono sound of 16 kHz, as many samples, without what lies under speech."""
+    """Removes frequencies below speech from mono sound of 16 kHz; yields as many samples."""
     return (samples for _, samples in high_passed((0.0, chunk) for chunk in chunks))
 
 
 def high_passed(blocks: Iterable[tuple[float, Chunk]]) -> Iterator[tuple[float, np.ndarray]]:
-    """As `above_rumble`, of blocks with their times; those of the first window come together."""
+    """Filters blocks with their times as `above_rumble`; yields the first window as a whole."""
     high_pass, time = HighPass(), 0.0
     for time, samples in blocks:
         if len(ready := high_pass(samples)):
@@ -84,9 +84,14 @@ def high_passed(blocks: Iterable[tuple[float, Chunk]]) -> Iterator[tuple[float, 
 
 
 class Hearing(NamedTuple):
-    """A voice's level in dBFS as `loudness` has it; the frequency in Hz up to which it is heard
-    over the noise, 8000 in all but recordings of a narrow band; and the seconds that are no
-    silence."""
+    """Level, band and audible seconds of a voice.
+
+    Attributes:
+      level: Level in dBFS, as `loudness` measures it.
+      band: Frequency in Hz up to which the voice is heard over the noise; 8000 in all but
+        recordings of a narrow band.
+      seconds: Seconds that are not silent.
+    """
 
     level: float
     band: float
@@ -94,7 +99,7 @@ class Hearing(NamedTuple):
 
 
 def measure(chunks: Iterable[Chunk]) -> Hearing:
-    """The level, band and audible seconds of mono sound of 16 kHz, in one pass."""
+    """Measures level, band and audible seconds of mono sound of 16 kHz, in one pass."""
     powers: list[float] = []
     rest, spectrum = np.zeros(0, np.float32), Spectrum()
     for chunk in chunks:
@@ -109,14 +114,14 @@ def measure(chunks: Iterable[Chunk]) -> Hearing:
 
 
 class Spectrum:
-    """How the power of a voice is spread over frequencies, from what has been heard so far."""
+    """Power of a voice by frequency, from the sound so far."""
 
     def __init__(self):
         self.density = np.zeros(FFT // 2 + 1)
         self.blocks = 0
 
     def hear(self, blocks: np.ndarray) -> list[float]:
-        """Takes in blocks (blocks, samples) of `BLOCK` samples; the mean power of each."""
+        """Adds blocks (blocks, samples) of `BLOCK` samples; returns the mean power of each."""
         power = np.mean(blocks**2, axis=1)
         loud = blocks[power > SILENT, :FFT]
         self.blocks += len(loud)
@@ -144,8 +149,10 @@ class Spectrum:
 
 @dataclass
 class Level:
-    """The gain to -26 dBFS, and the frequency in Hz up to which the voice is heard, from what has
-    been heard so far: the whole narration is never there."""
+    """Gain to -26 dBFS and band of a live voice, from the sound so far.
+
+    The whole narration is never there.
+    """
 
     powers: deque[float] = field(default_factory=lambda: deque(maxlen=MINUTE))
     rest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -154,14 +161,14 @@ class Level:
     band: float = RATE / 2
 
     def hear(self, samples: np.ndarray) -> float:
-        """The gain with these samples heard too; blocks and gates are those of `loudness`."""
+        """Adds samples and returns the gain; blocks and gates are those of `loudness`."""
         self.rest = np.concatenate([self.rest, samples])
         whole = len(self.rest) // BLOCK * BLOCK
         if whole:
             blocks, known = self.rest[:whole].reshape(-1, BLOCK), self.spectrum.blocks >= KNOWN
             self.powers.extend(self.spectrum.hear(blocks))
             self.rest = self.rest[whole:]
-            if known:  # a band that changes at every word would be heard
+            if known:  # listeners would notice a band that changes at every word
                 self.band = max(self.band, self.spectrum.top)
             elif self.spectrum.blocks >= KNOWN:
                 self.band = self.spectrum.top
@@ -172,5 +179,5 @@ class Level:
 
 
 def band_message(band: float) -> str | None:
-    """What a recording of a narrow band has: hardly any sound above `band` Hz. None for others."""
+    """Says that a narrow band has hardly any sound above `band` Hz; None for other bands."""
     return f"hardly any sound above {band / 1000:.1f} kHz" if band < WHOLE else None

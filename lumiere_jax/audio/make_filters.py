@@ -2,7 +2,7 @@
 
   python -m lumiere_jax.audio.make_filters
 
-Log-mel rows need two small tables alone, and librosa takes two seconds to import.
+Log-mel rows need only two small tables, and librosa takes two seconds to import.
 """
 
 from pathlib import Path
@@ -16,9 +16,10 @@ FILE = Path(__file__).with_name("filters.npz")
 
 
 def make_filters() -> dict[str, np.ndarray]:
-    """The weights (FFT bins, filters) and the frequency in Hz at which each filter ends.
+    """Makes the tables: triangles of height 1 on HTK's mel scale, from 0 to 8 kHz.
 
-    Triangles of height 1 on HTK's mel scale, from 0 to 8 kHz.
+    Returns:
+      `weights` (FFT bins, filters), and `tops`, the frequency in Hz at which each filter ends.
     """
     weights = librosa.filters.mel(
         sr=RATE, n_fft=FFT, n_mels=FILTERS, fmin=0, fmax=RATE / 2, htk=True, norm=None
