@@ -15,22 +15,27 @@ Windows = Float[AnyArray, "time width feature"]
 
 
 def window_steps(frames: int, width: int, delay: int = 0) -> Int[np.ndarray, "frames width"]:
-    """The rows t + delay - width + 1 to t + delay that each frame t hears; beyond the ends the
-    first and the last row are repeated."""
+    """Returns the rows t + delay - width + 1 to t + delay that each frame t reads.
+
+    Beyond the ends, the first and the last row are repeated.
+    """
     steps = np.arange(frames)[:, None] + np.arange(1 - width, 1)[None] + delay
     return np.clip(steps, 0, frames - 1)
 
 
 def _forget_one(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """Gates are input, forget, cell, output; the forget gate starts open (Jozefowicz 2015)."""
+    """Initialises the gates' biases: 1 for the forget gate, 0 for input, cell and output.
+
+    Gates are input, forget, cell, output; the forget gate starts open (Jozefowicz 2015).
+    """
     cells = shape[0] // 4
     return jnp.zeros(shape, dtype).at[cells : 2 * cells].set(1)
 
 
 def _scan(gates: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The last state, and the states before it, from the inputs' part of the gates.
+    """Returns the last state, and the states before it, from the inputs' part of the gates.
 
-    The first step has heard nothing, so its state is of the inputs alone.
+    No state comes before the first step, so its gates are the inputs' alone.
     """
     states, c = [], jnp.zeros((), jnp.float32)
     for inputs in gates:
@@ -46,7 +51,7 @@ def _scan(gates: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, jax.Array]
 
 @jax.custom_vjp
 def _recur(gates: jax.Array, recurrent: jax.Array) -> jax.Array:
-    """The last state (b, cells) from gates (width, b, 4 cells)."""
+    """Returns the last state (b, cells) from gates (width, b, 4 cells)."""
     return _scan(gates, recurrent)[0]
 
 
@@ -56,7 +61,10 @@ def _recur_forward(gates, recurrent):
 
 
 def _recur_backward(residuals, dh):
-    """The weights' gradient as one product over all steps; scan's would add up one of each."""
+    """Computes the weights' gradient as one product over all steps.
+
+    The gradient of a scan would add up one product per step.
+    """
     pullback, before, recurrent = residuals
     (dgates,) = pullback(dh)
     dtype = recurrent.dtype
@@ -73,7 +81,7 @@ _recur.defvjp(_recur_forward, _recur_backward)
 
 
 class LSTM(nn.Module):
-    """The last state (b, cells) over (b, width, features); `reverse` reads from the end."""
+    """LSTM from (b, width, features) to its last state (b, cells); `reverse` reads from the end."""
 
     cells: int
     reverse: bool = False
@@ -91,10 +99,10 @@ class LSTM(nn.Module):
 
 
 class BLSTM(nn.Module):
-    """Windows (b, width, features) to codes (b, code).
+    """Bidirectional LSTM from windows (b, width, features) to codes (b, code).
 
-    The forward state at the last step and the backward state at the first see the whole window;
-    a linear layer reads both.
+    The forward state at the last step and the backward state at the first see the whole window; a
+    linear layer reads both.
     """
 
     cells: int = 256
