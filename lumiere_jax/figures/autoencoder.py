@@ -11,7 +11,7 @@ from lumiere_jax.shapes import Code
 
 
 class Encoder(nn.Module):
-    """Figures (b, rows, cols, 3) in [0, 1] to the mean and log-variance of their codes."""
+    """Encoder of figures (b, rows, cols, 3) in [0, 1] to means and log-variances of codes."""
 
     code: int = 128
     channels: tuple[int, ...] = (32, 64, 128)
@@ -29,7 +29,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes to figures (b, size, size, 3) in [0, 1]; starts at size / 16 and doubles four times."""
+    """Decoder of codes to figures (b, size, size, 3) in [0, 1].
+
+    Starts at size / 16 and doubles four times.
+    """
 
     size: int
     code: int = 128
@@ -48,7 +51,7 @@ class Decoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """Both halves; their parameters are `encoder` and `decoder`, each usable on its own."""
+    """Encoder and decoder; their parameters, `encoder` and `decoder`, are usable on their own."""
 
     size: int
     code: int = 128
@@ -59,7 +62,7 @@ class VAE(nn.Module):
         self.decoder = Decoder(self.size, self.code, dtype=self.dtype)
 
     def __call__(self, w: Pictures, key: jax.Array) -> tuple[Pictures, Code, Code]:
-        """The reconstruction from a sampled code, and the code's mean and log-variance."""
+        """Returns the reconstruction from a sampled code, and the code's mean and log-variance."""
         mu, logvar = self.encoder(w)
         return self.decoder(sample(key, mu, logvar)), mu, logvar
 
@@ -71,5 +74,5 @@ class VAE(nn.Module):
 
 
 def sample(key: jax.Array, mu: Code, logvar: Code) -> Code:
-    """z = μ + σ ε."""
+    """Samples z = μ + σ ε."""
     return mu + jnp.exp(0.5 * logvar) * jax.random.normal(key, mu.shape, mu.dtype)

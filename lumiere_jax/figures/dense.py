@@ -1,13 +1,13 @@
 """The dense figure of a person: a part index and surface coordinates as colour, like DensePose's.
 
-A figure is painted from cells: areas of one part with an affine map from the picture to the
-surface coordinates (U, V). Blue is the part, green U, red V, and the background is black. The
-parts are DensePose's where it has them: 2 torso and neck, 3 and 4 the right and left hand, 15 and
-16 upper arms, 19 and 20 forearms (left, right), 24 the face; what only the silhouette knows is 23
-near the head (hair) and 1 elsewhere (clothes). Areas of parts are never blended with each other.
+A figure is painted from cells: areas of one part with an affine map from the picture to the surface
+coordinates (U, V). Blue is the part, green U, red V, and the background is black. The parts are
+DensePose's where it has them: 2 torso and neck, 3 and 4 the right and left hand, 15 and 16 upper
+arms, 19 and 20 forearms (left, right), 24 the face. The rest of the silhouette is 23 near the head
+(hair) and 1 elsewhere (clothes). Areas of parts are never blended with each other.
 
-What the paper's figures lack is explicit: fingers have coordinates of their own, and the features
-of the face are painted over its part (see `lumiere_jax.figures.face`).
+Unlike the paper's figures, these show fingers and features explicitly: fingers have coordinates of
+their own, and the features of the face are painted over its part (see `lumiere_jax.figures.face`).
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ _SHIFT = 6  # fractional bits of cv2's coordinates
 
 @dataclass
 class _Cells:
-    """The map of cell numbers, painted in order; of each cell the part and the affine (U, V)."""
+    """A map of cell numbers, painted in order, with each cell's part and affine (U, V)."""
 
     index: np.ndarray
     parts: list[int] = field(default_factory=lambda: [0])
@@ -57,12 +57,15 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 
 def _mesh(cells: _Cells, part: int, points: np.ndarray, uv: np.ndarray, triangles: np.ndarray):
-    """Triangles with barycentric (U, V): points in pixels (n, 2), uv (n, 2), triangles (m, 3)."""
+    """Paints triangles with barycentric (U, V).
+
+    Points are in pixels (n, 2), uv is (n, 2), triangles are (m, 3).
+    """
     corners = np.concatenate([points, np.ones((len(points), 1))], 1)[triangles]
     a, b, c = points[triangles].transpose(1, 0, 2)
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
     flat = np.abs(area) < 1e-3
-    corners[flat] = np.eye(3)  # seen edge on: an area of nothing, kept out of the inverse
+    corners[flat] = np.eye(3)  # seen edge on: no area, and no inverse
     affine = (np.linalg.inv(corners) @ uv[triangles]).transpose(0, 2, 1)
     fixed = _fixed(points)
     for i in np.flatnonzero(~flat):
@@ -71,8 +74,11 @@ def _mesh(cells: _Cells, part: int, points: np.ndarray, uv: np.ndarray, triangle
 
 
 def _capsules(cells: _Cells, part: int, start, end, widths, along, across) -> None:
-    """Tapered limbs with round ends, n at once: start, end, widths (at both), and the ranges of
-    (U, V) `along` and `across`, all (n, 2)."""
+    """Paints n tapered limbs with round ends.
+
+    All arguments are (n, 2): start, end, widths (at both), and the ranges of (U, V), `along` and
+    `across`.
+    """
     axis = end - start
     length = np.maximum(np.hypot(*axis.T), 1e-3)[:, None]
     axis = axis / length
@@ -102,10 +108,12 @@ _PALM = [0, 1, 5, 9, 13, 17]
 
 
 def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray, explicit: bool) -> None:
-    """Palm and five fingers: U names the finger (palm 0, thumb 0.6, then 1, 0.4, 0.8, 0.2), V runs
-    from the wrist (0) over the knuckles (0.5) to the finger's tip (1).
+    """Paints the palm and five fingers.
 
-    Without `explicit` fingers, what is spanned by all points is painted like the palm."""
+    U names the finger (palm 0, thumb 0.6, then 1, 0.4, 0.8, 0.2). V runs from the wrist (0) over
+    the knuckles (0.5) to the finger's tip (1). Without `explicit` fingers, the hull of all points
+    is painted like the palm.
+    """
     breadth = max(np.hypot(*(points[9] - points[0])), np.hypot(*(points[5] - points[17])))
     width = max(0.21 * float(breadth), 1.0)
     if seen[_PALM].all():
@@ -136,7 +144,10 @@ def _limb(cells: _Cells, part: int, start, end, widths) -> None:
 
 
 def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
-    """(U, V) of a similarity: `origin` at the middle, `reach` lengths of `right` to a border."""
+    """Returns the affine (U, V) of a similarity with `origin` at the middle.
+
+    A border is `reach` lengths of `right` away.
+    """
     unit = right / max(float(right @ right), 1e-6) / (2 * reach)
     u = np.array([*unit, 0.5 - unit @ origin])
     v = np.array([-unit[1], unit[0], 0.5 - np.array([-unit[1], unit[0]]) @ origin])
@@ -144,8 +155,10 @@ def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
 
 
 def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
-    """Clothes in coordinates of the shoulders, hair (nearer to the face
-    than to neck and shoulders) in those of the head."""
+    """Paints clothes in coordinates of the shoulders, and hair in those of the head.
+
+    Hair is the part of the silhouette that is nearer to the face than to neck and shoulders.
+    """
     size = len(mask)
     whole = np.array([size / 2, size / 2]), np.array([size / 2, 0.0])
     origin, right = (body[1], body[5] - body[2]) if sure[[1, 2, 5]].all() else whole
@@ -163,12 +176,12 @@ def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
 
 
 def _trust(confidence):
-    """From 0 where a body point is not drawn to 1 where it is sure."""
+    """Maps confidence to a weight: 0 where a body point is not drawn, 1 where it is sure."""
     return np.clip((confidence - _SURE) / 0.4, 0, 1)
 
 
 def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> None:
-    """Torso and neck; hips that are guessed give way to hips below the shoulders by proportion."""
+    """Paints torso and neck; estimates guessed hips from the shoulders by proportion."""
     right, left = body[2], body[5]
     shoulders = left - right
     down = np.array([-shoulders[1], shoulders[0]])
@@ -180,7 +193,7 @@ def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> Non
     uv = np.array([(0, 0.2), (1, 0.2), (0, 1), (1, 1.0)])
     _mesh(cells, TORSO, points, uv, np.array([(0, 1, 2), (1, 3, 2)]))
     if face is not None:
-        # As high as the face that will be painted over it, and sunk into the torso by its radius.
+        # Reaches into the face, which is painted over it, and into the torso by its radius.
         wide = 0.6 * float(np.hypot(*(face[16] - face[0])))
         base = face[8] + 0.75 * (body[1] - face[8])
         _limb(cells, TORSO, base, face[8], (1.1 * wide, wide))
@@ -194,11 +207,16 @@ def draw_figure(
     silhouette: Bool[np.ndarray, "rows cols"] | None = None,
     explicit: bool = True,
 ) -> Picture:
-    """The dense figure, (size, size, 3), of one person's 137 keypoints (`lumiere_jax.keypoints`).
+    """Draws the dense figure, (size, size, 3), of one person.
 
-    Points of confidence 0 and body points below 0.2 are not drawn; without a silhouette there is
-    neither hair nor clothes. Widths follow the person and the size of the picture. Without
-    `explicit`, eyes, brows, lips, mouth and fingers are left out, as in the paper's figures.
+    Widths follow the person and the size of the picture.
+
+    Args:
+      keypoints: Points of confidence 0, and body points below 0.2, are not drawn.
+      size: Rows and cols of the figure.
+      silhouette: The person's pixels; None draws neither hair nor clothes.
+      explicit: Whether to draw eyes, brows, lips, mouth and fingers, which the paper's figures
+        lack.
     """
     # Pixel centres are whole numbers; the clip keeps far-off points within cv2's integers.
     points = np.clip(keypoints[:, :2].astype(np.float64), -4, 5) * size - 0.5
@@ -215,7 +233,7 @@ def draw_figure(
     arm = 0.3 * max(breadth, 0.1 * size)
     for shoulder, elbow, part in ((2, 3, UPPER_ARM_R), (5, 6, UPPER_ARM_L)):
         if sure[[shoulder, elbow]].all():
-            # Grows in with the elbow's confidence: at the border of the picture it comes and goes.
+            # Widens with the elbow's confidence, since elbows come and go at the picture's border.
             trust = arm * _trust(confidence[elbow])
             _limb(cells, part, body[shoulder], body[elbow], (trust, 0.8 * trust))
     if seen[places.LANDMARKS].any():
@@ -228,7 +246,7 @@ def draw_figure(
     behind = len(cells.parts)
     left, right = places.LEFT_HAND.start, places.RIGHT_HAND.start
     for elbow, wrist, hand, part in ((3, 4, right, FOREARM_R), (6, 7, left, FOREARM_L)):
-        # The hand's own wrist is the better one where it is known: the forearm meets the palm.
+        # Prefers the hand's own wrist where it is known, so that the forearm meets the palm.
         end = hand if confidence[hand] > 0 else wrist
         if sure[elbow] and (end == hand or sure[wrist]):
             trust = arm * _trust(confidence[[elbow, end]].min())

@@ -1,8 +1,8 @@
-"""A face: its mean, its mesh, and what is painted over the mesh in colours of its own.
+"""A face: its mean landmarks, its mesh, and the features painted over the mesh.
 
 Eyes, irises, brows, lips and the open mouth are weighted by the exact share of each pixel that they
-cover, so that an opening of half a pixel shows: the paper names the lack of them as the weakness of
-its figures (section 5, Kim and Ganapathi 2019). Points are in pixels, whole at their centres.
+cover. So an opening of half a pixel shows. The paper names their absence as the weakness of its
+figures (section 5, Kim and Ganapathi 2019). Points are in pixels, whole at their centres.
 """
 
 from collections.abc import Callable
@@ -31,19 +31,23 @@ MOUTH, LIPS, LIDS, EYES, IRISES, BROWS = (
     (0, 0, 96),
     (0, 90, 0),
 )
-"""RGB of what is painted explicitly; each is far from the face's own colours, whose blue is 255."""
+"""RGB of painted features; each is far from the face's own colours, whose blue is 255."""
 
 
 _SHIFT = 6  # fractional bits of cv2's coordinates
-_FINE = 8  # samples along each side of a pixel in what is painted explicitly
+_FINE = 8  # samples along each side of a pixel in painted features
 
 
 @cache
 def mean_face(expression: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """68 landmarks of a generic frontal face in face widths from the eyes' middle, (75, 2) with
-    the forehead, and the triangles of its Delaunay mesh, (n, 3).
+    """Returns the landmarks and the mesh of a generic frontal face.
 
-    A mesh without `expression` has no corner at the eyes and the lips, and does not move with them.
+    Args:
+      expression: Whether the mesh has corners at the eyes and the lips, and moves with them.
+
+    Returns:
+      68 landmarks and the forehead's points, (75, 2), in face widths from the eyes' middle; and the
+        triangles of their Delaunay mesh, (n, 3).
     """
     right = np.array(
         # jaw from the ear to beside the chin, brow, eye, half of the nose's base, half of the lips
@@ -73,7 +77,7 @@ def mean_face(expression: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_forehead(face: np.ndarray) -> np.ndarray:
-    """Adds seven points of the hairline, the brows' points pushed away from the chin."""
+    """Adds seven points of the hairline: the brows' points pushed away from the chin."""
     brows = np.concatenate(
         [face[[17, 18, 19]], face[21:23].mean(0, keepdims=True), face[[24, 25, 26]]]
     )
@@ -89,10 +93,10 @@ Draw = Callable[[np.ndarray, np.ndarray], None]
 
 
 def _cover(figure: np.ndarray, points: np.ndarray, margin: float, *draws: Draw):
-    """The share of each pixel that every one of `draws` covers, in the box around `points`.
+    """Computes the share of each pixel that all `draws` cover, in the box around `points`.
 
-    Returns (rows, cols, share) with the box as slices, or None outside of the picture. Sampled at
-    8 x 8 places a pixel, since cv2's own anti-aliasing draws a thin area as wide as a line.
+    Returns (rows, cols, share) with the box as slices, or None outside of the picture. Samples 8 x
+    8 places per pixel, since cv2's own anti-aliasing draws a thin area as wide as a line.
     """
     low = np.maximum(np.floor(points.min(0) - margin).astype(int), 0)
     high = np.minimum(np.ceil(points.max(0) + margin).astype(int) + 1, figure.shape[1::-1])
@@ -130,7 +134,7 @@ def _stroke(width: float, closed: bool) -> Draw:
 
 
 def _disc(offset: np.ndarray, radius: float) -> Draw:
-    """A disc whose centre is `offset` pixels from the first point."""
+    """Makes a brush for a disc whose centre is `offset` pixels from the first point."""
 
     def draw(patch, points):
         x, y = _fixed(points[0] + offset * _FINE).tolist()
@@ -142,7 +146,14 @@ def _disc(offset: np.ndarray, radius: float) -> Draw:
 def paint_features(
     figure: np.ndarray, face: np.ndarray, seen: np.ndarray, hidden: np.ndarray
 ) -> None:
-    """Brows, eyes with lids and irises, the lips' outline and the open mouth, over the face."""
+    """Paints brows, eyes with lids and irises, the lips' outline and the open mouth over a figure.
+
+    Args:
+      figure: RGB figure (rows, cols, 3), painted in place.
+      face: The face's 70 points in pixels.
+      seen: Which of the points are seen; a feature needs all of its points.
+      hidden: Pixels (rows, cols) in front of the face, which stay as they are.
+    """
     scale = max(
         float(np.hypot(*(face[CHIN] - face[NOSE_BRIDGE]))), 1e-3
     )  # eyes to chin: stable as the head turns

@@ -1,8 +1,8 @@
 """The skeleton of a person: limbs, fingers and features of the face as coloured lines.
 
-After the conventions of vid2vid's drawing of OpenPose keypoints: a black picture, OpenPose's limb
-colours at 0.6, five hues for the fingers, a white face without its jaw line, eyes and lips as
-quadratic curves, and the mean of the colours where limbs cross.
+Follows vid2vid's drawing of OpenPose keypoints: a black picture, OpenPose's limb colours at 0.6,
+five hues for the fingers, a white face without its jaw line, eyes and lips as quadratic curves, and
+the mean of the colours where limbs cross.
 """
 
 from functools import cache
@@ -44,7 +44,7 @@ def _finger_colours() -> list[tuple[int, ...]]:
 
 
 def _quadratic(points: np.ndarray) -> np.ndarray:
-    """The quadratic Bézier curve from the first to the last point nearest to those between."""
+    """Fits a quadratic Bézier curve from the first to the last point to those between."""
     first, last, inner = points[0], points[-1], points[1:-1]
     t = np.linspace(0, 1, len(points))[1:-1, None]
     middle = 2 * t * (1 - t)
@@ -54,7 +54,7 @@ def _quadratic(points: np.ndarray) -> np.ndarray:
 
 
 def _strokes(points: np.ndarray, seen: np.ndarray) -> list[tuple]:
-    """What to draw, as (colour, lines in pixels, half width and radius of the ends at 512 px)."""
+    """Lists strokes: colour, lines in pixels, half width and radius of the ends at 512 px."""
     strokes: list[tuple] = [
         (colour, [points[[a, b]]], 3, 6)
         for (a, b), colour in zip(_LIMBS, _LIMB_COLOURS, strict=True)
@@ -81,7 +81,7 @@ def _strokes(points: np.ndarray, seen: np.ndarray) -> list[tuple]:
 
 
 def draw_skeleton(keypoints: Float[np.ndarray, "137 3"], size: int) -> Picture:
-    """The skeleton, (size, size, 3), of one person's 137 keypoints (see `lumiere_jax.keypoints`).
+    """Draws the skeleton, (size, size, 3), of one person's keypoints.
 
     A limb needs both its ends, with a confidence above 0.01 (above 0.1 in the face).
     """
