@@ -1,7 +1,7 @@
-"""Still picture and latent to frames: the generator's halves (Vougioukas et al. 2018, 3.1).
+"""Generator of frames from a still picture and latents, in halves (Vougioukas et al. 2018, 3.1).
 
 Pictures are in [-1, 1], their rows and cols multiples of 32: 128 x 96 in the paper. A still is
-encoded once; what its skips add to the decoder is the same for each of its frames.
+encoded once; its skips add the same numbers to each of its frames in the decoder.
 """
 
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ def _widths(width: int) -> list[int]:
 
 
 def _conv3x3(channels: int, dtype: DTypeLike, name: str) -> Conv3x3:
-    """One half of a convolution over what has come so far and a skip."""
+    """Makes half of a decoder's convolution: over the features so far, or over a skip."""
     return Conv3x3(channels, use_bias=False, dtype=dtype, kernel_init=normal_init, name=name)
 
 
 class IdentityEncoder(nn.Module):
-    """Stills (b, rows, cols, 3) to z_id (b, code) in [-1, 1], and skips, the coarsest first.
+    """Encoder of stills (b, rows, cols, 3) to z_id (b, code) in [-1, 1] and skips, coarsest first.
 
-    Five 4x4 convolutions at stride 2, then one that sees all that is left. A skip is the decoder's
-    convolution of the still's half of its input; the finest picture is not handed on.
+    Five 4x4 convolutions at stride 2, then one over all that is left. A skip is the still's half of
+    a decoder's convolution, already applied. The finest features have no skip.
     """
 
     code: int = 50
@@ -61,11 +61,11 @@ class IdentityEncoder(nn.Module):
 
 
 class FrameDecoder(nn.Module):
-    """Latents (b, time, latent) and the stills' skips to frames (b, time, rows, cols, 3).
+    """Decoder of latents (b, time, latent) and stills' skips to frames (b, time, rows, cols, 3).
 
-    From one pixel to rows / 32 x cols / 32, then doubled five times; before each doubling but the
-    last a 3x3 convolution reads what has come so far and the skip. Statistics of BatchNorm are of
-    the frames that are `seen`.
+    Goes from one pixel to rows / 32 x cols / 32, then doubles five times. Before each doubling but
+    the last, a 3x3 convolution reads the features so far and the skip. BatchNorm's statistics are
+    those of frames that are `seen`.
     """
 
     width: int = 64
@@ -100,6 +100,6 @@ class FrameDecoder(nn.Module):
 
 
 def _over_time(x: jax.Array, skip: jax.Array, time: int) -> jax.Array:
-    """A still's skip added to each of its frames."""
+    """Adds a still's skip to each of its frames."""
     b = len(skip)
     return (x.reshape(b, time, *x.shape[1:]) + skip[:, None]).reshape(x.shape)

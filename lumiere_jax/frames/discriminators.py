@@ -1,5 +1,8 @@
-"""y → real or fake: the DCGAN discriminator (Radford et al. 2016), made deeper to fit the size, and
-the sequence discriminator, which hears what it sees (Vougioukas et al. 2018, 3.2.2)."""
+"""y → real or fake: discriminators of pictures and of sequences with their sound.
+
+The DCGAN discriminator (Radford et al. 2016) is made deeper to fit the size. The sequence
+discriminator reads frames and sound (Vougioukas et al. 2018, 3.2.2).
+"""
 
 import flax.linen as nn
 import jax
@@ -13,7 +16,7 @@ from lumiere_jax.shapes import AnyArray
 
 
 class _Halving(nn.Module):
-    """4x4 stride-2 convolutions down to four rows, then one that sees all pixels that are left.
+    """4x4 stride-2 convolutions down to four rows, then one over all pixels that are left.
 
     `size` is the number of rows, 64 or more and a power of two; cols are a multiple of size / 4.
     """
@@ -25,8 +28,10 @@ class _Halving(nn.Module):
     def see(
         self, y: Pictures, features: int, name: str, train: bool, seen: jax.Array | None = None
     ) -> jax.Array:
-        """(b, features); to be called in a compact method. BatchNorm's statistics are of what is
-        `seen`."""
+        """Maps pictures to (b, features); to be called in a compact method.
+
+        BatchNorm's statistics are those of pictures that are `seen`.
+        """
         mask = None if seen is None else seen[:, None, None, None]
         for i in range(self.size.bit_length() - 3):
             channels = self.width * min(2**i, 8)
@@ -38,10 +43,10 @@ class _Halving(nn.Module):
 
 
 class DCGANDiscriminator(_Halving):
-    """Pictures (b, size, cols, c) in [-1, 1] to one logit each.
+    """Discriminator of pictures (b, size, cols, c) in [-1, 1]; gives one logit each.
 
-    A conditional discriminator is the same net on the condition (a figure, a still) and the frame,
-    concatenated.
+    A conditional discriminator is the same network on the condition (a figure, a still) and the
+    frame, concatenated.
     """
 
     @nn.compact
@@ -50,10 +55,10 @@ class DCGANDiscriminator(_Halving):
 
 
 class SequenceDiscriminator(_Halving):
-    """Frames (b, time, size, cols, 3) in [-1, 1] and codes of their sound to one logit a sequence.
+    """Discriminator of frames (b, time, size, cols, 3) in [-1, 1] with codes of their sound.
 
-    Each frame's code (b, time, `code`) joins its sound's in two layers of GRU; what these know
-    after a sequence's last frame, of `lengths`, is read by two dense layers.
+    Two layers of GRU read each frame's code (b, time, `code`) beside its sound's. Two dense layers
+    read their state after the last frame of a sequence, by `lengths`, and give one logit.
     """
 
     code: int = 256

@@ -1,4 +1,4 @@
-"""w → y: the pix2pix U-Net (Isola et al. 2017), which is G and, on two frames, P."""
+"""w → y: the pix2pix U-Net (Isola et al. 2017), used as G and, on two frames, as P."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,18 +11,22 @@ from lumiere_jax.shapes import AnyArray
 
 
 def depth_of(size: int) -> int:
-    """How often a picture of `size` can be halved; ValueError unless a power of two, 32 to 1024."""
+    """Returns how often a picture of `size` can be halved.
+
+    Raises:
+      ValueError: `size` is not a power of two from 32 to 1024.
+    """
     if size not in (32, 64, 128, 256, 512, 1024):
         raise ValueError(f"size is {size}, but must be a power of two from 32 to 1024")
     return size.bit_length() - 1
 
 
 class UNet(nn.Module):
-    """Pictures (b, size, size, any channels) to (b, size, size, out_channels), both in [-1, 1].
+    """U-Net on pictures in [-1, 1]: (b, size, size, any channels) to (b, size, size, out_channels).
 
-    Down to one pixel and back up, with a skip connection at every size. Needs the key `dropout`
-    when `train`; without `train` it uses running averages and no dropout, so that a frame does not
-    depend on the batch it is in.
+    Down to one pixel and back up, with a skip connection at every size. With `train` it needs the
+    key `dropout`. Without, it uses running averages and no dropout, so that a frame does not depend
+    on its batch.
     """
 
     size: int
@@ -55,6 +59,6 @@ class UNet(nn.Module):
 
 
 def stack_frames(y: Float[AnyArray, "batch length rows cols c"]) -> Pictures:
-    """P's input: (b, L, rows, cols, c) to (b, rows, cols, L c), oldest first."""
+    """Stacks P's input: (b, L, rows, cols, c) to (b, rows, cols, L c), oldest first."""
     b, length, rows, cols, c = y.shape
     return jnp.moveaxis(y, 1, 3).reshape(b, rows, cols, length * c)
