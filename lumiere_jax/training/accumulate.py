@@ -1,4 +1,4 @@
-"""Gradients of a batch that does not fit at once: the mean over its parts, taken in turn."""
+"""Gradient accumulation: means over the parts of a batch that does not fit at once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,18 @@ from lumiere_jax.training.stage import Batch
 def accumulate(
     f: Callable[[Batch, jax.Array], Any], parts: int, batch: Batch, key: jax.Array
 ) -> Any:
-    """The mean of `f(part, its key)` over the parts of a batch; with one, `f(batch, key)` itself.
+    """Averages `f(part, key)` over the parts of a batch, taken in turn.
 
-    Where `f` gives gradients of a mean over examples, these are the whole batch's. What differs
-    is noise, which each part draws with a key of its own, and BatchNorm, whose statistics in
-    training are each part's; its running averages are the mean of what the parts make of them.
-    Part i has every `parts`-th example from i on, so that each device keeps its own.
+    Where `f` returns gradients of a mean over examples, the result is the whole batch's, except for
+    noise and BatchNorm. Each part draws noise with a key of its own. In training, BatchNorm has
+    each part's statistics, and its new running averages are the mean of the parts'.
+
+    Args:
+      f: Function of a part and a key.
+      parts: Number of parts; 1 returns `f(batch, key)`.
+      batch: The batch. Part i has every `parts`-th example from i on, so that each device keeps its
+        own.
+      key: The key that is split between the parts.
     """
     if parts == 1:
         return f(batch, key)

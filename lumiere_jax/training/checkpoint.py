@@ -1,4 +1,4 @@
-"""Orbax checkpoints: one folder a stage, each step written whole or not at all.
+"""Orbax checkpoints: one folder per stage, each step written whole or not at all.
 
 A checkpoint holds the arrays of a `State` under the names of its fields, and the number of their
 format in its metadata. Older formats are read through `RENAMED` and `ADDED`.
@@ -26,25 +26,35 @@ from lumiere_jax.training.stage import Stage, State, TrainState
 CHECKPOINTS, DELETED, ENDED = "checkpoints", "deleted", "ended"
 FORMAT = 2
 FORMAT_KEY = "format"
-# By format, a network's fields under the names that they had: format 1 is that of release 0.3.0 and
-# earlier, which did not write its number.
+# By format, the names of a network's fields that have changed since. Releases up to 0.3.0 wrote
+# format 1, without its number.
 RENAMED = {
     1: {"batch_stats": "statistics", "opt_state": "optimiser", "ema": "average"},
     FORMAT: {},
 }
-# By format, the state's fields that it does not have.
+# By format, the state's fields that it lacks.
 EXTRA = "extra"
 ADDED = {1: {EXTRA}, FORMAT: set()}
-# Whole steps of a stage.
+# Number of whole steps that a stage's folder keeps.
 KEPT = 2
 
 
 @contextlib.contextmanager
 def open_checkpoints(folder: Path, alone: bool = False) -> Iterator[ocp.CheckpointManager]:
-    """A manager of a stage's folder that waits for its writes and closes in the end.
+    """Opens the checkpoints of a stage; at the end, waits for writes and closes them.
 
-    What a killed run left half-written or half-deleted is swept. On several hosts all have to open
-    it, save and restore, but `alone`, which is to read, also while another process writes.
+    Deletes what a killed run left half-written or half-deleted.
+
+    Args:
+      folder: The stage's folder.
+      alone: Whether to open them for reading in this process alone, also while another writes.
+        Otherwise all hosts have to open them, save and restore.
+
+    Yields:
+      The manager.
+
+    Raises:
+      UserError: The folder cannot be opened, or a step in it is damaged.
     """
     place = folder / CHECKPOINTS
     with contextlib.ExitStack() as held:
@@ -61,7 +71,7 @@ def open_checkpoints(folder: Path, alone: bool = False) -> Iterator[ocp.Checkpoi
                 f"{place} cannot be opened ({reason(error)}): check its rights, or name another "
                 "--workdir."
             ) from error
-        except Exception as error:  # Orbax raises whatever a damaged file leads it to
+        except Exception as error:  # Orbax raises anything for a damaged file
             raise UserError(
                 f"{place} cannot be read ({shortened(printable(str(error)))}): move the step that "
                 "is damaged out of this folder to go on from another, or name another --workdir."
@@ -71,7 +81,7 @@ def open_checkpoints(folder: Path, alone: bool = False) -> Iterator[ocp.Checkpoi
             yield manager
             ended = True
         finally:
-            # What is being written may wait for hosts that were stopped before it began.
+            # A write may wait for hosts that stopped before it began.
             if ended or not jax.distributed.is_initialized():
                 manager.close()
                 if not alone:
@@ -105,7 +115,7 @@ def _sweep(place: Path) -> None:
 
 
 def tidy(manager: ocp.CheckpointManager) -> None:
-    """Deletes the steps that are no longer kept, unless one is being written."""
+    """Deletes discarded steps, unless one is being written."""
     if not manager.is_saving_in_progress():
         _sweep(Path(manager.directory))
 
@@ -125,11 +135,12 @@ def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any])
 
 
 def confirm(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any]) -> None:
-    """Waits until the state is written, and opens it as a later run would: its metadata, all
-    shapes, and the numbers of its largest array.
+    """Waits until the state is written, then opens it as a later run would.
+
+    Reads its metadata, all shapes, and the numbers of its largest array.
 
     Raises:
-      UserError: what was written cannot be read, or is something else.
+      UserError: The state cannot be read, or differs from the one that was written.
     """
     manager.wait_until_finished()
     with hosts.together():
@@ -169,7 +180,7 @@ def _read_back(
 
 
 def _restore_part(manager: ocp.CheckpointManager, step: int, item: Any) -> Any:
-    """The arrays of a step's state that `item` has."""
+    """Restores the arrays of a step's state that `item` has."""
     part = ocp.args.PyTreeRestore(
         item=item,
         restore_args=ocp.checkpoint_utils.construct_restore_args(item),
@@ -179,7 +190,7 @@ def _restore_part(manager: ocp.CheckpointManager, step: int, item: Any) -> Any:
 
 
 def latest_step(folder: Path) -> int | None:
-    """The newest whole step in a stage's folder, or None."""
+    """Returns the newest whole step in a stage's folder, or None."""
     if not (folder / CHECKPOINTS).is_dir():
         return None
     with open_checkpoints(folder, alone=True) as manager:
@@ -187,7 +198,7 @@ def latest_step(folder: Path) -> int | None:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The metadata of the newest whole state of a stage."""
+    """Reads the metadata of the newest whole step of a stage."""
     with open_checkpoints(folder, alone=True) as manager:
         step = manager.latest_step()
         assert step is not None
@@ -196,7 +207,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def _metadata(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, Any], int]:
-    """A step's metadata, and the format of its state.
+    """Reads a step's metadata and the format of its state.
 
     Raises:
       UserError: A later release wrote it.
@@ -220,13 +231,13 @@ def _metadata(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, Any]
 
 
 def _as_dict(state: State) -> dict[str, Any]:
-    """A state as the dicts that are written."""
+    """Converts a state to the dicts that are written."""
     fields = lambda x: {f.name: getattr(x, f.name) for f in dataclasses.fields(x)}  # noqa: E731
     return {**fields(state), "networks": {n: fields(x) for n, x in state.networks.items()}}
 
 
 def _in_format(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """A state, or a part of one, as dicts under the names of a format."""
+    """Renames a state's dicts, or a part of them, from today's names to a format's."""
     if any(jax.tree.leaves(item.get(name)) for name in ADDED[number]):
         raise ValueError(f"format {number} holds nothing for {', '.join(sorted(ADDED[number]))}")
     return _renamed({k: x for k, x in item.items() if k not in ADDED[number]}, RENAMED[number])
@@ -241,7 +252,7 @@ def _renamed(item: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_format(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """What was read in a format, under today's names."""
+    """Renames a state's dicts from a format's names to today's."""
     return _renamed(item, {old: new for new, old in RENAMED[number].items()})
 
 
@@ -251,13 +262,13 @@ def has_ended(folder: Path, patience: int) -> bool:
 
 
 def abstract_state(stage: Stage, sharding: jax.sharding.Sharding) -> State:
-    """Shapes and shardings of a stage's state, without computing any of it."""
+    """Returns shapes and shardings of a stage's state, without computing any of it."""
     shapes = jax.eval_shape(stage.init, jax.random.key(0), {})
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
 
 
 def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State:
-    """The state of `step`, of the shapes and shardings of `abstract`."""
+    """Restores the state of `step`, with the shapes and shardings of `abstract`."""
     with _readable(manager, step):
         _, number = _metadata(manager, step)
         item = _in_format(_as_dict(abstract), number)
@@ -271,8 +282,10 @@ def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State
 
 
 def _check_arrays(manager: ocp.CheckpointManager, step: int, abstract: Any) -> None:
-    """ValueError for arrays of other shapes than are wanted, or of larger pieces than themselves:
-    a piece of zeros, unpacked, is as large as it says."""
+    """Raises ValueError for stored arrays of unexpected shapes, or with oversized chunks.
+
+    A chunk of zeros is small on the disk, and as large in memory as its metadata says.
+    """
     place = {"driver": "file", "path": f"{manager.directory / str(step) / 'state'}/"}
     store = tensorstore.KvStore.open({"driver": "ocdbt", "base": place}).result()
     if any(key.endswith(b"zarr.json") for key in store.list().result()):
@@ -291,7 +304,7 @@ def _check_arrays(manager: ocp.CheckpointManager, step: int, abstract: Any) -> N
 
 
 def _plain(key: Any) -> str:
-    """A part of a path as Orbax writes it."""
+    """Returns a key of a path as Orbax writes it."""
     return str(next(getattr(key, n) for n in ("key", "name", "idx") if hasattr(key, n)))
 
 
@@ -301,7 +314,7 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # Orbax raises whatever a damaged file leads it to
+    except Exception as error:  # Orbax raises anything for a damaged file
         raise UserError(
             f"{place_of(manager, step)} cannot be read: it is of other networks, and wants "
             "another --workdir, or damaged: move that folder elsewhere to go on from the "
@@ -310,12 +323,12 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
 
 
 def place_of(manager: ocp.CheckpointManager, step: int) -> Path:
-    """A step's folder, as the user knows it."""
+    """Returns a step's folder by the name that the user knows."""
     return true_name(Path(manager.directory)) / str(step)
 
 
 def require(workdir: Path, stage: Stage) -> int:
-    """The stage's newest step in `workdir`; a UserError where it has none."""
+    """Returns a stage's newest step in `workdir`; raises UserError if there is none."""
     step = latest_step(workdir / stage.name)
     if step is None:
         raise UserError(
@@ -326,9 +339,9 @@ def require(workdir: Path, stage: Stage) -> int:
 
 
 def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
-    """Variables for inference, by network, from a stage that has been trained.
+    """Restores variables for inference, by network, from a trained stage.
 
-    Nothing else is read: an optimiser's state is twice the size of its network.
+    Reads nothing else: an optimiser's state is twice the size of its network.
 
     Args:
       workdir: The folder of the stage's folder.
@@ -336,7 +349,10 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
       *names: Its networks, by default all.
 
     Returns:
-      Variables by network; under "extra" what the state keeps there, where it keeps something.
+      Variables by network, and `State.extra` under "extra" unless it is empty.
+
+    Raises:
+      UserError: The stage is not trained, or its checkpoint cannot be read.
     """
     step = require(workdir, stage)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -1,4 +1,4 @@
-"""Steps that go wrong change nothing, and are counted; ten in a row end the run."""
+"""Guards training: steps that are not finite change nothing, and ten in a row end the run."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -18,15 +18,15 @@ Step = Callable[[State, Any, Batch], tuple[State, Metrics]]
 
 SKIPPED, STOP = "skipped", "stop"
 PATIENCE = 10
-# Items of a batch that a sentence has room for.
+# Most items of a batch that a message lists.
 SHOWN = 32
 
 
 def guarded(step: Step) -> Step:
     """Wraps a step so that it changes nothing but the count where a metric is not finite.
 
-    Networks and `State.extra` stay as they were, and the next step has the next batch. To the
-    metrics it adds `skipped`, 0 or 1, and `stop`, the largest of the batch's: that is how hosts
+    Networks and `State.extra` then stay as they were, and the next step takes the next batch. The
+    step's metrics get `skipped`, 0 or 1, and `stop`, the largest in the batch. By `stop`, hosts
     agree on the step at which they stop.
     """
 
@@ -49,7 +49,7 @@ def guarded(step: Step) -> Step:
 
 @dataclass
 class Call:
-    """Steps that one call has taken, their metrics on the device, and their batches."""
+    """The steps of one call, their metrics on the device, and their batches."""
 
     steps: range
     metrics: Metrics
@@ -58,8 +58,15 @@ class Call:
 
 @dataclass
 class Watch:
-    """What the steps have told so far: the metrics of good ones since they were last asked for, how
-    many were skipped, those of them that end the row, and whether a host wants to stop."""
+    """Metrics that a stage's steps have reported, and the steps that were skipped.
+
+    Attributes:
+      stage: Name of the stage.
+      recent: Metrics of good steps since the last call of `told`.
+      skipped: Number of steps skipped since then.
+      row: The last steps, where they were skipped in a row.
+      stop: Whether a host wants to stop.
+    """
 
     stage: str
     recent: list[dict[str, float]] = field(default_factory=list)
@@ -68,10 +75,14 @@ class Watch:
     stop: bool = False
 
     def look(self, call: Call, saved: Callable[[], str]) -> None:
-        """Fetches the metrics of a call's steps.
+        """Reads the metrics of a call's steps.
+
+        Args:
+          call: The call.
+          saved: Says which checkpoint is safe, for the error's message.
 
         Raises:
-          UserError: `PATIENCE` steps in a row were skipped; it says what is `saved`.
+          UserError: `PATIENCE` steps in a row were skipped.
         """
         columns = {name: np.ravel(x) for name, x in jax.device_get(call.metrics).items()}
         for i, step in enumerate(call.steps):
@@ -99,7 +110,7 @@ class Watch:
         )
 
     def told(self) -> tuple[list[dict[str, float]], int]:
-        """The good steps' metrics and the number of skipped ones, which are then forgotten."""
+        """Returns and forgets the good steps' metrics and the number of skipped steps."""
         told = self.recent, self.skipped
         self.recent, self.skipped = [], 0
         return told

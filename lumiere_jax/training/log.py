@@ -1,4 +1,4 @@
-"""What a run leaves to be watched: JSON lines, TensorBoard events, warnings and clips."""
+"""The log of a training: JSON lines, TensorBoard events, warnings and clips."""
 
 import io
 import json
@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from lumiere_jax.files import write_whole
 
-# Browsers show moving GIFs at no more than about this rate as they were meant.
+# About the highest rate at which browsers show moving GIFs at their own speed.
 GIF_FPS = 10
 
 Line = Mapping[str, Any]
 Check = Callable[[Sequence[Line]], str | None]
-"""A log's lines so far to a sentence where they tell of a run that goes wrong."""
+"""Returns a sentence if a log's lines so far show that the run goes wrong, otherwise None."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Clip:
 
 
 class Log:
-    """A stage's `log.jsonl`, `warnings.jsonl` and events; resumed, it forgets steps after `step`.
+    """A stage's `log.jsonl`, `warnings.jsonl` and events.
 
-    `lines` is the log so far.
+    A resumed log drops the lines of steps after `step`. `lines` is the log so far.
     """
 
     def __init__(self, folder: Path, step: int):
@@ -45,14 +45,14 @@ class Log:
         self._events = _open_events(folder / "events", step)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """A line of the log and a point of every curve."""
+        """Adds a line to the log and a point to every curve."""
         self.lines.append({"step": step, **values})
         _append(self._log, self.lines[-1])
         for name, value in values.items():
             self._tell("scalar", name, value, step)
 
     def warn(self, step: int, kind: str, sentence: str) -> None:
-        """Says a sentence on the screen and in the events, once in a run for each kind."""
+        """Prints a sentence and adds it to the events, once in a run for each kind."""
         if kind in self._said:
             return
         self._said.add(kind)
@@ -61,17 +61,17 @@ class Log:
         self._tell("text", f"warnings/{kind}", sentence, step)
 
     def picture(self, step: int, sheet: np.ndarray) -> None:
-        """An RGB sheet."""
+        """Adds an RGB sheet to the events."""
         self._tell("image", "pictures", sheet, step, dataformats="HWC")
 
     def clip(self, step: int, clip: Clip) -> None:
-        """A moving picture and its sound, which TensorBoard can only show side by side."""
+        """Adds a moving picture and its sound, which TensorBoard can only show side by side."""
         if not self._events:
             return
         from tensorboardX import summary
 
         every = max(1, round(clip.fps / GIF_FPS))
-        # Its own writer of videos wants moviepy, which wants a program.
+        # tensorboardX's own writer of videos needs moviepy, which needs a program.
         still: Any = summary.image("clip", clip.pictures[0], dataformats="HWC")
         still.value[0].image.encoded_image_string = encode_gif(
             clip.pictures[::every], float(every / clip.fps)
@@ -81,18 +81,18 @@ class Log:
         self._tell("audio", "clip/sound", clip.sound[:, :2], step, sample_rate=clip.rate)
 
     def _tell(self, kind: str, *values: Any, **options: Any) -> None:
-        """Adds to the events, where they are written."""
+        """Adds to the events, unless tensorboardX is missing."""
         if self._events:
             getattr(self._events, f"add_{kind}")(*values, **options)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the remaining events and closes them."""
         if self._events:
             self._events.close()
 
 
 def _open_events(folder: Path, step: int) -> Any:
-    """What writes TensorBoard's events, after `step`; None where tensorboardX is not installed."""
+    """Opens a writer of TensorBoard's events after `step`; None without tensorboardX."""
     try:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError as error:
@@ -100,14 +100,14 @@ def _open_events(folder: Path, step: int) -> Any:
             raise
         tqdm.write("tensorboardX is not installed: the log is in log.jsonl alone.")
         return None
-    # Files are named for the second they were begun in, and a later one takes their place.
+    # A file is named for the second in which it begins, and would replace another of that second.
     return SummaryWriter(
         str(folder), purge_step=step + 1, flush_secs=10, filename_suffix=f".{step}"
     )
 
 
 def encode_gif(pictures: np.ndarray, seconds: float) -> bytes:
-    """RGB pictures as a GIF that goes round, each shown for `seconds`."""
+    """Encodes RGB pictures as a looping GIF that shows each for `seconds`."""
     first, *rest = [Image.fromarray(picture).quantize(128) for picture in pictures]
     data = io.BytesIO()
     first.save(
@@ -122,7 +122,7 @@ def _append(path: Path, line: Line) -> None:
 
 
 def _kept(path: Path, step: int) -> list[dict[str, Any]]:
-    """The whole lines of a file up to a step; the others are cut off."""
+    """Returns a file's whole lines up to a step, and cuts off the others."""
     if not path.exists():
         return []
     lines = [line for line in read_lines(path) if line["step"] <= step]
@@ -131,7 +131,7 @@ def _kept(path: Path, step: int) -> list[dict[str, Any]]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log, each with its step; what is damaged, or no line of a log, is left out."""
+    """Reads a log's lines, each with its step; skips damaged lines and other text."""
     lines = []
     for text in path.read_text(errors="replace").splitlines():
         try:
@@ -144,7 +144,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _fits(name: str, value: Any) -> bool:
-    """Whether a value is what a log's line has under such a name."""
+    """Whether a value has the type that a log's line has under this name."""
     if name in ("kind", "sentence"):
         return isinstance(value, str)
     if name == "step":

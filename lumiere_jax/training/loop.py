@@ -1,4 +1,4 @@
-"""The training loop: batches in, checkpoints and logs out. It knows nothing of what it trains."""
+"""The training loop: batches in, checkpoints and logs out, for any stage."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ from lumiere_jax.training.progress_reports import CLIPS, REPORTS, Due, Preview, 
 from lumiere_jax.training.stage import Batch, Stage, State
 
 Batches = Callable[[int], Iterator[Batch]]
-"""Batches from a step on: a pure function of the seed and the step, of each this host's slice."""
+"""This host's slices of the batches from a step on, a pure function of the seed and the step."""
 
 # Metrics that the progress bar has no room for.
 UNSHOWN = ("learning_rate", "gradient_norm", "discriminator_accuracy")
@@ -59,18 +59,38 @@ def train(
     called on the first host, before a checkpoint is written. Nothing is asked for
     when nothing is left to do. On several hosts all have to call this, with the same arguments.
 
-    At Ctrl-C and SIGTERM it saves after one more call or two, all hosts at the same step.
+    On several hosts all have to call this, with the same arguments. At Ctrl-C and SIGTERM it saves
+    after one more call or two, all hosts at the same step.
+
+    Args:
+      stage: The stage.
+      batches: Training batches from a step on.
+      held_out: Reads the batches that reports measure.
+      frozen: Variables of other stages and of pretrained networks, by name.
+      workdir: The folder of the stage's folder.
+      seed: Seed of the first state's key.
+      metadata: Metadata of every checkpoint.
+      checkpoint_seconds: Seconds between checkpoints.
+      reports: Number of reports in a run. A report measures the held-out batches, adds a sheet of
+        pictures and reads the log for warnings.
+      checks: Checks of the log, by kind of warning.
+      preview: Makes a clip.
+      clips: Number of clips in a run; there is one at least every `CLIP_STEPS`.
+      initial: Reads variables, by network, that replace random ones in a first state.
+
+    Returns:
+      The state after the last step.
 
     Raises:
-      UserError: ten steps in a row have losses or gradients that are not finite, a weight that
-        would be saved is not, or what was saved cannot be read.
-      KeyboardInterrupt: it was asked to stop; its argument is the signal.
+      UserError: Losses or gradients are not finite in ten steps in a row. Or a weight is not finite
+        before a save, or a checkpoint cannot be read back.
+      KeyboardInterrupt: A signal asked it to stop; the argument is the signal.
     """
     silence_alarms()
     folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
         wish = opened.enter_context(wishes_to_stop())
-        # One host alone cannot stop what all of them compute: it asks them at the first step.
+        # One host alone cannot stop what all of them compute: it asks the others at the first step.
         wish.worth_saving = jax.process_count() > 1
         manager = opened.enter_context(checkpoint.open_checkpoints(folder))
         state, first = _begin(stage, manager, mesh, seed, initial)
@@ -116,20 +136,20 @@ def train(
                         if hosts.is_first():
                             before_saving(parallel.local(state))
                 checkpoint.save(manager, state, {**metadata, **ended})
-                if last or not saves:  # what cannot be read is not saved
+                if last or not saves:  # a checkpoint counts once it can be read
                     checkpoint.confirm(manager, state, {**metadata, **ended})
                 saved, saves = time.monotonic(), saves + 1
             if watch.stop or over:
                 break
         manager.wait_until_finished()
-        if hosts.any_says(wish.signal is not None):  # also since the last step was begun
+        if hosts.any_says(wish.signal is not None):  # also during the last step
             hosts.say(f"{stage.name}: step {int(state.step)} is saved")
             raise KeyboardInterrupt(wish.signal or SIGTERM)
     return state
 
 
 def _with_wish(batch: Batch, wish: Wish) -> Batch:
-    """A batch that tells the other hosts whether this one was asked to stop."""
+    """Adds to a batch whether this host was asked to stop, for the other hosts."""
     count = len(next(iter(batch.values())))
     return {**batch, STOP: np.full(count, wish.signal is not None, np.float32)}
 
@@ -137,7 +157,7 @@ def _with_wish(batch: Batch, wish: Wish) -> Batch:
 def _begin(
     stage: Stage, manager: Any, mesh: Mesh, seed: int, initial: Callable[[], Mapping[str, Any]]
 ) -> tuple[State, int]:
-    """The state to go on from, and the number of its steps."""
+    """Restores or makes the state to go on from; returns it and the number of its steps."""
     first = manager.latest_step() or 0
     if first:
         abstract = checkpoint.abstract_state(stage, parallel.whole(mesh))
@@ -146,7 +166,7 @@ def _begin(
 
 
 def _calls(first: int, stage: Stage, due_after: Callable[[int], Due]) -> Iterator[range]:
-    """The steps of each call after the first ones; what is due ends a call."""
+    """Yields the steps of each call after step `first`; a call ends where anything is due."""
     start = first + 1
     for step in range(start, stage.steps + 1):
         if any(due_after(step)) or step + 1 - start == stage.dispatch:
@@ -155,13 +175,13 @@ def _calls(first: int, stage: Stage, due_after: Callable[[int], Due]) -> Iterato
 
 
 def _is_long_ago(saved: float, seconds: float, due: Due) -> bool:
-    """Whether it is time to save; hosts agree on it at the lines of the log, a message each."""
+    """Whether it is time to save; several hosts agree on it at lines of the log, by messages."""
     late = time.monotonic() - saved > seconds
     return late if jax.process_count() == 1 else due.line and hosts.first_says(late)
 
 
 def _is_over(stage: Stage, due: Due, out_of_patience: bool) -> bool:
-    """Whether the stage ends before its last step, as the first host says at a report."""
+    """Whether the stage ends before its last step; the first host decides at a report."""
     if not (stage.patience and due.report) or not hosts.first_says(out_of_patience):
         return False
     hosts.say(
@@ -187,7 +207,7 @@ def _bar(stage: Stage, first: int, count: int) -> tqdm:
 
 
 def _saved(manager: Any) -> str:
-    """What of a run is safe, in words."""
+    """Says which checkpoint of a run is safe, for messages."""
     step = manager.latest_step()
     place = checkpoint.place_of(manager, step) if step else None
     return f"{place} is the last good step" if place else "nothing is saved"
@@ -201,7 +221,10 @@ def _weights_are_finite(state: State) -> jax.Array:
 
 
 def _check_weights(stage: Stage, state: State, manager: Any) -> None:
-    """A loss tells only of the weights before its step, and a finite gradient can be too large."""
+    """Raises UserError if a weight is not finite.
+
+    A loss shows only the weights before its step, and a finite gradient can be too large.
+    """
     if not _weights_are_finite(state):
         raise UserError(
             f"{stage.name}: a weight is not finite by step {int(state.step)}: lower "

@@ -1,4 +1,4 @@
-"""What training steps share: applying a network, updating it, and the norms of its gradients."""
+"""Parts of training steps: applying a network, updating it, and norms of its gradients."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,7 @@ def update_networks(
     gradients: Mapping[str, Any],
     batch_stats: Mapping[str, Any],
 ) -> dict[str, TrainState]:
-    """Updates every network by its gradients, and gives it its new running statistics."""
+    """Updates every network by its gradients, and sets its new running statistics."""
     return {
         name: network.update(optimiser, gradients[name], batch_stats[name])
         for name, network in networks.items()
@@ -46,5 +46,5 @@ def update_networks(
 
 
 def gradient_norms(gradients: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """The L2 norm of each network's gradients, under "gradient_norm_<network>"."""
+    """Computes the L2 norm of each network's gradients, as "gradient_norm_<network>"."""
     return {f"gradient_norm_{name}": optax.tree.norm(g) for name, g in sorted(gradients.items())}

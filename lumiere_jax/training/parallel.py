@@ -1,4 +1,4 @@
-"""A step over many devices: parameters on all of them, a batch split by examples."""
+"""Training steps over many devices: parameters on all of them, batches split by examples."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,13 +13,16 @@ from lumiere_jax.training.guard import guarded
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 
 Take = Callable[[State, Any, Sequence[Batch]], tuple[State, Metrics]]
-"""Steps in one call, one for each batch; metrics have a value for each, or are scalars."""
+"""Takes a step for each batch in one call; metrics have a value for each, or are scalars."""
 
 
 def data_mesh(batch: int) -> Mesh:
-    """A one-axis mesh over the largest number of devices that divides the batch of a pass.
+    """Makes a one-axis mesh over the largest number of devices that divides the batch of a pass.
 
-    On several hosts that is all devices, or a UserError: a host without one could not take part.
+    On several hosts the mesh has all devices: a host without one could not take part.
+
+    Raises:
+      UserError: Hosts do not know each other, or the batch cannot be split over all their devices.
     """
     devices = jax.devices()
     if jax.process_count() == 1:
@@ -42,48 +45,50 @@ def data_mesh(batch: int) -> Mesh:
 
 
 def stage_mesh(stage: Stage) -> Mesh:
-    """The mesh of a stage, whose step takes `stage.accumulate` parts of its batch in turn."""
+    """Makes the mesh of a stage, whose step takes `stage.accumulate` parts of a batch in turn."""
     return data_mesh(stage.batch // stage.accumulate)
 
 
 def whole(mesh: Mesh) -> NamedSharding:
-    """All of an array on every device."""
+    """Returns the sharding that puts all of an array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def _on_cpu(mesh: Mesh, **options: int) -> dict[str, int] | None:
-    """Compiler options for CPUs, whose compiler the others do not have."""
+    """Returns compiler options for CPUs; None for other platforms, whose compilers lack them."""
     return options if mesh.devices.flat[0].platform == "cpu" else None
 
 
-# XLA uses half of AVX-512's registers unless told; a BLSTM's step gains an eighth.
+# By default XLA uses half of AVX-512's registers; with all, a BLSTM's step gains an eighth.
 _WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def first_state(
     stage: Stage, mesh: Mesh, seed: int, initial: Mapping[str, Any] | None = None
 ) -> State:
-    """A stage's state before its first step, on all devices of the mesh.
+    """Makes a stage's state before its first step, on all devices of the mesh.
 
     Args:
       stage: The stage.
       mesh: Its devices.
-      seed: Of the key.
-      initial: Variables, by network, that are taken in place of random ones.
+      seed: Seed of the key.
+      initial: Variables, by network, that replace random ones.
     """
-    # A key of one host is no key of all of them.
+    # The key is made inside, because a key of one host is not a key of all of them.
     init = jax.jit(
         lambda seed, initial: stage.init(jax.random.key(seed), initial),
         out_shardings=whole(mesh),
-        # What runs once is compiled in half of the time, and draws its numbers as fast.
+        # This runs once. At this level it compiles in half of the time, and draws numbers as fast.
         compiler_options=_on_cpu(mesh, xla_backend_optimization_level=1),
     )
     return init(np.uint32(seed), jax.tree.map(np.asarray, dict(initial or {})))
 
 
 def compile_step(stage: Stage, mesh: Mesh) -> Callable[[State, Any, Batch], tuple[State, Any]]:
-    """The stage's step, guarded, over the mesh: state replicated and donated, batch split by
-    examples."""
+    """Compiles a stage's guarded step over the mesh.
+
+    The state is replicated and donated, and the batch is split by examples.
+    """
     return jax.jit(
         guarded(stage.step),
         in_shardings=(whole(mesh), whole(mesh), NamedSharding(mesh, PartitionSpec("data"))),
@@ -94,10 +99,10 @@ def compile_step(stage: Stage, mesh: Mesh) -> Callable[[State, Any, Batch], tupl
 
 
 def compile_steps(stage: Stage, mesh: Mesh) -> Take:
-    """`stage.dispatch` steps of the stage in one call, or fewer.
+    """Compiles up to `stage.dispatch` steps of the stage as one call.
 
-    The loop on the device counts to a number that it is given, so that a step is compiled once
-    and has the same bits however many come before it in its call.
+    The device's loop gets its number of steps as an argument. So a step is compiled once and has
+    the same bits, however many come before it in its call.
     """
     if stage.dispatch == 1:
         once = compile_step(stage, mesh)
@@ -133,7 +138,7 @@ def compile_steps(stage: Stage, mesh: Mesh) -> Take:
 
 
 def place(batch: Batch, mesh: Mesh) -> Batch:
-    """This host's slice of a batch as global arrays on the mesh."""
+    """Puts this host's slice of a batch on the mesh, as global arrays."""
     return _placed(batch, NamedSharding(mesh, PartitionSpec("data")))
 
 
@@ -145,17 +150,17 @@ def _placed(batch: Batch, sharding: NamedSharding) -> Batch:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Arrays that every host has, on all devices of the mesh."""
+    """Puts arrays that every host has on all devices of the mesh."""
     if jax.process_count() == 1:
         return jax.device_put(tree, whole(mesh))
-    # `device_put` would first send them around, to see whether they are the same.
+    # `device_put` would first send them between hosts, to check that they are the same.
     put = lambda x: jax.make_array_from_process_local_data(whole(mesh), np.asarray(x))  # noqa: E731
     return jax.tree.map(put, tree)
 
 
 def local(tree: Any) -> Any:
-    """Replicated arrays as this process's first device holds them, without a copy.
+    """Returns replicated arrays as this process's first device holds them, without a copy.
 
-    What is computed with them is this process's own matter, and waits for no other.
+    Computing with them involves no other process.
     """
     return jax.tree.map(lambda x: x.addressable_data(0), tree)

@@ -1,4 +1,4 @@
-"""What is measured, drawn and written during a training, by the first host alone."""
+"""Reports of a training: measurements, pictures and log lines, by the first host alone."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,18 +15,24 @@ from lumiere_jax.training.parallel import local
 from lumiere_jax.training.stage import Batch, Stage, State
 
 Preview = Callable[[int, State], Clip | None]
-"""A clip of what the stage makes at a step, or None where that did not work."""
+"""Makes a clip of a stage's output at a step; None where that did not work."""
 
-# Lines of a log: about so many in a run, and never more than so many steps apart.
+# About how many lines the log of a run has, and the most steps between two of them.
 LINES, LONGEST = 100, 500
 CLIP_STEPS = 5_000
-# Reports and clips of a run, where nothing else is asked for.
+# Default numbers of reports and clips in a run.
 REPORTS, CLIPS = 20, 4
 
 
 class Due(NamedTuple):
-    """Whether a step ends with a line of the log, a report (with its line), a sheet of pictures
-    (with its report) and a clip."""
+    """What is due at a step.
+
+    Attributes:
+      line: A line of the log.
+      report: A report; its line is due, too.
+      sheet: A sheet of pictures; its report is due, too.
+      clip: A clip.
+    """
 
     line: bool
     report: bool
@@ -35,13 +41,22 @@ class Due(NamedTuple):
 
 
 Report = Callable[[int, State, tuple[list[dict[str, float]], int], Due], bool]
-"""Writes what is due at a step, from the state, and the metrics of good steps and the number of
-skipped ones since the line before; whether the stage is out of patience."""
+"""Writes what is due at a step, and returns whether the stage is out of patience.
+
+Takes the step, the state, a pair of metrics of good steps and the number of skipped ones since the
+last line, and what is due.
+"""
 
 
 def due_at(steps: int, reports: int, clips: int, epoch: int = 0) -> Callable[[int], Due]:
-    """What is due at each step of a run; a report at the end of each epoch, too, where one is
-    given."""
+    """Returns the function that says what is due at each step of a run.
+
+    Args:
+      steps: Steps of the run.
+      reports: Number of reports in it.
+      clips: Number of clips in it.
+      epoch: Steps of an epoch, which ends with a report, too; 0 for none.
+    """
     often, every = max(1, min(steps // LINES, LONGEST)), max(1, steps // reports)
     between = between_clips(steps, clips)
 
@@ -55,7 +70,7 @@ def due_at(steps: int, reports: int, clips: int, epoch: int = 0) -> Callable[[in
 
 
 def between_clips(steps: int, clips: int = CLIPS) -> int:
-    """Steps from a clip to the next, in a run of so many."""
+    """Returns the number of steps from a clip to the next."""
     return max(1, min(steps // clips, CLIP_STEPS))
 
 
@@ -69,10 +84,18 @@ def reporting(
     checks: Mapping[str, Check],
     preview: Preview | None,
 ) -> Iterator[Report]:
-    """Opens the log in `folder`, to go on from `step`, and gives what writes it.
+    """Opens the log in `folder` to go on from `step`, and yields the function that writes it.
 
-    State and `frozen` are replicated over hosts; what is made of them is not, and only the first
-    host does it.
+    State and `frozen` are replicated over hosts. Only the first host computes and writes reports.
+
+    Args:
+      stage: The stage.
+      folder: The stage's folder.
+      step: The last step that the log keeps.
+      frozen: Variables of other stages and of pretrained networks, by name.
+      validation: Held-out batches that reports measure.
+      checks: Checks of the log, by kind of warning.
+      preview: Makes a clip, where there is one.
     """
     if not hosts.is_first():
         yield lambda *_: False
@@ -104,7 +127,7 @@ def reporting(
 
 
 def out_of_patience(stage: Stage, lines: Sequence[Line]) -> bool:
-    """Whether a log tells of too many epochs without a gain."""
+    """Whether a log shows too many epochs without a gain."""
     told = [(line[f"val_{stage.gain}"], line["step"]) for line in lines if _tells(stage, line)]
     if not (stage.patience and stage.epoch and told):
         return False
@@ -117,6 +140,6 @@ def _tells(stage: Stage, line: Line) -> bool:
 
 
 def means(metrics: list[Any]) -> dict[str, float]:
-    """The mean of each metric."""
+    """Averages each metric."""
     names = metrics[0] if metrics else ()
     return {name: float(np.mean([m[name] for m in metrics])) for name in names}

@@ -1,4 +1,4 @@
-"""What the loop needs to know of a stage: pure functions and the names of the stages before it."""
+"""A stage as the training loop sees it: pure functions, numbers, and the stages it needs."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -19,14 +19,14 @@ NOTHING: Mapping[str, Any] = {}
 
 @flax.struct.dataclass
 class TrainState:
-    """One network: what it learns, and what its training keeps beside that.
+    """One network in training: its parameters, statistics and optimiser.
 
     Attributes:
       params: Trained parameters.
       batch_stats: Running statistics of BatchNorm, or an empty dict.
       opt_state: State of the optimiser.
-      ema: Exponential moving average of params and batch_stats, used for inference, or an empty
-        dict where none is kept.
+      ema: Exponential moving average of params and batch_stats, used for inference; or an empty
+        dict.
     """
 
     params: Any
@@ -38,7 +38,7 @@ class TrainState:
     def create(
         cls, variables: Mapping[str, Any], optimiser: optax.GradientTransformation, ema: bool
     ) -> "TrainState":
-        """State for a module's `init` output; `ema` keeps a moving average beside it."""
+        """Makes the state of a module's `init` output; with `ema`, adds a moving average."""
         params = variables["params"]
         batch_stats = variables.get("batch_stats", {})
         copy = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
@@ -65,11 +65,11 @@ class TrainState:
         """Takes one optimiser step.
 
         Args:
-          optimiser: The one that `create` was given.
-          gradients: Of the loss with respect to params.
-          batch_stats: Running statistics after this batch; None keeps those before it.
-          ema_decay: The most that the moving average keeps of itself. It keeps
-            (1 + step) / (10 + step) where that is less.
+          optimiser: The optimiser that `create` got.
+          gradients: Gradients of the loss with respect to params.
+          batch_stats: Running statistics after this batch; None leaves them as they are.
+          ema_decay: Largest decay of the moving average, which has (1 + step) / (10 + step) where
+            that is less.
           step: Steps taken before this one.
         """
         with jax.numpy_dtype_promotion("standard"):
@@ -93,7 +93,7 @@ class State:
     """A stage's whole state, which a checkpoint holds.
 
     Attributes:
-      networks: By name.
+      networks: Networks by name.
       step: Steps taken, int32.
       key: The key that each step folds its number into.
       extra: Arrays of finite numbers that steps change without gradients, such as the slots of a
@@ -110,17 +110,24 @@ class State:
 class Stage:
     """A separately trained factor of the chain.
 
-    `init(key, initial)` gives the first state; `initial`, {} by default, has variables, by network,
-    that it takes in place of random ones. `step(state, frozen, batch)` is pure and gives
-    `(state, metrics)`, scalars by name, losses and the gradients' norms among them: a step is taken
-    only where all are finite. `evaluate(state, frozen, batch)` gives metrics of a
-    held-out batch; `pictures(state, frozen, batch)` an RGB sheet to look at. `frozen` holds,
-    by name, the variables of the stages in `needs` and of pretrained networks. `accumulate` is
-    the number of parts that `step` takes a batch in, and `dispatch` that of the steps that one
-    call takes, which pays where a step is short. `patience` is the number of epochs, of `epoch`
-    steps, after which a run ends whose `gain`, a held-out metric, has not become less; 0: it goes
-    on to its last step. `leaves_artefacts` says whether its training leaves artefacts for
-    synthesis.
+    Attributes:
+      name: Its name.
+      needs: Names of the stages that have to be trained before.
+      batch: Examples in a batch, over all devices.
+      steps: Steps of a run.
+      init: `init(key, initial)` makes the first state. `initial`, {} by default, has variables, by
+        network, that replace random ones.
+      step: `step(state, frozen, batch)` is pure and returns the next state and metrics: scalars by
+        name, with losses and norms of gradients. The loop takes a step only where all are finite.
+        `frozen` has the variables of the stages in `needs` and of pretrained networks, by name.
+      evaluate: `evaluate(state, frozen, batch)` returns metrics of a held-out batch.
+      pictures: `pictures(state, frozen, batch)` makes an RGB sheet to look at.
+      accumulate: Number of parts in which `step` takes a batch.
+      dispatch: Number of steps in one call, which pays where a step is short.
+      epoch: Steps of an epoch.
+      patience: Epochs without a lower `gain` after which a run ends; 0 goes on to the last step.
+      gain: Name of the held-out metric that has to become less.
+      leaves_artefacts: Whether its training leaves artefacts for synthesis.
     """
 
     name: str
