@@ -1,4 +1,4 @@
-"""The systems, by name. A new one has a package here, and a line below."""
+"""The systems, by name. A new one needs a package here, and a line below."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (lumierenet.ENTRY, t
 
 @functools.cache
 def get(name: str) -> System:
-    """The system of a name in `ENTRIES`, which is imported at the first call."""
+    """Returns the system of a name in `ENTRIES`; the first call imports it."""
     return ENTRIES[name].load()
 
 
 def of(config: Any) -> System:
-    """The system that a config is for; UserError where it is none's."""
+    """Returns the system of a config; raises UserError for a config of no system."""
     for system in map(get, ENTRIES):
         if type(config) is type(system.config()):
             return system

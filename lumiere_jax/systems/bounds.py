@@ -1,4 +1,4 @@
-"""What the numbers of every config must be, before anything is built."""
+"""Checks of a config's numbers, before anything is built."""
 
 import math
 from collections.abc import Collection
@@ -7,14 +7,14 @@ from typing import Any
 from lumiere_jax.errors import UserError, shortened
 
 DTYPES = ("float32", "bfloat16")
-# What no machine has room for, as a damaged file might ask; steps are counted in 32 bits.
+# No machine has room for more; a damaged file might ask for it. Steps are counted in 32 bits.
 MOST = {"batch": 2**16, "code": 2**16, "cells": 2**14, "width": 2**12, "window": 2**12}
 MOST |= {"delay": 2**12, "dispatch": 2**12, "frames": 2**12, "noise": 2**12, "identity": 2**12}
 ANY = 2**31 - 1
 
 
 def check_run(config: Any, system: str) -> None:
-    """UserError for what every run has: its system, seed and seconds between checkpoints."""
+    """Raises UserError for a wrong system, seed or number of seconds between checkpoints."""
     if config.system != system:
         raise UserError(f"config.system is '{config.system}', but this config is for {system}.")
     if not config.checkpoint_seconds >= 0:
@@ -24,7 +24,13 @@ def check_run(config: Any, system: str) -> None:
 
 
 def check_numbers(stage: str, part: Any, positive: Collection[str]) -> None:
-    """UserError for a stage's numbers that are not finite, too large, or not what they must be."""
+    """Raises UserError for a stage's numbers that are out of range.
+
+    Args:
+      stage: Name of the stage.
+      part: Its config. Numbers have to be finite, 0 or more, and whole ones at most `MOST`.
+      positive: Names of those that have to be more than 0.
+    """
     for key, value in vars(part).items():
         if key == "dtype":
             if value not in DTYPES:
@@ -39,7 +45,7 @@ def check_numbers(stage: str, part: Any, positive: Collection[str]) -> None:
 
 
 def check_parts(stage: str, part: Any) -> None:
-    """UserError where a batch cannot be taken in so many parts."""
+    """Raises UserError where a batch cannot be split into `accumulate` equal parts."""
     if part.batch % part.accumulate:
         raise UserError(
             f"--config.{stage}.accumulate={part.accumulate}: a batch of {part.batch} cannot be "
@@ -48,7 +54,7 @@ def check_parts(stage: str, part: Any) -> None:
 
 
 def check_decays(stage: str, part: Any, *names: str) -> None:
-    """UserError for decays of 1 or more."""
+    """Raises UserError for decays of 1 or more."""
     for name in names:
         if (value := getattr(part, name)) >= 1:
             raise UserError(f"--config.{stage}.{name}={value}: a decay is under 1.")

@@ -1,4 +1,4 @@
-"""Steps of training on data that stays in device memory."""
+"""Training steps on data that stays in device memory."""
 
 import dataclasses
 from typing import Any
@@ -8,10 +8,9 @@ from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 
 
 def gathering(stage: Stage) -> Stage:
-    """The stage with a step that gathers its batch from data on the device.
+    """Returns the stage with a step that gathers its batch from data on the device.
 
-    The step takes the `index` (batch,) of the items as its batch, and `frozen["data"]`, a
-    `Resident`, that holds them.
+    The step's batch is the `index` (batch,) of its items in `frozen["data"]`, a `Resident`.
     """
 
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:

@@ -1,4 +1,4 @@
-"""The seconds of the validation split that a training shows."""
+"""The seconds of the validation split that a training's clips show."""
 
 from typing import Any
 
@@ -6,13 +6,16 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import Segment
 
 SECONDS = 5
-# Pictures that are made at once for them.
+# Pictures of a clip that are made at once.
 BATCH = 8
 
 
 def longest_segment(dataset: Dataset, split: str) -> tuple[Segment, int, list[dict[str, Any]]]:
-    """A split's longest segment, how many of its frames are its first seconds, and their
-    records."""
+    """Finds a split's longest segment.
+
+    Returns:
+      The segment, the number of frames in its first seconds, and the records of these frames.
+    """
     segment = max((s for s in dataset.segments if s.split == split), key=lambda s: s.frames)
     count = min(segment.frames, round(SECONDS * dataset.fps))
     source = dataset.records(split)

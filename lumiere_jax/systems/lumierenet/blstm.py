@@ -18,15 +18,15 @@ from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, Tr
 
 
 def blstm_network(config: Config) -> BLSTM:
-    """a → z, as the config has it."""
+    """Makes the network a → z of a config."""
     return BLSTM(config.blstm.cells, config.vae.code, config.blstm.dtype)
 
 
 def narrowed(a: Windows, share: float, key: jax.Array) -> Windows:
-    """Windows (b, width, filters), a share of which is heard in a narrow band.
+    """Gives a random share of windows (b, width, filters) a narrow band.
 
-    Each of these ends at a frequency of its own, and filters that reach above it have the training
-    set's mean, which is 0, as `normalise` gives it to recordings of a narrow band.
+    Each of these ends at a frequency of its own. Filters that reach above it are 0, the training
+    set's mean, as `normalise` makes them for recordings of a narrow band.
     """
     which, where = jax.random.split(key)
     narrow = jax.random.bernoulli(which, share, (len(a), 1, 1))
@@ -35,12 +35,12 @@ def narrowed(a: Windows, share: float, key: jax.Array) -> Windows:
 
 
 def optimiser(c: BLSTMConfig) -> optax.GradientTransformation:
-    """RMSProp (section 4.4)."""
+    """Makes RMSProp (section 4.4)."""
     return optax.rmsprop(c.learning_rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
 
 
 def init(config: Config, key: jax.Array, initial: Any = NOTHING) -> State:
-    """The state before the first step."""
+    """Makes the state before the first step."""
     c = config.blstm
     variables = blstm_network(config).init(key, jnp.zeros((1, c.window, FILTERS)))
     variables = initial.get("blstm", variables)
@@ -49,11 +49,11 @@ def init(config: Config, key: jax.Array, initial: Any = NOTHING) -> State:
 
 
 def loss(params: Any, config: Config, batch: Batch) -> jax.Array:
-    """The squared error between codes and the VAE encoder's means (section 4.4).
+    """Computes the squared error between codes and the VAE encoder's means (section 4.4).
 
     Args:
       params: The BLSTM's parameters.
-      config: Of the run.
+      config: The run's config.
       batch: "features", log-mel windows (b, window, 40), and "codes" (b, code).
 
     Returns:
@@ -64,7 +64,7 @@ def loss(params: Any, config: Config, batch: Batch) -> jax.Array:
 
 
 def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-    """One step on a batch, of which the share `narrow` is heard in a narrow band."""
+    """Takes one step on a batch; a share `narrow` of its windows gets a narrow band."""
     c, network = config.blstm, state.networks["blstm"]
 
     def gradient(part: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
@@ -84,7 +84,10 @@ def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State
 
 
 def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
-    """The loss, and that with other frames' audio: as low, and the audio is not heard."""
+    """Computes the loss, and the loss with other frames' audio.
+
+    If the second is as low as the first, the network ignores the audio.
+    """
     params, count = state.networks["blstm"].params, len(batch["features"])
     others = jnp.roll(batch["features"], count // 2, axis=0)
     shuffled = {"loss_shuffled": loss(params, config, {**batch, "features": others})}
@@ -92,7 +95,7 @@ def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics
 
 
 def blstm_stage(config: Config) -> Stage:
-    """The stage, which needs the VAE's codes."""
+    """Makes the stage, which needs the VAE's codes."""
     c = config.blstm
     return Stage(
         name="blstm",

@@ -1,9 +1,9 @@
-"""What a run of LumièreNet can be told; the defaults are the paper's numbers.
+"""The config of LumièreNet; the defaults are the paper's numbers.
 
-A number that the paper gives has its section beside it; what it leaves open is in docs/design.md.
-Of each stage, `dtype`, float32 or bfloat16, is that of its products (parameters, statistics and
-losses stay float32), and `accumulate` the number of parts that a batch is taken in, for memory,
-before the optimiser's step.
+A number that the paper gives has its section beside it; docs/design.md discusses those that it
+leaves open. In each stage, `dtype`, float32 or bfloat16, is that of its products; parameters,
+statistics and losses stay float32. `accumulate` is the number of parts in which a batch is taken
+before the optimiser's step, to save memory.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ POSITIVE += ("accumulate", "dispatch")
 
 @dataclass(kw_only=True)
 class PixelLoss:
-    """A loss of pixels beside the paper's; weights on the boxes of parts, 1 on everything else."""
+    """A pixel loss beside the paper's, with weights for parts' boxes; all else weighs 1."""
 
     pixel: float = 0.0
     mouth: float = 1.0
@@ -41,13 +41,13 @@ class VAEConfig(PixelLoss):
     perceptual: float = 1.0
     # Steps over which the rate rises to `learning_rate`.
     warm_up: int = 0
-    # Decay of the moving average of the weights that is used afterwards; 0 uses the weights.
+    # Decay of the weights' moving average, which inference uses; 0 uses the weights.
     average: float = 0.0
 
 
 @dataclass(kw_only=True)
 class BLSTMConfig:
-    """P(z|a), section 3.3. Frame t hears rows t+delay-window+1 to t+delay."""
+    """P(z|a), section 3.3. Frame t reads rows t+delay-window+1 to t+delay."""
 
     cells: int = 256  # 4.3
     window: int = 15  # 4.3
@@ -58,7 +58,7 @@ class BLSTMConfig:
     # Steps in one call to the device.
     dispatch: int = 1
     learning_rate: float = 1e-6  # 4.4
-    # The share of windows heard without what lies above 3 to 7 kHz, as telephones have it.
+    # Share of windows that lose all sound above 3 to 7 kHz, as on telephones.
     narrow: float = 0.0
     dtype: str = "float32"
 
@@ -94,8 +94,11 @@ class SeqPix2PixConfig(PixelLoss):
 
 @dataclass(kw_only=True)
 class Config:
-    """A run. `vgg` is download (torchvision's VGG-19 weights, kept in a cache), a file of such
-    weights, none (no perceptual terms) or random."""
+    """A run.
+
+    `vgg` is download (torchvision's VGG-19 weights, stored in a cache), a file of such weights,
+    none (no perceptual terms) or random.
+    """
 
     system: str = "lumierenet"
     seed: int = 0
@@ -110,9 +113,9 @@ class Config:
 
 
 def check_config(config: Config) -> None:
-    """Puts the list of layers in order, and raises a UserError for values that cannot work."""
+    """Splits the list of layers, and raises UserError for values that cannot work."""
     check_run(config, "lumierenet")
-    # A flag's list is one text.
+    # A flag gives the list as one text.
     config.vgg_layers = tuple(
         name.strip() for item in config.vgg_layers for name in item.split(",") if name.strip()
     )
@@ -130,7 +133,7 @@ def check_config(config: Config) -> None:
                 f"--config.vgg_layers: VGG-19 has no '{layer}'; "
                 f"choose from {', '.join(vgg.LAYERS)}."
             )
-    if printable(config.vgg) != config.vgg:  # it is kept as text
+    if printable(config.vgg) != config.vgg:  # it is stored as text
         raise UserError(
             f"--config.vgg={config.vgg}: the name is no text in UTF-8 on one line: rename the file."
         )

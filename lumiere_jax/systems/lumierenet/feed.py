@@ -1,4 +1,4 @@
-"""What LumièreNet's stages get of a dataset: batches, held-out ones, and seconds to look at."""
+"""The data of LumièreNet's stages: batches, held-out batches, and seconds to look at."""
 
 import functools
 from collections.abc import Iterator
@@ -31,11 +31,11 @@ VALIDATION_BATCHES = 2
 VALIDATION_SEED = 1
 
 Heard = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""A split's features, which of their rows each frame hears, and its codes."""
+"""A split's features, the rows of them that each frame reads, and its codes."""
 
 
 def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Feed:
-    """A stage's feed."""
+    """Makes a stage's feed."""
     name = stage.name
 
     @functools.cache
@@ -85,7 +85,7 @@ def _kept(name: str, config: Config, dataset: Dataset, heard: Any) -> Kept:
 
 
 def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
-    """The feature rows (frames, window) that each frame hears; they stay in its own segment."""
+    """Returns the feature rows (frames, window) of each frame; they stay in its segment."""
     pieces = [
         s.offset + window_steps(s.frames, config.blstm.window, config.blstm.delay)
         for s in dataset.segments
@@ -95,7 +95,7 @@ def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:
 
 
 def codes(config: Config, dataset: Dataset, split: str, variables: Any) -> np.ndarray:
-    """The VAE encoder's means (frames, code) of a split's figures, in order."""
+    """Computes the VAE encoder's means (frames, code) of a split's figures, in order."""
     model = vae_network(config, dataset.size)
     means = jax.jit(lambda w: encode(model, variables, w))
     records = dataset.records(split)
@@ -133,7 +133,7 @@ def _scene(name: str, config: Config, dataset: Dataset) -> Scene:
 
 
 def _maker(name: str, config: Config, size: int, trained: Trained) -> Any:
-    """A stage's network variables and what it is given to uint8 pictures."""
+    """Returns the function from a stage's variables and inputs to uint8 pictures."""
 
     @functools.cache
     def function() -> Any:
@@ -150,7 +150,7 @@ def _maker(name: str, config: Config, size: int, trained: Trained) -> Any:
             w: Any = w_of_z.apply(frozen, z, method="decode")
             return to_uint8(w, low=0.0)
 
-        # Arrays of no device in particular go where the stage's own are.
+        # NumPy arrays have no device, so JAX puts them on the stage's.
         return functools.partial(figures_of, jax.tree.map(np.asarray, trained("vae")["vae"]))
 
     return lambda variables, given: in_batches(

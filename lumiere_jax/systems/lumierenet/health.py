@@ -1,4 +1,4 @@
-"""What a stage's log says of a training that goes wrong: a sentence with what to change, or None.
+"""Checks of a stage's log: a sentence with what to change if training goes wrong, otherwise None.
 
 A log's lines have its stage's metrics by name, and "step".
 """
@@ -11,9 +11,9 @@ import numpy as np
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.training.log import Check, Line
 
-# Shares of a stage's steps: over how many a mean is taken, and how many a stage may begin with.
+# Shares of a stage's steps: those that a mean covers, and those before the first check.
 SPAN, BEGINNING = 0.2, 0.25
-# Values that make a mean; a run of a few steps has nothing to say.
+# Fewest values that make a mean; a run of a few steps shows nothing.
 FEWEST = 4
 
 WINS = 0.99
@@ -23,7 +23,7 @@ RISEN = 1.25
 
 
 def checks(name: str, config: Config) -> dict[str, Check]:
-    """What is looked at in a stage's log, by what it finds."""
+    """Returns the checks of a stage's log, by kind of warning."""
     known = {
         "vae": {"kl_collapsed": kl_collapsed},
         "blstm": {"audio_ignored": audio_ignored, "overfitted": overfitted},
@@ -33,8 +33,11 @@ def checks(name: str, config: Config) -> dict[str, Check]:
 
 
 def recent(lines: Sequence[Line], name: str, steps: int, first: float = BEGINNING) -> float | None:
-    """The mean of a metric over the last fifth of `steps`; None before the share `first` of them
-    is done, and where hardly any values are there."""
+    """Averages a metric over the last fifth of `steps`.
+
+    Returns None before the share `first` of the steps is done, and where values are few or not
+    finite.
+    """
     now = lines[-1]["step"]
     values = [line[name] for line in lines if name in line and line["step"] > now - SPAN * steps]
     told = len(values) >= FEWEST and now >= first * steps and np.isfinite(values).all()
@@ -42,7 +45,7 @@ def recent(lines: Sequence[Line], name: str, steps: int, first: float = BEGINNIN
 
 
 def kl_collapsed(config: Config, lines: Sequence[Line]) -> str | None:
-    """A code that hardly leaves its prior carries nothing from encoder to decoder."""
+    """Warns of a code so near its prior that it carries nothing from encoder to decoder."""
     c = config.vae
     kl = recent(lines, "kl", c.steps)
     if kl is None or kl >= NATS * c.code:
@@ -55,7 +58,7 @@ def kl_collapsed(config: Config, lines: Sequence[Line]) -> str | None:
 
 
 def audio_ignored(config: Config, lines: Sequence[Line]) -> str | None:
-    """What is heard makes no difference if another frame's audio does as well."""
+    """Warns if another frame's audio predicts the codes as well as their own."""
     c = config.blstm
     own = recent(lines, "val_loss", c.steps, 0.5)
     other = recent(lines, "val_loss_shuffled", c.steps, 0.5)
@@ -71,7 +74,7 @@ def audio_ignored(config: Config, lines: Sequence[Line]) -> str | None:
 
 
 def overfitted(config: Config, lines: Sequence[Line]) -> str | None:
-    """Held-out codes were nearer before."""
+    """Warns if predictions of held-out codes were better before."""
     c = config.blstm
     loss = recent(lines, "val_loss", c.steps)
     if loss is None:
@@ -87,7 +90,10 @@ def overfitted(config: Config, lines: Sequence[Line]) -> str | None:
 
 
 def discriminator_wins(config: Config, lines: Sequence[Line]) -> str | None:
-    """Only where G lives on Eq. 10: beside a heavier pixel loss, D may win and do no harm."""
+    """Warns if D tells nearly all real and made frames apart, where G depends on Eq. 10.
+
+    Beside a heavier pixel loss, D may win and do no harm.
+    """
     c = config.seqpix2pix
     accuracy = recent(lines, "discriminator_accuracy", c.steps)
     harmless = not c.adversarial or c.adversarial < c.pixel

@@ -1,4 +1,4 @@
-"""What LumièreNet hears of a dataset: normalised log-mel rows, one a frame (section 3.3)."""
+"""LumièreNet's audio features: normalised log-mel rows, one per frame (section 3.3)."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from lumiere_jax.inputs.dataset.segments import Segment
 
 
 def segment_features(dataset: Dataset, segment: Segment, statistics: Description) -> np.ndarray:
-    """A segment's features (frames, 40), normalised with the statistics of a workdir or dataset."""
+    """Computes a segment's features (frames, 40), normalised with given statistics."""
     rows = dataset.heard(log_mel(dataset.fps), segment)
     return normalise(rows, statistics.mean, statistics.std)
 
 
 def split_features(dataset: Dataset, split: str) -> np.ndarray:
-    """A split's features (frames, 40), normalised with the dataset's own statistics."""
+    """Computes a split's features (frames, 40), normalised with the dataset's statistics."""
     return normalise(dataset.features(log_mel(dataset.fps), split), dataset.mean, dataset.std)

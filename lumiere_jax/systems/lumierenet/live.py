@@ -1,6 +1,6 @@
-"""Frames of a voice that is still speaking: one at a time, each as soon as its sound is there.
+"""Live synthesis: frames of a voice one at a time, each as soon as its sound is there.
 
-Frame t hears up to the end of its window, 44 ms from its own start, and nothing later. Its latency
+Frame t reads sound up to the end of its window, 44 ms from its own start, and no later. Its latency
 is the time from the arrival of that window's last sample to the end of the picture's writing.
 """
 
@@ -17,7 +17,7 @@ from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Live, Model, Timing
 from lumiere_jax.systems.lumierenet.synthesis import Painter, painter, stream_windows
 
-# A frame whose sound is older than this (seconds) is not computed: the last picture stands in.
+# Seconds. A frame whose sound is older is not computed: the last picture is repeated.
 LATE = 0.1
 
 
@@ -27,10 +27,15 @@ def rows_as_heard(
     gain: Callable[[np.ndarray], float],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Each frame's log-mel row (1, 40), and when the last sample of its window had come.
+    """Yields each frame's log-mel row (1, 40), with the arrival of its window's last sample.
 
-    As in `front_ends.stream`, as many rows as cover the last sample, and silence past it.
-    `gain` is asked with each block, before any row that hears it.
+    As in `front_ends.stream`, rows cover the last sample, with silence past it.
+
+    Args:
+      blocks: Blocks of sound with their times of arrival.
+      fps: Frames per second.
+      gain: Returns the gain after a block; called before any row that reads the block.
+      clock: Returns the time in seconds.
     """
     held, before = np.zeros(1, np.float32), 0  # begins a sample before frame `before`'s first
     arrived, factor, more = clock(), 1.0, True
@@ -55,9 +60,9 @@ def rows_as_heard(
 def frames_as_heard(
     model: Model, paint: Painter, blocks: Iterator[Heard], timing: Timing
 ) -> Iterator[Picture]:
-    """A picture for each frame of a voice that comes in blocks.
+    """Yields a picture for each frame of a voice that comes in blocks.
 
-    The gain and the band are those of what has been heard so far.
+    Gain and band come from the sound so far.
     """
     run, level, heard_by = model.run, Level(), model.run.config.blstm
     rows = (
@@ -68,7 +73,7 @@ def frames_as_heard(
 
 
 def first_frame(model: Model) -> tuple[Painter, Picture]:
-    """A model's painter, compiled for a single frame, as are its features, and that frame."""
+    """Compiles features and painter for a single frame; returns the painter and that frame."""
     run = model.run
     paint = painter(run.config, run.size, model.variables)
     log_mel(np.zeros(WINDOW + 1, np.float32), np.zeros(1, np.int32)).block_until_ready()
@@ -84,7 +89,18 @@ def pictures(
     timing: Timing,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Picture]:
-    """A picture for each normalised row; asked for the next, the last one counts as written."""
+    """Yields a picture for each normalised row.
+
+    The request for the next picture marks the last one as written.
+
+    Args:
+      rows: Arrival times and normalised rows (1, 40).
+      paint: The painter.
+      width: Rows in a window.
+      delay: Rows that a frame reads ahead.
+      timing: Receives latencies and repeated frames.
+      clock: Returns the time in seconds.
+    """
     arrived, shown = 0.0, None
 
     def singles() -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a split's frames say of every stage and of the whole chain, a few frames at a time."""
+"""Evaluation of every stage and of the whole chain on a split, a few frames at a time."""
 
 import functools
 import itertools
@@ -46,7 +46,7 @@ from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
 from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 
-# The stages whose frames are judged beside the real ones.
+# The stages whose frames are compared with the real ones.
 JUDGED = ("seqpix2pix", "video")
 MEAN_FRAMES = 1000
 # Table 1, Kim and Ganapathi 2019: MSE, PSNR, SSIM on test sets 1 and 2.
@@ -79,7 +79,7 @@ def _distances_of_reconstructed(made: Any, true: Any, keypoints: Any) -> dict[st
 
 
 def mean_frame(records: Any) -> Picture:
-    """The mean picture of at most `MEAN_FRAMES` evenly spaced frames."""
+    """Averages at most `MEAN_FRAMES` evenly spaced frames."""
     picked = np.unique(np.linspace(0, len(records) - 1, MEAN_FRAMES).astype(int))
     total = np.zeros(())
     for i in tqdm(picked, "mean training frame", unit="frame", dynamic_ncols=True):
@@ -90,8 +90,11 @@ def mean_frame(records: Any) -> Picture:
 def follow(
     model: Model, dataset: Dataset, split: str, finders: Finders
 ) -> Callable[[Segment], Iterator[Chunk]]:
-    """Segments' frames through every stage and, from their features alone, through the whole chain;
-    "wrists.real" and "wrists.video" are those of a drawn lecturer."""
+    """Returns the function that yields a segment's pictures and measures, chunk by chunk.
+
+    Frames go through every stage, and segments' features alone through the whole chain. A drawn
+    lecturer has wrists too, as "wrists.real" and "wrists.video".
+    """
     run, variables, drawn = model.run, model.variables, dataset.drawn_seed is not None
     c = run.config
     models = blstm_network(c), vae_network(c, run.size), generator(c, run.size)
@@ -147,7 +150,7 @@ def follow(
 def speak_shuffled(
     model: Model, dataset: Dataset, split: str
 ) -> Callable[[Segment], Iterator[Picture]]:
-    """Frames spoken from segments' features in the wrong order."""
+    """Returns the function that synthesises a segment from its features in the wrong order."""
     run = model.run
 
     def spoken(segment: Segment) -> Iterator[Picture]:
@@ -158,8 +161,10 @@ def speak_shuffled(
 
 
 def summarise(parts: list[Values]) -> dict[str, dict[str, Number]]:
-    """What of the codes' variance is missed, and how lively a drawn lecturer's wrists are: the mean
-    over segments by their frames, None where none is long enough."""
+    """Computes the missed share of the codes' variance, and the gesture ratio of a drawn lecturer.
+
+    The ratio is the mean over segments by their frames, None where none is long enough.
+    """
     z, missed = (np.concatenate([part[name] for part in parts]) for name in ("z", "blstm.mse"))
     variance = max(float(z.var(0).mean()), 1e-12)
     more: dict[str, dict[str, Number]] = {

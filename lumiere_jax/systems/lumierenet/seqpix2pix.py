@@ -21,18 +21,21 @@ from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, Tr
 
 
 def learning_rate(c: SeqPix2PixConfig, step: Any) -> Any:
-    """The rate of a step: constant, then linearly to zero over the second half, as in pix2pix."""
+    """Returns the rate of a step.
+
+    It is constant, then falls linearly to zero over the second half, as in pix2pix.
+    """
     left = (c.steps - step) / (c.steps / 2)
     return c.learning_rate * jnp.clip(left, 0.0, 1.0)
 
 
 def optimiser(c: SeqPix2PixConfig) -> optax.GradientTransformation:
-    """Adam at `learning_rate` (section 4.4), for each network."""
+    """Makes Adam at `learning_rate` (section 4.4), for each network."""
     return optax.adam(functools.partial(learning_rate, c), b1=c.beta1, b2=c.beta2)
 
 
 def init(config: Config, size: int, key: jax.Array, initial: Any = NOTHING) -> State:
-    """The state before the first step: G, D, and P where Eq. 12 or 13 has a weight."""
+    """Makes the state before the first step: G, D, and P where Eq. 12 or 13 has a weight."""
     c = config.seqpix2pix
     keys = jax.random.split(key, 3)
     blank = lambda channels: jnp.zeros((1, size, size, channels))  # noqa: E731
@@ -50,7 +53,7 @@ def init(config: Config, size: int, key: jax.Array, initial: Any = NOTHING) -> S
 
 
 def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-    """One step of all networks on a batch, which is taken in `accumulate` parts."""
+    """Takes one step of all networks on a batch, in `accumulate` parts."""
     c = config.seqpix2pix
     key = jax.random.fold_in(state.key, state.step)
     part_of = functools.partial(gradients, state.networks, config, frozen)
@@ -63,7 +66,7 @@ def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State
 
 
 def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
-    """PSNR and SSIM of the last frames of triplets, also from figures through the VAE."""
+    """Computes PSNR and SSIM of triplets' last frames, also from figures through the VAE."""
     y, w = batch["frames"][:, -1], batch["figures"][:, -1]
     size, variables = y.shape[1], state.networks["G"].inference_variables
     model = generator(config, size)
@@ -76,7 +79,7 @@ def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics
 
 
 def seqpix2pix_stage(config: Config, size: int) -> Stage:
-    """The stage on pictures of `size` x `size` pixels."""
+    """Makes the stage on pictures of `size` x `size` pixels."""
     c = config.seqpix2pix
     render_jit = jax.jit(functools.partial(render, generator(config, size)))
 
@@ -98,5 +101,5 @@ def seqpix2pix_stage(config: Config, size: int) -> Stage:
 
 
 def render(model: UNet, variables: Any, figures: Any) -> jax.Array:
-    """uint8 figures to uint8 frames."""
+    """Renders uint8 figures as uint8 frames."""
     return to_uint8(model.apply(variables, signed(figures), train=False), low=-1.0)

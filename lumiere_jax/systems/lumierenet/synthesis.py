@@ -1,4 +1,4 @@
-"""From audio features to frames, in pieces: memory does not grow with the narration."""
+"""Synthesis of frames from audio features, in pieces: memory does not grow with the narration."""
 
 import collections
 import functools
@@ -24,17 +24,17 @@ Painter = Callable[[Any], tuple[jax.Array, jax.Array]]
 
 
 class Synthesised(NamedTuple):
-    """A frame and the pose figure it was made from."""
+    """A frame, and the pose figure from which G made it."""
 
     figure: Picture
     frame: Picture
 
 
 def stream_windows(rows: Iterable[np.ndarray], width: int, delay: int = 0) -> Iterator[np.ndarray]:
-    """Each frame's window (width, 40) from pieces of feature rows (any length, 40).
+    """Yields each frame's window (width, 40) from pieces of feature rows (any length, 40).
 
-    Frame t's window is rows t+delay-width+1 to t+delay, the first and the last row repeated
-    beyond the ends, as `codes.recurrent.window_steps` says for a whole narration.
+    Frame t's window is rows t+delay-width+1 to t+delay. Beyond the ends, the first and the last row
+    are repeated, as `codes.recurrent.window_steps` does for a whole narration.
     """
     singles = (row for piece in rows for row in piece)
     first = next(singles, None)
@@ -60,7 +60,7 @@ def stream_windows(rows: Iterable[np.ndarray], width: int, delay: int = 0) -> It
 def _chain(
     models: tuple[BLSTM, VAE, UNet], variables: Mapping[str, Any], a: Any
 ) -> tuple[jax.Array, jax.Array]:
-    """Windows to figures and frames; compiled once for all narrations of a process."""
+    """Maps windows to figures and frames; compiled once for all narrations of a process."""
     z_of_a, w_of_z, y_of_w = models
     z = z_of_a.apply(variables["blstm"]["blstm"], a)
     w: Any = w_of_z.apply(variables["vae"]["vae"], z, method="decode")
@@ -69,10 +69,15 @@ def _chain(
 
 
 def painter(config: Config, size: int, variables: Mapping[str, Any]) -> Painter:
-    """What turns windows (n, width, 40) into figures and frames, where the variables are.
+    """Returns the function from windows (n, width, 40) to figures and frames.
 
-    `variables` are a model's, by stage and network. Running averages are used throughout, so a
-    frame does not depend on those it is computed with.
+    It runs where the variables are. Running averages are used throughout, so a frame does not
+    depend on the others of its chunk.
+
+    Args:
+      config: The model's config.
+      size: Rows and cols of its pictures.
+      variables: The model's variables, by stage and network.
     """
     models = (
         blstm_network(config),
@@ -85,9 +90,9 @@ def painter(config: Config, size: int, variables: Mapping[str, Any]) -> Painter:
 def synthesise(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[Synthesised]:
-    """Figures and frames for pieces of normalised feature rows, one of each a row.
+    """Yields a figure and a frame for each row of normalised features, which come in pieces.
 
-    Cutting the rows elsewhere changes nothing.
+    Where the rows are cut changes nothing.
     """
     for figures, frames in _chunks(config, size, variables, rows):
         yield from map(Synthesised, np.asarray(figures), frames)
@@ -96,7 +101,7 @@ def synthesise(
 def synthesise_frames(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[Picture]:
-    """The frames of `synthesise`; the figures stay on the device."""
+    """Yields the frames of `synthesise`; the figures stay on the device."""
     for _, frames in _chunks(config, size, variables, rows):
         yield from np.asarray(frames)
 
@@ -104,7 +109,7 @@ def synthesise_frames(
 def _chunks(
     config: Config, size: int, variables: Mapping[str, Any], rows: Iterable[np.ndarray]
 ) -> Iterator[tuple[Any, ...]]:
-    """Figures and frames."""
+    """Yields chunks of figures and frames."""
     windows = stream_windows(rows, config.blstm.window, config.blstm.delay)
     paint = painter(config, size, variables)
     return chunked(windows, chunk_frames(platform_of(variables)), paint)

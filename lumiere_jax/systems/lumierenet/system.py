@@ -34,15 +34,16 @@ __all__ = [
 
 
 def stages(config: Config, size: int) -> dict[str, Stage]:
-    """The stages by name, in training order."""
+    """Makes the stages by name, in training order."""
     every = (vae_stage(config, size), blstm_stage(config), seqpix2pix_stage(config, size))
     return {stage.name: stage for stage in every}
 
 
 def load_vgg(config: Config) -> Any:
-    """The frozen VGG-19, fetched if it has to be, or an empty dict.
+    """Loads the frozen VGG-19, after a download if needed; returns an empty dict for "none".
 
-    Raises a UserError where it cannot be had or the weights lack a layer.
+    Raises:
+      UserError: The weights cannot be had, or they lack a layer.
     """
     if config.vgg == "none":
         return {}
@@ -52,7 +53,7 @@ def load_vgg(config: Config) -> Any:
 
 
 def speak(model: Model, request: Request) -> Iterator[Picture]:
-    """A narration's frames."""
+    """Yields a narration's frames."""
     run, narration = model.run, request.narration
     rows = stream(log_mel(run.fps), narration.pieces, narration.frames, narration.gain)
     normal = (normalise(piece, run.mean, run.std, narration.band) for piece in rows)

@@ -1,7 +1,7 @@
 """SeqPix2Pix's losses: Eq. 10 to 13 with least squares, pixels and motion, and their gradients.
 
-G draws frames, the temporal predictor P the last of a triplet from those before it, and D tells
-real from made. Figures and frames are in [-1, 1].
+G draws frames. The temporal predictor P draws the last frame of a triplet from those before it. D
+tells real from made frames. Figures and frames are in [-1, 1].
 """
 
 from collections.abc import Mapping
@@ -23,26 +23,26 @@ TRIPLET = 3
 
 
 def generator(config: Config, size: int) -> UNet:
-    """w → y, as the config has it; P is another of its kind."""
+    """Makes the network w → y of a config; P has the same architecture."""
     c = config.seqpix2pix
     return UNet(size, c.width).clone(dtype=c.dtype)
 
 
 def discriminator(config: Config, size: int) -> DCGANDiscriminator:
-    """y, with w where it is conditional → real or made."""
+    """Makes D, which also reads w where it is conditional."""
     c = config.seqpix2pix
     return DCGANDiscriminator(size, c.width, c.dtype)
 
 
 def triplets_joined(pictures: jax.Array) -> jax.Array:
-    """(b, 3, …) to (3b, …): G and D see a triplet as a batch."""
+    """Joins triplets to a batch, as G and D take them: (b, 3, …) to (3b, …)."""
     return pictures.reshape(-1, *pictures.shape[2:])
 
 
 def discriminate(
     params: Any, batch_stats: Any, config: Config, w: jax.Array, y: jax.Array
 ) -> tuple[jax.Array, Any]:
-    """D's logits of frames y (b, rows, cols, 3) of figures w, and its running statistics after."""
+    """Returns D's logits of frames y with figures w, and its running statistics afterwards."""
     seen = jnp.concatenate([w, y], axis=-1) if config.seqpix2pix.conditional_discriminator else y
     return apply_in_training(discriminator(config, y.shape[1]), params, batch_stats, seen)
 
@@ -50,18 +50,18 @@ def discriminate(
 def temporal_losses(
     params: Any, batch_stats: Any, config: Config, y: jax.Array, g: jax.Array, key: jax.Array
 ) -> tuple[Metrics, Any]:
-    """Eq. 12 and 13: the L1 between a triplet's last frame and P's, from G's past and the real one.
+    """Computes Eq. 12 and 13: L1 between triplets' last frames and P's, from G's and real pasts.
 
     Args:
       params: P's parameters.
       batch_stats: P's running statistics.
-      config: Of the run.
+      config: The run's config.
       y: Real frames (b, 3, rows, cols, 3) in [-1, 1].
       g: G's frames, of the same shape.
-      key: For P's dropout.
+      key: Key of P's dropout.
 
     Returns:
-      "temporal_g" and "temporal_y", and P's running statistics after both, their mean.
+      "temporal_g" and "temporal_y", and the mean of P's running statistics after each.
     """
     model = generator(config, y.shape[2])
 
@@ -69,8 +69,8 @@ def temporal_losses(
         dropout = {"dropout": key}
         return apply_in_training(model, params, batch_stats, stack_frames(past), rngs=dropout)
 
-    # In one batch, λ2's term would reach G through the statistics that both pasts share;
-    # under vmap, a CPU's products become slow batched ones.
+    # In one batch, λ2's term would reach G through the statistics that both pasts share. Under
+    # vmap, products become batched ones, which are slow on a CPU.
     keys = jax.random.split(key)
     from_g, after_g = predict(g[:, :-1], keys[0])
     from_y, after_y = predict(y[:, :-1], keys[1])
@@ -91,21 +91,21 @@ def generator_loss(
     keypoints: jax.Array,
     key: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any], Metrics]]:
-    """Eq. 10's side of G, Eq. 11, 12 and 13, pixels and motion.
+    """Computes G's side of Eq. 10, Eq. 11, 12 and 13, and the losses of pixels and motion.
 
     Args:
-      params: Parameters of "G", and of "P" where it is there.
-      networks: All networks; D's parameters and everyone's running statistics are read.
-      config: Of the run; the weights of the terms are those of `config.seqpix2pix`.
-      frozen: VGG-19 as "vgg", or an empty dict there.
+      params: Parameters of "G", and of "P" where there is one.
+      networks: All networks, for D's parameters and all running statistics.
+      config: The run's config; the weights of the terms are those of `config.seqpix2pix`.
+      frozen: "vgg", VGG-19 or an empty dict.
       w: Figures (b, 3, rows, cols, 3) in [-1, 1].
       y: Their frames.
-      keypoints: Of both (b, 3, 137, 3).
-      key: For dropout.
+      keypoints: Keypoints of both (b, 3, 137, 3).
+      key: Key of dropout.
 
     Returns:
-      The weighted sum, and G's frames (3b, rows, cols, 3), the running statistics of G and P after
-      the batch, and the terms by name.
+      The weighted sum; and G's frames (3b, rows, cols, 3), the running statistics of G and P after
+        the batch, and the terms by name.
     """
     c, size = config.seqpix2pix, y.shape[2]
     g_key, p_key = jax.random.split(key)
@@ -149,18 +149,20 @@ def generator_loss(
 def discriminator_loss(
     params: Any, batch_stats: Any, config: Config, w: jax.Array, y: jax.Array, fakes: jax.Array
 ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-    """Eq. 10's side of D, summed over the triplet; real and made batches have own statistics.
+    """Computes D's side of Eq. 10, summed over the triplet.
+
+    BatchNorm treats real and made frames as separate batches.
 
     Args:
       params: D's parameters.
       batch_stats: D's running statistics.
-      config: Of the run.
+      config: The run's config.
       w: Figures (3b, rows, cols, 3) in [-1, 1].
       y: Their frames.
-      fakes: G's.
+      fakes: G's frames.
 
     Returns:
-      The loss, and D's running statistics after the made batch and its accuracy.
+      The loss; and D's running statistics after the made batch, and its accuracy.
     """
     real, _ = discriminate(params, batch_stats, config, w, y)
     fake, after = discriminate(params, batch_stats, config, w, fakes)
@@ -172,7 +174,7 @@ def discriminator_loss(
 def mix_reconstructions(config: Config, frozen: Any, w: jax.Array, key: jax.Array) -> jax.Array:
     """Passes a share of triplets (b, 3, rows, cols, 3) through the VAE.
 
-    That is what G gets in synthesis, which is never sharper.
+    In synthesis, G gets only such figures, which are never sharper.
     """
     share = config.seqpix2pix.reconstructed
     if not share:
@@ -186,14 +188,14 @@ def mix_reconstructions(config: Config, frozen: Any, w: jax.Array, key: jax.Arra
 def gradients(
     networks: Mapping[str, TrainState], config: Config, frozen: Any, batch: Batch, key: jax.Array
 ) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
-    """Gradients of every network's loss, with D on the frames that G has just made.
+    """Computes gradients of every network's loss, with D on the frames that G has just made.
 
     Args:
-      networks: "G", "D", and "P" where it is there.
-      config: Of the run.
-      frozen: VGG-19 as "vgg", and the VAE as "vae" where triplets are passed through it.
+      networks: "G", "D", and "P" where there is one.
+      config: The run's config.
+      frozen: VGG-19 as "vgg", and the VAE as "vae" where triplets pass through it.
       batch: "figures" and "frames", uint8 (b, 3, rows, cols, 3), and "keypoints" (b, 3, 137, 3).
-      key: For the choice of triplets and dropout.
+      key: Key of the choice of triplets and of dropout.
 
     Returns:
       Gradients and new running statistics, each by network, and the terms by name.

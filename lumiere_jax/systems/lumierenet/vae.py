@@ -19,24 +19,24 @@ from lumiere_jax.training.stage import NOTHING, Batch, Metrics, Stage, State, Tr
 
 
 def vae_network(config: Config, size: int) -> VAE:
-    """z ↔ w, as the config has it."""
+    """Makes the network z ↔ w of a config."""
     return VAE(size, config.vae.code, config.vae.dtype)
 
 
 def learning_rate(c: VAEConfig, step: Any) -> Any:
-    """The rate of a step, which rises linearly over the first `warm_up` steps."""
-    # RMSProp's first steps are its largest, and the many inputs of `logvar` add them up.
+    """Returns the rate of a step, which rises linearly over the first `warm_up` steps."""
+    # RMSProp's first steps are its largest, and they add up over the many inputs of `logvar`.
     return c.learning_rate * jnp.minimum(1.0, (step + 1) / max(c.warm_up, 1))
 
 
 def optimiser(c: VAEConfig) -> optax.GradientTransformation:
-    """RMSProp at `learning_rate` (section 4.4)."""
+    """Makes RMSProp at `learning_rate` (section 4.4)."""
     rate = functools.partial(learning_rate, c)
     return optax.rmsprop(rate, decay=0.9, eps=1e-7, eps_in_sqrt=False)
 
 
 def init(config: Config, size: int, key: jax.Array, initial: Any = NOTHING) -> State:
-    """The state before the first step, for figures of `size` x `size` pixels."""
+    """Makes the state before the first step, for figures of `size` x `size` pixels."""
     model = vae_network(config, size)
     variables = model.init(key, jnp.zeros((1, size, size, 3)), jax.random.key(0))
     variables = initial.get("vae", variables)
@@ -48,14 +48,14 @@ def init(config: Config, size: int, key: jax.Array, initial: Any = NOTHING) -> S
 def loss(
     params: Any, config: Config, frozen: Any, batch: Batch, key: jax.Array
 ) -> tuple[jax.Array, Metrics]:
-    """Perceptual loss on VGG-19's layers (footnote 4), KL, and the optional pixel loss.
+    """Computes the loss: perceptual on VGG-19's layers (footnote 4), KL, and optionally pixels.
 
     Args:
       params: The VAE's parameters.
-      config: Of the run; the weights of the terms are those of `config.vae`.
-      frozen: VGG-19 as "vgg", or an empty dict there.
+      config: The run's config; the weights of the terms are those of `config.vae`.
+      frozen: "vgg", VGG-19 or an empty dict.
       batch: "figure", uint8 (b, rows, cols, 3), and "keypoints" (b, 137, 3).
-      key: Draws the codes.
+      key: Key that draws the codes.
 
     Returns:
       The weighted sum, and its terms by name.
@@ -79,7 +79,7 @@ def loss(
 
 
 def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-    """One step on a batch, which is taken in `config.vae.accumulate` parts."""
+    """Takes one step on a batch, in `config.vae.accumulate` parts."""
     c = config.vae
     key = jax.random.fold_in(state.key, state.step)
     network = state.networks["vae"]
@@ -95,14 +95,14 @@ def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State
 
 
 def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
-    """The PSNR of figures through the means of their codes."""
+    """Computes the PSNR of figures through the means of their codes."""
     model = vae_network(config, batch["figure"].shape[1])
     w = reconstruct(model, state.networks["vae"].inference_variables, batch["figure"])
     return {"psnr": metrics.psnr(w, batch["figure"]).mean()}
 
 
 def vae_stage(config: Config, size: int) -> Stage:
-    """The stage on figures of `size` x `size` pixels."""
+    """Makes the stage on figures of `size` x `size` pixels."""
     c = config.vae
     reconstruct_jit = jax.jit(functools.partial(reconstruct, vae_network(config, size)))
 
@@ -125,18 +125,18 @@ def vae_stage(config: Config, size: int) -> Stage:
 
 
 def encode(model: VAE, variables: Any, figures: Any) -> jax.Array:
-    """uint8 figures to the means of their codes."""
+    """Maps uint8 figures to the means of their codes."""
     mu, _ = model.apply(variables, unit(figures), method="encode")
     return mu
 
 
 def through_means(model: VAE, variables: Any, w: jax.Array) -> jax.Array:
-    """Figures in [0, 1] through the means of their codes."""
+    """Passes figures in [0, 1] through the means of their codes."""
     mu, _ = model.apply(variables, w, method="encode")
     decoded: Any = model.apply(variables, mu, method="decode")
     return decoded
 
 
 def reconstruct(model: VAE, variables: Any, figures: Any) -> jax.Array:
-    """uint8 figures through the means of their codes, as uint8."""
+    """Passes uint8 figures through the means of their codes, to uint8."""
     return to_uint8(through_means(model, variables, unit(figures)), low=0.0)

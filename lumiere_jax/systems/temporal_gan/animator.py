@@ -30,7 +30,10 @@ SHOWN = 8
 
 
 def rate_at(c: AnimatorConfig, first: float) -> optax.Schedule:
-    """A learning rate by step: `first`, falling from the end of epoch `decay_after` on."""
+    """Makes a schedule of the learning rate by step.
+
+    It begins at `first`, and falls from the end of epoch `decay_after` on.
+    """
 
     def rate(step: Any) -> Any:
         if not c.epoch:
@@ -42,7 +45,7 @@ def rate_at(c: AnimatorConfig, first: float) -> optax.Schedule:
 
 
 def optimisers(c: AnimatorConfig) -> dict[str, optax.GradientTransformation]:
-    """Adam for each network, at a rate of its own (section 3.3)."""
+    """Makes Adam for each network, at a rate of its own (section 3.3)."""
     adam = functools.partial(optax.adam, b1=c.beta1, b2=c.beta2)
     return {
         "G": adam(rate_at(c, c.learning_rate)),
@@ -52,19 +55,19 @@ def optimisers(c: AnimatorConfig) -> dict[str, optax.GradientTransformation]:
 
 
 def adversarial_weights(c: AnimatorConfig) -> dict[str, float]:
-    """The weight of each discriminator that the config has; of weight 0, one is left out."""
+    """Returns the weight of each discriminator; a weight of 0 leaves it out."""
     weights = {"frame": c.frame_adversarial, "sequence": c.sequence_adversarial}
     return {name: weight for name, weight in weights.items() if weight}
 
 
 def discriminator(name: str, config: Config, shape: tuple[int, int]) -> nn.Module:
-    """The discriminator of this name, for frames of `shape`."""
+    """Makes the discriminator of this name, for frames of `shape`."""
     make = {"frame": frame_discriminator, "sequence": sequence_discriminator}[name]
     return make(config, shape)
 
 
 def init(config: Config, shape: tuple[int, int], key: jax.Array, initial: Any = NOTHING) -> State:
-    """The state before the first step, for frames of `shape` (rows, cols)."""
+    """Makes the state before the first step, for frames of `shape` (rows, cols)."""
     c = config.animator
     keys = jax.random.split(key, 3)
     still, y = jnp.zeros((1, *shape, 3)), jnp.zeros((1, 2, *shape, 3))
@@ -85,20 +88,20 @@ def init(config: Config, shape: tuple[int, int], key: jax.Array, initial: Any = 
 
 
 def draw_noise(c: AnimatorConfig, key: jax.Array, windows: jax.Array) -> jax.Array:
-    """Noise (b, time, noise) for each of the windows (b, time, samples)."""
+    """Draws noise (b, time, noise) for windows (b, time, samples)."""
     return c.noise_deviation * jax.random.normal(key, (*windows.shape[:2], c.noise))
 
 
 def discriminate(
     name: str, params: Any, batch_stats: Any, config: Config, y: jax.Array, batch: Batch, t: Any
 ) -> tuple[jax.Array, Any]:
-    """A discriminator's logits of sequences y, and its running statistics after them.
+    """Returns a discriminator's logits of sequences y, and its running statistics after them.
 
     Args:
       name: "frame", which sees frame `t` of each sequence, or "sequence", which sees them all.
       params: Its parameters.
       batch_stats: Its running statistics.
-      config: Of the run.
+      config: The run's config.
       y: Frames (b, time, rows, cols, 3) in [-1, 1].
       batch: "still", "windows" and "lengths" of the sequences.
       t: The frames (b,) that "frame" sees.
@@ -121,19 +124,19 @@ def generator_loss(
     t: jax.Array,
     key: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, Any, Metrics]]:
-    """Eq. 3: Eq. 1 in its non-saturating form, and Eq. 2.
+    """Computes Eq. 3: Eq. 1 in its non-saturating form, and Eq. 2.
 
     Args:
       params: G's parameters.
-      networks: All networks; the discriminators and G's running statistics are read.
-      config: Of the run; the weights of the terms are those of `config.animator`.
+      networks: All networks, for the discriminators and G's running statistics.
+      config: The run's config; the weights of the terms are those of `config.animator`.
       batch: "still" uint8 (b, rows, cols, 3), "windows" (b, time, samples) and "lengths" (b,).
       y: Their real frames (b, time, rows, cols, 3) in [-1, 1].
       t: The frames (b,) that the frame discriminator sees.
-      key: For the noise.
+      key: Key of the noise.
 
     Returns:
-      The weighted sum, and G's frames, its running statistics after them, and the terms by name.
+      The weighted sum; and G's frames, its running statistics after them, and the terms by name.
     """
     c = config.animator
     noise = draw_noise(c, key, batch["windows"])
@@ -167,20 +170,22 @@ def discriminator_loss(
     batch: Batch,
     t: jax.Array,
 ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-    """Eq. 1's side of a discriminator; real and made sequences have statistics of their own.
+    """Computes a discriminator's side of Eq. 1.
+
+    BatchNorm treats real and made sequences as separate batches.
 
     Args:
       params: Its parameters.
       batch_stats: Its running statistics.
       name: "frame" or "sequence".
-      config: Of the run.
+      config: The run's config.
       y: Real frames (b, time, rows, cols, 3) in [-1, 1].
-      made: G's.
+      made: G's frames.
       batch: As in `generator_loss`.
       t: The frames (b,) that the frame discriminator sees.
 
     Returns:
-      The loss, and its running statistics after the made sequences and its accuracy.
+      The loss; and its running statistics after the made sequences, and its accuracy.
     """
     real, _ = discriminate(name, params, batch_stats, config, y, batch, t)
     fake, after = discriminate(name, params, batch_stats, config, made, batch, t)
@@ -189,7 +194,7 @@ def discriminator_loss(
 
 
 def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
-    """One step of all networks; the discriminators see the frames that G made before its own."""
+    """Takes one step of all networks; discriminators see the frames from before G's update."""
     c, apply = config.animator, optimisers(config.animator)
     key = jax.random.fold_in(state.key, state.step)
     noise_key, frame_key = jax.random.split(key)
@@ -215,7 +220,7 @@ def step(config: Config, state: State, frozen: Any, batch: Batch) -> tuple[State
 
 
 def frames_of(variables: Any, config: Config, batch: Batch) -> jax.Array:
-    """uint8 frames (b, time, rows, cols, 3) of sequences from their beginning."""
+    """Generates uint8 frames (b, time, rows, cols, 3) of sequences from their beginning."""
     windows = batch["windows"]
     noise = draw_noise(config.animator, jax.random.key(0), windows)
     still = signed(batch["still"])
@@ -224,7 +229,10 @@ def frames_of(variables: Any, config: Config, batch: Batch) -> jax.Array:
 
 
 def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics:
-    """PSNR and Eq. 2; also the PSNR of the still itself, over the frames that differ from it."""
+    """Computes PSNR and Eq. 2, and the PSNR of the still itself.
+
+    The latter is over the frames that differ from the still.
+    """
     made = frames_of(state.networks["G"].inference_variables, config, batch)
     y, seen = batch["frames"], seen_frames(batch["lengths"], made.shape[1])
     frozen_still = jnp.broadcast_to(batch["still"][:, None], y.shape)
@@ -240,7 +248,7 @@ def evaluate(config: Config, state: State, frozen: Any, batch: Batch) -> Metrics
 
 
 def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
-    """The stage on frames of `shape` (rows, cols)."""
+    """Makes the stage on frames of `shape` (rows, cols)."""
     c = config.animator
     frames_jit = jax.jit(lambda variables, batch: frames_of(variables, config, batch))
 
@@ -267,7 +275,7 @@ def animator_stage(config: Config, shape: tuple[int, int]) -> Stage:
 
 
 def _mean_psnr(made: jax.Array, y: Any, seen: jax.Array) -> jax.Array:
-    """The mean PSNR of the frames that are seen, each capped at MOST_PSNR as in a report."""
+    """Averages the PSNR of frames that are seen, each capped at MOST_PSNR as in a report."""
     flat = lambda x: jnp.asarray(x).reshape(-1, *x.shape[2:])  # noqa: E731
     values = jnp.minimum(metrics.psnr(flat(made), flat(y)), MOST_PSNR)
     return jnp.sum(values * seen.reshape(-1)) / jnp.maximum(jnp.sum(seen), 1.0)

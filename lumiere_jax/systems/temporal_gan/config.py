@@ -1,7 +1,8 @@
-"""What a run of the temporal GAN can be told; the defaults are the paper's numbers.
+"""The config of the temporal GAN; the defaults are the paper's numbers.
 
-A number that the paper gives has its section beside it; what it leaves open is in docs/faces.md.
-`dtype`, float32 or bfloat16, is that of products; parameters, statistics and losses stay float32.
+A number that the paper gives has its section beside it; docs/faces.md discusses those that it
+leaves open. `dtype`, float32 or bfloat16, is that of products; parameters, statistics and losses
+stay float32.
 """
 
 from dataclasses import dataclass, field
@@ -15,14 +16,14 @@ POSITIVE += ("sequence_learning_rate", "code", "cells", "noise", "identity", "ra
 
 @dataclass(kw_only=True)
 class AnimatorConfig:
-    """P(y|x, still), section 3; `reconstruction`, the λ of Eq. 3, weighs Eq. 2.
+    """P(y|x, still), section 3. `reconstruction` is the λ of Eq. 3, the weight of Eq. 2.
 
     An adversarial weight of 0 leaves its discriminator out.
     """
 
     steps: int = 500_000
     batch: int = 16
-    # Frames of a sequence, at most: a clip of GRID.
+    # Most frames of a sequence: those of a clip of GRID.
     frames: int = 75
     width: int = 64
     code: int = 256
@@ -30,29 +31,29 @@ class AnimatorConfig:
     identity: int = 50  # 3.1.1
     noise: int = 10  # 3.1.3
     noise_deviation: float = 0.33
-    # Without it frames know their own window of sound alone: the static baseline, 4.4.
+    # False is the static baseline, 4.4: a frame depends on its own window of sound alone.
     recurrent: bool = True
     dtype: str = "float32"
     learning_rate: float = 2e-4  # 3.3
     frame_learning_rate: float = 1e-3  # 3.3
     sequence_learning_rate: float = 5e-5  # 3.3
-    # Factor of the first two rates at the end of each epoch from the one of `decay_after` on.
+    # Factor on the first two rates at the end of each epoch, from epoch `decay_after` on.
     rate_decay: float = 0.9  # 3.3
     decay_after: int = 20  # 3.3
-    # Steps of an epoch; 0: as many as the footage has batches.
+    # Steps of an epoch; 0 takes as many as the footage has batches.
     epoch: int = 0
-    # Epochs without a gain in validation's reconstruction that end a run; 0: none do.
+    # Epochs without a lower `reconstruction` in validation that end a run; 0 never ends it early.
     patience: int = 10  # 3.3
     beta1: float = 0.5
     beta2: float = 0.999
     reconstruction: float = 400.0  # 3.3
-    # What a pixel of the upper half counts in Eq. 2.
+    # Weight of the upper half's pixels in Eq. 2.
     upper: float = 0.0
     frame_adversarial: float = 1.0
     sequence_adversarial: float = 1.0
-    # A mirrored copy of every training sequence beside it.
+    # Trains on a mirrored copy of every sequence, too.
     mirror: bool = True  # 4.1
-    # Decay of the moving average of G that is used afterwards; 0 uses G.
+    # Decay of G's moving average, which inference uses; 0 uses G.
     average: float = 0.0
 
 
@@ -67,7 +68,7 @@ class Config:
 
 
 def check_config(config: Config) -> None:
-    """Raises a UserError for values that cannot work, before anything is built."""
+    """Raises UserError for values that cannot work, before anything is built."""
     check_run(config, "temporal_gan")
     c = config.animator
     check_numbers("animator", c, POSITIVE)

@@ -1,4 +1,4 @@
-"""What the temporal GAN's stage gets of a dataset: sequences, and seconds to look at."""
+"""The data of the temporal GAN's stage: sequences, and seconds to look at."""
 
 import functools
 from typing import Any
@@ -17,12 +17,12 @@ from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.stage import Batch, Stage
 
 VALIDATION_SEED = 1
-# Sequences to validate on in a batch, and at most.
+# Validation sequences in a batch, and in all, at most.
 VALIDATION_BATCH, VALIDATION_MOST = 4, 64
 
 
 def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Feed:
-    """The stage's feed."""
+    """Makes the stage's feed."""
     c = config.animator
 
     def held_out() -> list[Batch]:

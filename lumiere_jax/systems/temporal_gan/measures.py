@@ -1,4 +1,4 @@
-"""What a split's faces say of the animator: each segment is spoken by its own first frame."""
+"""Evaluation of the animator on a split: each segment's first frame speaks its sound."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,7 +36,7 @@ def _still(run: Run, records: Any, segment: Segment) -> Picture:
 def follow(
     model: Model, dataset: Dataset, split: str, finders: Finders
 ) -> Callable[[Segment], Iterator[Chunk]]:
-    """Segments' frames beside those that their first one and their sound make."""
+    """Returns the function that animates a segment's first frame and measures it by chunks."""
     run, records, drawn = model.run, dataset.records(split), dataset.drawn_seed is not None
 
     def followed(segment: Segment) -> Iterator[Chunk]:
@@ -73,7 +73,7 @@ def follow(
 def speak_shuffled(
     model: Model, dataset: Dataset, split: str
 ) -> Callable[[Segment], Iterator[Picture]]:
-    """Frames spoken from segments' sound with its seconds in the wrong order."""
+    """Returns the function that animates a segment with its seconds in the wrong order."""
     records = dataset.records(split)
 
     def spoken(segment: Segment) -> Iterator[Picture]:

@@ -1,4 +1,4 @@
-"""The temporal GAN's networks, from a config: the generator, in parts, and its discriminators."""
+"""The temporal GAN's networks: the generator, in parts, and its discriminators."""
 
 from typing import Any
 
@@ -21,23 +21,23 @@ Frames = Float[AnyArray, "batch time _rows _cols 3"]
 Stills = Float[AnyArray, "batch _rows _cols 3"]
 Seen = Bool[AnyArray, "batch time"]
 Memory = tuple[Any, Any] | None
-"""What the context's and the noise's layers know of the frames so far; None of the first."""
+"""States of the context's and the noise's layers after the frames so far; None before any."""
 Identity = tuple[Float[AnyArray, "batch identity"], Skips]
 
 
 def _each(encoder: WaveformEncoder, x: Windows, train: bool, seen: Seen | None) -> jax.Array:
-    """An encoder's codes (b, time, code) of windows."""
+    """Encodes windows to codes (b, time, code)."""
     mask = None if seen is None else seen.reshape(-1)
     codes = encoder(x.reshape(-1, x.shape[-1]), train=train, seen=mask)
     return codes.reshape(*x.shape[:2], -1)
 
 
 class Generator(nn.Module):
-    """Waveform and still to frames (section 3.1, Vougioukas et al. 2018).
+    """Generator from waveform and still to frames (section 3.1, Vougioukas et al. 2018).
 
-    A frame's latent is [z_c, z_n, z_id]: the context, by a GRU over the windows' codes; noise, by
-    another GRU; and the identity of the still, whose skips the decoder reads too. Not `recurrent`,
-    a dense layer takes each GRU's place.
+    A frame's latent is [z_c, z_n, z_id]: context, noise and identity. A GRU over the windows' codes
+    gives z_c, and another over noise z_n. The still gives z_id, and skips that the decoder reads
+    too. Without `recurrent`, a dense layer replaces each GRU.
     """
 
     width: int = 64
@@ -61,13 +61,13 @@ class Generator(nn.Module):
     def __call__(
         self, x: Windows, still: Stills, noise: Noise, lengths: Int[AnyArray, " batch"], train: bool
     ) -> Frames:
-        """Frames (b, time, rows, cols, 3) in [-1, 1] of sequences from their beginning."""
+        """Generates frames (b, time, rows, cols, 3) in [-1, 1] of sequences from their start."""
         seen = seen_frames(lengths, x.shape[1])
         frames, _ = self.go_on(x, self.identify(still, train), noise, None, train, seen)
         return frames
 
     def identify(self, still: Stills, train: bool = False) -> Identity:
-        """What is known of stills, for all of their frames."""
+        """Encodes stills once for all of their frames."""
         return self.identity_encoder(still, train=train)
 
     def go_on(
@@ -79,7 +79,7 @@ class Generator(nn.Module):
         train: bool = False,
         seen: Seen | None = None,
     ) -> tuple[Frames, Memory]:
-        """The next frames, and what is to be remembered for those after them."""
+        """Generates the next frames; returns them and the memory for those after them."""
         a = _each(self.encoder, x, train, seen)
         context: Any = self.context
         noise_generator: Any = self.noise_generator
@@ -97,7 +97,7 @@ class Generator(nn.Module):
 
 
 class AudioVisualDiscriminator(nn.Module):
-    """Frames and the waveform's windows to one logit a sequence, with an encoder of its own."""
+    """Discriminator of frames with their windows of sound, which it encodes itself."""
 
     size: int
     width: int = 64
@@ -118,7 +118,7 @@ class AudioVisualDiscriminator(nn.Module):
 
 
 def generator(config: Config) -> Generator:
-    """x, still → y, as the config has it."""
+    """Makes the network x, still → y of a config."""
     c = config.animator
     sizes: dict[str, Any] = {"width": c.width, "code": c.code, "cells": c.cells}
     sizes |= {"noise": c.noise, "identity": c.identity, "recurrent": c.recurrent}
@@ -126,11 +126,11 @@ def generator(config: Config) -> Generator:
 
 
 def frame_discriminator(config: Config, shape: tuple[int, int]) -> DCGANDiscriminator:
-    """[frame, still] → real or made."""
+    """Makes the discriminator of a frame concatenated with its still."""
     return DCGANDiscriminator(shape[0], config.animator.width, config.animator.dtype)
 
 
 def sequence_discriminator(config: Config, shape: tuple[int, int]) -> AudioVisualDiscriminator:
-    """Frames with their sound → real or made."""
+    """Makes the discriminator of frames with their sound."""
     c = config.animator
     return AudioVisualDiscriminator(shape[0], c.width, c.code, c.cells, c.dtype)

@@ -1,4 +1,4 @@
-"""From windows of sound and a still to frames, in pieces: memory does not grow with the sound."""
+"""Synthesis of frames from a still and sound, in pieces: memory does not grow with the sound."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ from lumiere_jax.systems.temporal_gan.networks import Generator, Identity, Memor
 
 @functools.partial(jax.jit, static_argnums=0)
 def identify(model: Generator, variables: Any, still: Any) -> Identity:
-    """What is known of a uint8 still (1, rows, cols, 3), for all of its frames."""
+    """Encodes a uint8 still (1, rows, cols, 3) once for all of its frames."""
     known: Any = model.apply(variables, signed(still), method="identify")
     return known
 
@@ -36,8 +36,21 @@ def go_on(
     seed: Any,
     first: Any,
 ) -> tuple[jax.Array, Memory]:
-    """uint8 frames of the windows (n, 2560), the first of them frame `first`, and what is to be
-    remembered; a frame's noise is drawn by the seed and its number."""
+    """Generates uint8 frames of the windows (n, 2560).
+
+    Args:
+      model: The generator.
+      deviation: Standard deviation of the noise.
+      variables: The generator's variables.
+      identity: The encoded still.
+      memory: Memory of the frames before.
+      x: Windows (n, 2560).
+      seed: Seed of the noise; a frame draws its noise by the seed and its number.
+      first: Number of the first frame.
+
+    Returns:
+      The frames, and the memory after them.
+    """
     key = jax.random.key(seed)
     draw = lambda t: jax.random.normal(jax.random.fold_in(key, t), (model.noise,))  # noqa: E731
     noise = deviation * jax.vmap(draw)(first + jnp.arange(len(x)))
@@ -47,7 +60,7 @@ def go_on(
 
 
 def no_memory(config: Config) -> Memory:
-    """What is remembered before the first frame."""
+    """Returns the memory before the first frame."""
     c = config.animator
     if not c.recurrent:
         return None
@@ -62,10 +75,15 @@ def animate(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Iterator[Picture]:
-    """A frame for each window of sound (2560,), the still's face speaking it.
+    """Yields a frame of the still's face for each window of sound (2560,).
 
-    `variables` are a model's, by stage and network. Windows are taken `chunk` at a time, which
-    changes nothing but the speed.
+    Args:
+      config: The model's config.
+      variables: The model's variables, by stage and network.
+      still: An aligned face.
+      windows: Windows of sound.
+      seed: Seed of the noise.
+      chunk: Number of windows taken at a time, which changes nothing but the speed.
     """
     model, g = generator(config), variables["animator"]["G"]
     identity, memory = identify(model, g, still[None]), no_memory(config)
@@ -73,7 +91,7 @@ def animate(
     first = 0
 
     def paint(x: np.ndarray) -> tuple[jax.Array]:
-        # What is remembered after a piece that is filled up is asked for by nobody.
+        # Only the last piece is padded, and nobody reads the memory after it.
         nonlocal memory, first
         frames, memory = draw(memory, x, np.uint32(seed), np.int32(first))
         first += len(x)
@@ -84,7 +102,7 @@ def animate(
 
 
 def speak(model: Model, request: Request) -> Iterator[Picture]:
-    """The frames of a narration that an aligned face speaks."""
+    """Yields the frames of a narration that an aligned face speaks."""
     assert request.still is not None
     run, narration = model.run, request.narration
     blocks = stream(waveform(run.fps), narration.pieces, narration.frames, narration.gain)

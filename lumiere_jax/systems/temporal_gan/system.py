@@ -15,20 +15,23 @@ from lumiere_jax.systems.temporal_gan.measures import EVALUATION
 from lumiere_jax.systems.temporal_gan.synthesis import animate, speak
 from lumiere_jax.training.stage import Stage
 
-# Of patience: an early end after fewer steps would say nothing.
+# Fewest steps of patience: an early end after fewer would mean nothing.
 FEWEST_STEPS = 100
 
 __all__ = ["SYSTEM", "Config", "animate", "check_config", "stages"]
 
 
 def stages(config: Config, shape: tuple[int, int]) -> dict[str, Stage]:
-    """The stages by name, in training order."""
+    """Makes the stages by name, in training order."""
     return {"animator": animator_stage(config, shape)}
 
 
 def fit(config: Config, dataset: Dataset) -> Config:
-    """The config with the steps of an epoch, where it leaves them to the footage; UserError where
-    that is too short for them to mean anything."""
+    """Returns the config with the steps of an epoch, where it leaves them to the footage.
+
+    Raises:
+      UserError: The footage is too short for `patience` to mean anything.
+    """
     c = config.animator
     if c.epoch:
         return config
