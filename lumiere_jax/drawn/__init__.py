@@ -1,3 +1,4 @@
-"""The drawn lecturer: a person painted from sound, with everything about every frame known, and the
-narrations that are spoken. Imports inputs and figures; workflows import it.
+"""The drawn lecturer: a person painted from sound, with a known answer for every frame.
+
+Its narrations are here, too. Imports inputs and figures; workflows import it.
 """

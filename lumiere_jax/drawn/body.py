@@ -8,7 +8,7 @@ from lumiere_jax.drawn.person import Person
 
 _ARM = (0.066, 0.056, 0.036)  # radii at shoulder, elbow and cuff
 _WRIST = 0.0265
-# From where to where along the forearm: wide enough to survive a network's blur.
+# Span of the wrist bands along the forearm: wide enough to survive a network's blur.
 BAND = (0.7, 1.06)
 
 
@@ -47,7 +47,7 @@ def _cloth(layer, shape, table, depth=0.11, dim=1.0):
 
 
 def _folds(layer, table) -> None:
-    """Soft creases at the arms and over the belly."""
+    """Paints soft creases at the arms and over the belly."""
     side = len(layer)
     for s in (-1, 1):
         for x0, y0, x1, y1 in ((0.175, 0.72, 0.10, 0.77), (0.18, 0.77, 0.12, 0.85)):
@@ -126,8 +126,14 @@ def _sweater(layer, who: Person, torso) -> None:
 
 
 def paint_arms(canvas: np.ndarray, who: Person, arms: np.ndarray, hands: np.ndarray) -> None:
-    """Sleeves, wrist bands and hands. `arms` (2, 3, 2): shoulder, elbow, wrist of left and right;
-    `hands` (2, 21, 2)."""
+    """Paints sleeves, wrist bands and hands.
+
+    Args:
+      canvas: Canvas, painted in place.
+      who: The person.
+      arms: Shoulder, elbow and wrist of left and right, (2, 3, 2).
+      hands: Landmarks of the left and the right hand, (2, 21, 2).
+    """
     _shadow(canvas, arms, hands)
     for shoulder, elbow, _ in arms:
         paint.limb(canvas, shoulder, elbow, _ARM[:2], who.cloth, fade=0.30)
@@ -148,7 +154,7 @@ def _toned(rgb: np.ndarray) -> paint.Colour:
 
 
 def _shadow(canvas, arms, hands) -> None:
-    """What arms and hands take from the light on the clothes below them."""
+    """Darkens the clothes below arms and hands."""
     side = len(canvas)
     small = side // 4
     area = np.zeros((small, small), np.uint8)

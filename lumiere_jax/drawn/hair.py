@@ -7,7 +7,7 @@ from lumiere_jax.drawn.person import Person
 
 
 def _strands(who: Person, side: int, x0: float, y0: float, wavy: float) -> np.ndarray:
-    """Light and dark streaks that run outwards from a parting."""
+    """Makes light and dark streaks that run outwards from a parting."""
     rng = np.random.default_rng(4)
     y, x = (np.mgrid[0:side, 0:side].astype(np.float32) + 0.5) / side
     far = np.hypot(x - x0, y - y0)
@@ -75,7 +75,7 @@ def _bun(who):
 
 
 def _curly(who):
-    """Locks around the head; those in front frame the forehead."""
+    """Returns locks around the head; those in front frame the forehead."""
     rng = np.random.default_rng(9)
     back = [paint.ellipse(0.5, 0.27, 0.19, 0.20)]
     front = []
@@ -94,7 +94,7 @@ _STYLES = {"short": _short, "bob": _bob, "long": _long, "bun": _bun, "curly": _c
 
 
 def layers(who: Person, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Behind the shoulders and over the brows, in the person's style."""
+    """Paints the hair behind the shoulders and over the brows, in the person's style."""
     back, front = paint.empty(side), paint.empty(side)
     shapes_back, shapes_front, parting, wavy = _STYLES[who.style](who)
     strands = _strands(who, side, *parting, wavy)

@@ -51,7 +51,7 @@ def _face(who: Person, side: int) -> np.ndarray:
 
 
 def _relief(layer: np.ndarray, who: Person) -> None:
-    """Eye sockets, cheeks, nose and the hollows around the mouth."""
+    """Paints eye sockets, cheeks, nose and the hollows around the mouth."""
     side = len(layer)
     warm = tuple(
         int(0.62 * c + 0.38 * w) for c, w in zip(who.skin_tone, (216, 84, 74), strict=True)
@@ -94,7 +94,7 @@ def _relief(layer: np.ndarray, who: Person) -> None:
 def paint_face(
     canvas: np.ndarray, who: Person, head: Head, affine: np.ndarray, drop: float
 ) -> None:
-    """Skin and nose, with the chin `drop` lower."""
+    """Paints skin and nose, with the chin `drop` lower."""
     paint.stamp(canvas, head.face, affine)
     factor = 1 + drop / (person.CHIN - person.NOSE)
     fall = np.array([(1, 0, 0), (0, factor, person.NOSE * (1 - factor))])
@@ -105,7 +105,14 @@ def paint_face(
 
 
 def paint_features(canvas: np.ndarray, who: Person, face: np.ndarray, openness: float) -> None:
-    """Brows, eyes and mouth at the 70 landmarks as they stand in the picture."""
+    """Paints brows, eyes and mouth.
+
+    Args:
+      canvas: Canvas, painted in place.
+      who: The person.
+      face: The face's 70 landmarks in the picture.
+      openness: Opening of the mouth as a share of the widest.
+    """
     for first, last, s in ((17, 22, -1), (22, 27, 1)):
         _brow(canvas, who, face[first:last] if s < 0 else face[first:last][::-1])
     for first, pupil in ((36, 68), (42, 69)):
@@ -116,7 +123,7 @@ def paint_features(canvas: np.ndarray, who: Person, face: np.ndarray, openness: 
 
 
 def _brow(canvas, who, points) -> None:
-    """From the outer end to the inner one, thickest two thirds of the way."""
+    """Paints a brow from its outer end to its inner one, thickest two thirds of the way."""
     line = paint.curve(points, closed=False, steps=6)
     t = np.linspace(0, 1, len(line))[:, None]
     normal = np.gradient(line, axis=0)[:, ::-1] * (-1, 1)

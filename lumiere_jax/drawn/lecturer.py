@@ -1,8 +1,8 @@
-"""The drawn lecturer: a presenter who speaks a waveform, with everything about every frame known.
+"""The drawn lecturer: a presenter who speaks a waveform, with a known answer for every frame.
 
-The default for the demo and the tests, without third-party data and with a known answer. `seed`
-draws another person in another room; `take` gives the same person new gestures for the same
-speech. What follows the speech is defined in `lumiere_jax.drawn.motion`.
+The default for the demo and the tests, because it needs no third-party data. `seed` draws another
+person in another room; `take` gives the same person new gestures for the same speech.
+`lumiere_jax.drawn.motion` defines what follows the speech.
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ from lumiere_jax.keypoints import (
 from lumiere_jax.shapes import Picture, Waveform
 
 _NARRATIONS = Path(__file__).parent / "narrations"
-_WORKING = 256  # pixels a side at least, before frames are reduced to their size
-_NECK = np.array([0.5, 0.53])  # what the head turns about
+_WORKING = 256  # fewest pixels per side, before frames are reduced to their size
+_NECK = np.array([0.5, 0.53])  # centre of the head's turns
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DrawnFrame:
     """A frame and its known answer.
 
     `aperture` is the opening between the inner lips at the middle of the mouth, as a share of the
-    picture's height (0 to 0.06), before the head's nod foreshortens it by up to 3%.
+    picture's height (0 to 0.06). The head's nod then foreshortens it by up to 3%.
     """
 
     frame: Picture
@@ -46,7 +46,7 @@ class DrawnFrame:
 
 
 def narration(name: str) -> Path:
-    """The sound file of the narration "first" (83 s) or "second" (27 s)."""
+    """Returns the sound file of the narration "first" (83 s) or "second" (27 s)."""
     path = _NARRATIONS / f"{name}.flac"
     if not path.is_file():
         raise UserError(f"{name} is not a narration of the drawn lecturer: use first or second")
@@ -62,10 +62,19 @@ def draw_lecture(
     gain: float | None = None,
     explicit: bool = True,
 ) -> Iterator[DrawnFrame]:
-    """Frames of `size` pixels a side, ceil(samples · fps / 16000) of them, deterministic.
+    """Draws the frames of a lecture; deterministic.
 
-    The sound is brought to -26 dBFS first; a `gain` given fixes the factor instead. `explicit` is
-    the figures' (see `figures.dense.draw_figure`).
+    Args:
+      waveform: The speech.
+      fps: Frames per second.
+      size: Pixels per side.
+      seed: Seed of the person and the room.
+      take: Number of the take, which changes the gestures.
+      gain: Factor on the sound; None brings it to -26 dBFS.
+      explicit: Whether figures are explicit, see `figures.dense.draw_figure`.
+
+    Yields:
+      ceil(samples · fps / 16000) frames.
     """
     moves = motion.move(waveform, fps, seed, take, gain)
     who = person.cast(seed)
@@ -108,7 +117,10 @@ def _draw(
 
 
 def _head_affine(moves: motion.Motion, t: int) -> np.ndarray:
-    """Where the resting head goes: roll and shift about the neck; a bow shortens it."""
+    """Returns the affine map of the resting head: roll and shift about the neck.
+
+    A bow shortens the head.
+    """
     x, y, roll = moves.head[t]
     c, s = np.cos(roll), np.sin(roll)
     turn = np.array([(c, -s), (s, c)]) @ np.diag([1.0, 1 - 0.03 * np.clip(moves.pitch[t], -1, 1)])
@@ -130,7 +142,10 @@ def _arms(moves: motion.Motion, t: int, sway: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _keypoints(who, face, arms, hands, sway, turn) -> np.ndarray:
-    """All 137, in the order of `lumiere_jax.keypoints`; hips, legs and feet are absent."""
+    """Returns all 137 keypoints, in the order of `lumiere_jax.keypoints`.
+
+    Hips, legs and feet are absent, with confidence 0.
+    """
     points = np.zeros((POINTS, 3), np.float32)
     ears = np.array([(0.5 - who.cheek, 0.322), (0.5 + who.cheek, 0.322)])
     body_points = {

@@ -1,9 +1,9 @@
-"""How the drawn lecturer moves: from sound to mouth, hands, head and eyes.
+"""The drawn lecturer's motion: from sound to mouth, hands, head and eyes.
 
-Everything that follows the speech is a filter of finite length over the log-mel rows that the
-networks hear, so frame t knows only sound up to the end of its own window: the mouth remembers
-150 ms of rows, the hands and the head 500 ms. Chance (by seed and take) adds a slow sway, blinks
-and the gaze. Lengths are in units of the picture.
+All motion that follows the speech is a filter of finite length over the log-mel rows that the
+networks read. So frame t depends only on sound up to the end of its own window: the mouth on 150 ms
+of rows, the hands and the head on 500 ms. Chance (by seed and take) adds a slow sway, blinks and
+the gaze. Lengths are in units of the picture.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ OPEN = 0.06  # the widest inner-lip opening
 
 @dataclass(frozen=True)
 class Motion:
-    """One row a frame. Hands are (left, right), as the lecturer has them."""
+    """Motion with one row per frame. Hands are the lecturer's (left, right)."""
 
     aperture: np.ndarray  # inner-lip opening, 0 to OPEN
     width: np.ndarray  # of the lips, 1 at rest
@@ -38,7 +38,15 @@ class Motion:
 
 
 def move(waveform: Waveform, fps: Fraction, seed: int, take: int, gain: float | None) -> Motion:
-    """The motion for ceil(samples · fps / 16000) frames; no gain: the voice comes to -26 dBFS."""
+    """Computes the motion of ceil(samples · fps / 16000) frames.
+
+    Args:
+      waveform: The speech.
+      fps: Frames per second.
+      seed: Seed of the random motion.
+      take: Number of the take, which changes the random motion, too.
+      gain: Factor on the sound; None brings it to -26 dBFS.
+    """
     frames = features.frames_covering(len(waveform), fps)
     gain = features.loudness_gain([waveform]) if gain is None else gain
     rows = rows_of(log_mel(fps), [waveform], frames, gain).astype(np.float64)
@@ -50,7 +58,7 @@ def move(waveform: Waveform, fps: Fraction, seed: int, take: int, gain: float | 
 
 
 def _band(rows: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Log of the mean energy of mel filters low to high - 1."""
+    """Computes the log of the mean energy of mel filters low to high - 1."""
     return np.log(np.exp(rows[:, low:high]).mean(1))
 
 
@@ -64,17 +72,20 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _filter(signal: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Causal: row t is a mean of rows t, t-1, … weighted by `kernel`, after silence."""
+    """Filters causally: row t is a mean of rows t, t-1, … weighted by `kernel`.
+
+    Before the first row there is silence.
+    """
     return np.convolve(signal, kernel / kernel.sum())[: len(signal)]
 
 
 def _lags(memory: float, fps: Fraction) -> np.ndarray:
-    """The ages in seconds of the rows that a memory holds."""
+    """Returns the ages in seconds of the rows in a memory."""
     return np.arange(max(1, int(memory * fps) + 1)) / float(fps)
 
 
 def _bump(lags: np.ndarray, start: float, end: float) -> np.ndarray:
-    """A smooth window over ages from start to end, zero outside."""
+    """Returns a smooth window over ages from start to end, zero outside."""
     t = np.clip((lags - start) / (end - start), 0, 1)
     return np.sin(np.pi * t**0.8) ** 2 + 1e-9
 
@@ -94,14 +105,20 @@ def _mouth(rows: np.ndarray, fps: Fraction) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _wander(rng: np.random.Generator, frames: int, fps: Fraction, low: float, high: float):
-    """A slow random motion of unit variance: five sines with periods from low to high seconds."""
+    """Makes a slow random motion of unit variance.
+
+    It sums five sines with periods from low to high seconds.
+    """
     seconds = np.arange(frames)[:, None] / float(fps)
     periods, phases = rng.uniform(low, high, 5), rng.uniform(0, 2 * np.pi, 5)
     return np.sin(2 * np.pi * seconds / periods + phases).sum(1) / np.sqrt(2.5)
 
 
 def _prosody(rows: np.ndarray, fps: Fraction, low: int, high: int, delay: float):
-    """(level, beat) of a band: a phrase's loudness, and its stresses, which average to zero."""
+    """Returns (level, beat) of a band.
+
+    The level is a phrase's loudness. The beat is its stresses, which average to zero.
+    """
     lags = _lags(GESTURE_MEMORY, fps)
     loud = _rise(_band(rows, low, high), -13.0, -5.5)
     level = _filter(loud, _bump(lags, 0.0, GESTURE_MEMORY))

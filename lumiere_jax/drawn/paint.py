@@ -20,7 +20,13 @@ Colour = tuple[int, int, int] | np.ndarray
 
 @dataclass(frozen=True)
 class Sprite:
-    """A painted layer without its empty border: premultiplied RGBA and its upper left pixel."""
+    """A painted layer without its empty border.
+
+    Attributes:
+      rgba: Premultiplied RGBA.
+      left: Column of its upper left pixel.
+      top: Row of its upper left pixel.
+    """
 
     rgba: np.ndarray
     left: int
@@ -28,7 +34,7 @@ class Sprite:
 
 
 def ramp(dark: Colour, middle: Colour, light: Colour) -> np.ndarray:
-    """Colours (256, 4) of a material from shadow to full light."""
+    """Makes the colours (256, 4) of a material from shadow to full light."""
     stops = np.array([dark, middle, light], np.float64)
     x = np.linspace(0, 1, 256)
     rgb = np.stack([np.interp(x, [0.12, 0.68, 1.0], stops[:, c]) for c in range(3)], 1)
@@ -36,7 +42,7 @@ def ramp(dark: Colour, middle: Colour, light: Colour) -> np.ndarray:
 
 
 def curve(points, closed: bool = True, steps: int = 10) -> np.ndarray:
-    """A smooth line through points (n, 2): Catmull-Rom."""
+    """Returns a smooth line through points (n, 2): Catmull-Rom."""
     points = np.asarray(points, np.float64)
     if not closed:
         points = np.concatenate(
@@ -64,12 +70,12 @@ def _fixed(pixels: np.ndarray) -> np.ndarray:
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur with sigma in units of the picture."""
+    """Blurs with a Gaussian whose sigma is in units of the picture."""
     return cv2.GaussianBlur(image, (0, 0), max(sigma * image.shape[1], 0.3))
 
 
 def mask(side: int, *polygons, soft: float = 0.0) -> np.ndarray:
-    """The share (side, side) of each pixel that polygons cover, blurred by `soft`."""
+    """Computes the share (side, side) of each pixel that polygons cover, blurred by `soft`."""
     area = np.zeros((2 * side, 2 * side), np.uint8)
     for points in polygons:
         cv2.fillPoly(area, [_fixed(np.asarray(points) * 2 * side - 0.5)], 255, cv2.LINE_AA, _SHIFT)
@@ -78,7 +84,7 @@ def mask(side: int, *polygons, soft: float = 0.0) -> np.ndarray:
 
 
 def lines(side: int, *paths, width: float, soft: float = 0.0) -> np.ndarray:
-    """The share (side, side) of each pixel under strokes of one width."""
+    """Computes the share (side, side) of each pixel under strokes of one width."""
     area = np.zeros((2 * side, 2 * side), np.uint8)
     thick = max(1, round(2 * side * width))
     for points in paths:
@@ -89,14 +95,14 @@ def lines(side: int, *paths, width: float, soft: float = 0.0) -> np.ndarray:
 
 
 def lit(heights: np.ndarray) -> np.ndarray:
-    """Light, 0 to 1, on a surface of heights in pixels."""
+    """Computes the light, 0 to 1, on a surface of heights in pixels."""
     dx, dy = cv2.Sobel(heights, -1, 1, 0, scale=1 / 8), cv2.Sobel(heights, -1, 0, 1, scale=1 / 8)
     dot = LIGHT[2] - LIGHT[0] * dx - LIGHT[1] * dy
     return np.clip(dot / np.sqrt(1 + dx * dx + dy * dy), 0, 1)
 
 
 def inflate(area: np.ndarray, depth: float, smooth: float = 0.3) -> np.ndarray:
-    """Light on a mask that is blown up like a cushion with borders `depth` wide."""
+    """Computes light on a mask inflated like a cushion, with borders `depth` wide."""
     reach = depth * len(area)
     inside = cv2.distanceTransform((area > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     edge = 1 - np.clip(inside / reach, 0, 1)
@@ -116,7 +122,7 @@ def over(layer: np.ndarray, area: np.ndarray, paint) -> None:
 
 
 def tint(layer: np.ndarray, area: np.ndarray, colour: Colour) -> None:
-    """Colours what is already there, and only that."""
+    """Colours only what a layer already shows."""
     target = np.float32(colour) * layer[..., 3:] / 255
     layer[..., :3] += area[..., None] * (target - layer[..., :3])
 
@@ -138,7 +144,7 @@ def sprite(layer: np.ndarray) -> Sprite:
 
 
 def _box(canvas, low, high):
-    """The pixels of the canvas from low to high (x, y), as (x0, y0, x1, y1), or None."""
+    """Returns the canvas's pixels from low to high (x, y), as (x0, y0, x1, y1), or None."""
     side = len(canvas)
     x0, y0 = max(int(np.floor(low[0])), 0), max(int(np.floor(low[1])), 0)
     x1, y1 = min(int(np.ceil(high[0])) + 1, side), min(int(np.ceil(high[1])) + 1, side)
@@ -146,7 +152,7 @@ def _box(canvas, low, high):
 
 
 def _coat(table, light, cover) -> np.ndarray:
-    """A material under a light, premultiplied by its cover."""
+    """Returns a material's colours under a light, premultiplied by its cover."""
     index = (np.minimum(np.maximum(light, 0), 1) * 255).astype(np.uint8)
     rgba = cv2.LUT(cv2.merge([index] * 4), table.astype(np.uint8)[None])
     return cv2.multiply(rgba, cv2.merge([(cover * 255).astype(np.uint8)] * 4), scale=1 / 255)
@@ -193,7 +199,7 @@ def _colour(canvas, box, cover, colour) -> None:
 
 
 def fill(canvas: np.ndarray, points: np.ndarray, colour, inside=None, alpha: float = 1.0) -> None:
-    """A polygon; only within the polygon `inside`, if given."""
+    """Paints a polygon; only within the polygon `inside`, if given."""
 
     def draw(fine, fixed):
         cv2.fillPoly(fine, [fixed[: len(points)]], round(255 * alpha), cv2.LINE_8, _SHIFT)
@@ -209,7 +215,7 @@ def fill(canvas: np.ndarray, points: np.ndarray, colour, inside=None, alpha: flo
 
 
 def stroke(canvas: np.ndarray, points: np.ndarray, width: float, colour, alpha: float = 1.0):
-    """An open line, `width` thick."""
+    """Paints an open line, `width` thick."""
     thick = width * len(canvas)
 
     def draw(fine, fixed):
@@ -222,9 +228,9 @@ def stroke(canvas: np.ndarray, points: np.ndarray, width: float, colour, alpha: 
 
 
 def limb(canvas, start, end, radii, table, span=(-1.0, 2.0), fade: float = 0.0) -> None:
-    """A tapered round limb; only the part of it between shares `span` of its length.
+    """Paints a tapered round limb, between shares `span` of its length.
 
-    With `fade` it emerges softly, over that share of its length, from what it is attached to.
+    With `fade` it emerges softly, over that share of its length, from the part it is attached to.
     """
     side = np.float32(len(canvas))
     start, end = np.float32(start) * side - 0.5, np.float32(end) * side - 0.5
@@ -265,7 +271,7 @@ def limb(canvas, start, end, radii, table, span=(-1.0, 2.0), fade: float = 0.0) 
 
 
 def solid(canvas: np.ndarray, bones: np.ndarray, table: np.ndarray) -> None:
-    """A smooth union of capsules (n, 6): x0, y0, x1, y1, radius, lift towards the viewer."""
+    """Paints a smooth union of capsules (n, 6): x0, y0, x1, y1, radius, lift to the viewer."""
     side = np.float32(len(canvas))
     bones = bones.astype(np.float32) * side
     bones[:, :4] -= 0.5

@@ -1,7 +1,7 @@
-"""Who is drawn: looks by seed, and the landmarks of the face, the arms and the hands.
+"""The person that is drawn: looks by seed, and landmarks of the face, the arms and the hands.
 
-No colour but the two wrist bands' is green or magenta: there G stays within 10 of the larger of R
-and B, and the smaller of R and B within 10 of G, so that the bands can be found by their colour.
+No colour but the two wrist bands' is green or magenta, so that the bands can be found by colour. In
+all others, G stays within 10 of the larger of R and B, and the smaller of R and B within 10 of G.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from lumiere_jax.drawn import paint
 from lumiere_jax.drawn.paint import Colour
 
 EYES, NOSE, MOUTH, CHIN, EARS = 0.315, 0.374, 0.410, 0.488, 0.300
-SHOULDERS = np.array([(0.730, 0.662), (0.270, 0.662)])  # left, right: the left is to the right
+SHOULDERS = np.array([(0.730, 0.662), (0.270, 0.662)])  # left, right, as the person has them
 REST = np.array([(0.640, 0.900), (0.360, 0.900)])
 UPPER_ARM, FOREARM, HAND = 0.285, 0.268, 0.190
 LEFT_BAND, RIGHT_BAND = (20, 205, 70), (235, 30, 190)
@@ -46,7 +46,7 @@ _SHIRT = {
     "ink": ((16, 18, 24), (40, 43, 52), (92, 98, 110)),
 }
 _EYES = ((78, 50, 32), (62, 92, 128), (96, 92, 66), (52, 36, 28), (94, 108, 122))
-# skin, hair, style, clothes, cut, shirt, slender, glasses, room: the first five people are cast.
+# The people of seeds 0 to 4: skin, hair, style, clothes, cut, shirt, slender, glasses, room.
 _CAST = (
     ("light", "brown", "long", "navy", "blazer", "cream", True, False, "study"),
     ("deep", "black", "short", "camel", "sweater", "white", False, False, "screen"),
@@ -84,7 +84,7 @@ class Person:
 
 
 def cast(seed: int) -> Person:
-    """The person of a seed: seeds 0 to 4 are cast by hand, the others by chance."""
+    """Makes the person of a seed: seeds 0 to 4 are cast by hand, the others by chance."""
     rng = np.random.default_rng([seed, 11])
     names = [list(table) for table in (_SKIN, _HAIR, _STYLES, _CLOTH)]
     skin, hair, style, cloth = (str(rng.choice(table)) for table in names)
@@ -123,7 +123,7 @@ def cast(seed: int) -> Person:
 
 
 def jaw(person: Person, drop: float = 0.0) -> np.ndarray:
-    """The outline (17, 2) from the right ear over the chin to the left ear."""
+    """Returns the outline (17, 2) from the right ear over the chin to the left ear."""
     angle = np.linspace(np.pi, 0, 17)
     c, s = np.cos(angle), np.sin(angle)
     x = 0.5 + person.cheek * np.sign(c) * np.abs(c) ** person.squareness
@@ -132,7 +132,7 @@ def jaw(person: Person, drop: float = 0.0) -> np.ndarray:
 
 
 def stretch(y: np.ndarray, drop: float) -> np.ndarray:
-    """Heights on the face when the chin falls by `drop`: below the nose they spread."""
+    """Spreads heights on the face below the nose, for a chin that falls by `drop`."""
     return y + drop * np.maximum(y - NOSE, 0) / (CHIN - NOSE)
 
 
@@ -141,7 +141,7 @@ def jaw_drop(aperture: float) -> float:
 
 
 def face_points(person: Person, aperture, width, lids, gaze, brows) -> np.ndarray:
-    """The 70 landmarks of the face looking straight ahead, (70, 2)."""
+    """Returns the 70 landmarks (70, 2) of the face looking straight ahead."""
     points = np.zeros((70, 2))
     points[:17] = jaw(person, jaw_drop(aperture))
     across = np.array([0.106, 0.088, 0.066, 0.044, 0.022])
@@ -166,7 +166,10 @@ def face_points(person: Person, aperture, width, lids, gaze, brows) -> np.ndarra
 
 
 def _eye(person: Person, lids: float) -> np.ndarray:
-    """Outer corner, two of the upper lid, inner corner, two of the lower; outer side at +x."""
+    """Returns an eye: outer corner, two of the upper lid, inner corner, two of the lower.
+
+    The outer side is at +x.
+    """
     w = 0.0285 * person.eye_size
     upper, lower = -0.0138 * person.eye_size, 0.0105 * person.eye_size
     upper = lower * 0.75 + (upper - lower * 0.75) * lids
@@ -194,7 +197,7 @@ def _lips(person: Person, aperture: float, width: float) -> np.ndarray:
 
 
 def elbow(shoulder: np.ndarray, wrist: np.ndarray, outward: float) -> np.ndarray:
-    """Where two bones of fixed length meet, on the side away from the body."""
+    """Returns where two bones of fixed length meet, on the side away from the body."""
     line = wrist - shoulder
     reach = np.clip(np.hypot(*line), UPPER_ARM - FOREARM + 0.02, UPPER_ARM + FOREARM - 1e-3)
     unit = line / max(np.hypot(*line), 1e-6)
@@ -204,7 +207,7 @@ def elbow(shoulder: np.ndarray, wrist: np.ndarray, outward: float) -> np.ndarray
 
 
 def hand_points(wrist: np.ndarray, angle: float, spread: float, outward: float) -> np.ndarray:
-    """The 21 landmarks of a hand that points along `angle`, its thumb upwards, (21, 2)."""
+    """Returns a hand's 21 landmarks (21, 2), pointing along `angle` with its thumb upwards."""
     points = np.zeros((21, 2))
     points[1:5] = [(0.15, 0.15), (0.29, 0.26 + 0.05 * spread), (0.41, 0.33 + 0.10 * spread)] + [
         (0.52, 0.37 + 0.14 * spread)

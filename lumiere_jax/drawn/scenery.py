@@ -21,7 +21,7 @@ _BOOKS = (
 
 
 def room(side: int, name: str, seed: int) -> np.ndarray:
-    """The background (side, side, 4) uint8; alpha is 0, because nobody is in it yet."""
+    """Paints the background (side, side, 4) uint8; alpha is 0, as it shows no person."""
     rng = np.random.default_rng([seed, 12])
     picture = _wall(side, _WALLS[seed % len(_WALLS)])
     {"study": _study, "screen": _screen, "window": _window}[name](picture, rng)
@@ -49,7 +49,7 @@ def _box(left, top, right, bottom):
 
 
 def _study(layer: np.ndarray, rng: np.random.Generator) -> None:
-    """Shelves with books to the right, a lamp to the left."""
+    """Paints shelves with books to the right, a lamp to the left."""
     side = len(layer)
     back = _box(0.60, -0.05, 1.05, 0.86)
     paint.over(layer, 0.9 * paint.mask(side, back, soft=0.012), (58, 46, 40))
@@ -74,7 +74,7 @@ def _study(layer: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _screen(layer: np.ndarray, rng: np.random.Generator) -> None:
-    """A slide on a large display, and a warm strip of light on the wall."""
+    """Paints a slide on a large display, and a warm strip of light on the wall."""
     side = len(layer)
     paint.over(
         layer, 0.9 * paint.mask(side, _box(0.55, 0.03, 1.10, 0.55), soft=0.010), (26, 30, 40)
@@ -100,7 +100,7 @@ def _screen(layer: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _window(layer: np.ndarray, rng: np.random.Generator) -> None:
-    """A tall window with a hazy city to the left, a framed picture to the right."""
+    """Paints a tall window with a hazy city to the left, a framed picture to the right."""
     side = len(layer)
     paint.over(
         layer, 0.95 * paint.mask(side, _box(-0.1, 0.02, 0.36, 0.72), soft=0.012), (222, 216, 208)

@@ -1,7 +1,7 @@
-"""Who is drawn, saying what: a lecturer with gestures, or the faces of several people.
+"""Scripts of drawn clips: a lecturer with gestures, or the faces of several people.
 
-A script is all that a clip is drawn from, so clips can be drawn side by side, into a dataset or
-into memory.
+A clip is drawn from its script alone, so clips can be drawn side by side, into a dataset or into
+memory.
 """
 
 import itertools
@@ -20,16 +20,23 @@ from lumiere_jax.inputs.dataset.geometry import FACE
 from lumiere_jax.inputs.faces.alignment import align, alignments, moved
 
 FPS, FACES_FPS = Fraction(30), Fraction(25)
-# The share of the first narration that is trained on, in percent.
+# Percent of the first narration in the training split.
 HEARD = 95
-# Cols of the picture that a face is cut out of, over the face's own: there it is as large.
+# A face is cut out of a picture this many times as wide, in which it has its final size.
 CLOSE = 3
 
 
 @dataclass(frozen=True)
 class Script:
-    """What is drawn as one clip: who, what they say, with which gestures, in which splits (name,
-    first frame, frames)."""
+    """All that a clip is drawn from.
+
+    Attributes:
+      clip: Name of the clip.
+      seed: Seed of the person.
+      waveform: What they say.
+      take: Number of the take, which changes the gestures.
+      parts: Splits: name, first frame, frames.
+    """
 
     clip: str
     seed: int
@@ -41,8 +48,17 @@ class Script:
 def lecture_scripts(
     first: np.ndarray, second: np.ndarray, seed: int, minutes: float | None = None
 ) -> list[Script]:
-    """One lecturer, who trains on the first narration, with new gestures each time until the
-    `minutes` are full, and is tested on the second; both are (samples,), mono at 16 kHz."""
+    """Makes the scripts of one lecturer.
+
+    The lecturer trains on the first narration, and is tested on the second.
+
+    Args:
+      first: Narration (samples,), mono at 16 kHz.
+      second: Narration (samples,), mono at 16 kHz.
+      seed: Seed of the lecturer.
+      minutes: Minutes of training and validation: repeats the first narration, with new gestures
+        each time, until they are full. None says it once.
+    """
     takes = max(1, math.ceil((minutes or 0) * 60 * RATE / len(first)))
     scripts = []
     for take in range(takes):
@@ -60,10 +76,19 @@ def lecture_scripts(
 def face_scripts(
     first: np.ndarray, second: np.ndarray, seed: int, speakers: int, minutes: float | None = None
 ) -> list[Script]:
-    """Faces that train say the first narration, each beginning elsewhere in it.
+    """Makes the scripts of several faces.
+
+    Faces that train say the first narration, each from another place in it.
+
+    Args:
+      first: Narration (samples,), mono at 16 kHz.
+      second: Narration (samples,), mono at 16 kHz, of the face that tests.
+      seed: Seed of the first face.
+      speakers: Number of faces.
+      minutes: Minutes of all faces that train; None gives each the longest clip.
 
     Raises:
-      UserError: there are too few or too many speakers, or too few for the minutes.
+      UserError: There are too few or too many speakers, or too few for the minutes.
     """
     if not 3 <= speakers <= 1000:
         raise UserError(f"--speakers={speakers}: use 3 (to train, to validate, to test) to 1000.")
@@ -91,7 +116,10 @@ def face_scripts(
 
 
 def drawn_lecture(script: Script, size: int, explicit: bool = True) -> Iterator[Moment]:
-    """The frames of a lecturer's clip, square pictures of `size`, as many as the sound fills."""
+    """Draws the frames of a lecturer's clip.
+
+    They are square pictures of `size`, as many as the sound fills.
+    """
     count = frames_within(len(script.waveform), FPS)
     drawn = lecturer.draw_lecture(
         script.waveform, FPS, size, script.seed, script.take, explicit=explicit
@@ -106,13 +134,16 @@ def drawn_lecture(script: Script, size: int, explicit: bool = True) -> Iterator[
 
 
 def drawn_faces(script: Script, size: int) -> Iterator[Moment]:
-    """The frames of a face's clip, cut out of larger pictures, whose units apertures stay in."""
+    """Draws the frames of a face's clip.
+
+    They are cut out of larger pictures, and apertures stay in units of those.
+    """
     shape = FACE.shape(size)
     side = CLOSE * shape[1]
     count = frames_within(len(script.waveform), FACES_FPS)
     drawn = lecturer.draw_lecture(script.waveform, FACES_FPS, side, script.seed)
     for d in itertools.islice(drawn, count):
-        # Points that are known do not tremble: each frame is aligned by its own.
+        # Known points do not tremble, so each frame is aligned by its own.
         (transform,) = alignments(d.keypoints[None], (side, side), shape)
         points = moved(d.keypoints, transform, (side, side), shape)
         face = align(d.frame, transform, shape)
