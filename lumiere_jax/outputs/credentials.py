@@ -143,15 +143,15 @@ def read_claim(path: Path) -> Claim | None:
             if reader is None:
                 return None
             with reader:
-                state, told = reader.get_validation_state(), json.loads(reader.json())
+                state, manifests = reader.get_validation_state(), json.loads(reader.json())
     except (library.C2paError.NotSupported, ValueError, RecursionError):
         return None
     except library.C2paError as error:
         return Claim("", "invalid", _said(error), False)
-    manifest = told.get("manifests", {}).get(told.get("active_manifest"), {})
+    manifest = manifests.get("manifests", {}).get(manifests.get("active_manifest"), {})
     signature = manifest.get("signature_info") or {}
     names = [signature.get(name) for name in ("common_name", "issuer")]
-    reasons = [status.get("code", "") for status in told.get("validation_status") or ()]
+    reasons = [status.get("code", "") for status in manifests.get("validation_status") or ()]
     actions = [
         action
         for assertion in manifest.get("assertions") or ()

@@ -123,7 +123,7 @@ def write_video(
       ValueError: there are no pictures, or their sides are odd or change.
     """
     path = Path(path)
-    told = None if record is None else {**record, "synthetic": True}
+    comment = None if record is None else {**record, "synthetic": True}
     pictures = iter(marked(frames) if marks and record is not None else frames)
     first = next(pictures, None)
     if first is None:
@@ -135,17 +135,17 @@ def write_video(
         with av.open(
             f"file:{unfinished}", "w", format="mp4", options={"movflags": "+faststart"}
         ) as container:
-            if told is not None:
-                container.metadata["comment"] = json.dumps(told)
+            if comment is not None:
+                container.metadata["comment"] = json.dumps(comment)
             streams = (
                 _add_picture(container, first, fps, preset),
                 _add_sound(container, sound_rate, channels),
             )
             whole = itertools.chain([first], pictures)
             count = _encode(container, *streams, whole, fps, iter(sound), sound_rate)
-        if credentials is not None and told is not None:
+        if credentials is not None and comment is not None:
             plain, unfinished = unfinished, held.enter_context(_aside(path))
-            sign(credentials, plain, unfinished, told)
+            sign(credentials, plain, unfinished, comment)
         put_in_place(unfinished, path)
     return count
 

@@ -39,10 +39,10 @@ def guarded(step: Step) -> Step:
             (new.networks, new.extra),
             (state.networks, state.extra),
         )
-        told = {SKIPPED: 1.0 - good.astype(jnp.float32)}
+        counted = {SKIPPED: 1.0 - good.astype(jnp.float32)}
         if STOP in batch:
-            told[STOP] = batch[STOP].max()
-        return dataclasses.replace(new, networks=networks, extra=extra), {**metrics, **told}
+            counted[STOP] = batch[STOP].max()
+        return dataclasses.replace(new, networks=networks, extra=extra), {**metrics, **counted}
 
     return take
 
@@ -62,7 +62,7 @@ class Watch:
 
     Attributes:
       stage: Name of the stage.
-      recent: Metrics of good steps since the last call of `told`.
+      recent: Metrics of good steps since the last call of `drain`.
       skipped: Number of steps skipped since then.
       row: The last steps, where they were skipped in a row.
       stop: Whether a host wants to stop.
@@ -109,8 +109,8 @@ class Watch:
             f"or look at the last one's batch{of}; {saved}."
         )
 
-    def told(self) -> tuple[list[dict[str, float]], int]:
+    def drain(self) -> tuple[list[dict[str, float]], int]:
         """Returns and forgets the good steps' metrics and the number of skipped steps."""
-        told = self.recent, self.skipped
+        since = self.recent, self.skipped
         self.recent, self.skipped = [], 0
-        return told
+        return since

@@ -51,13 +51,8 @@ def train(
 ) -> State:
     """Trains a stage to its number of steps, from its last checkpoint where there is one.
 
-    Metrics are fetched a call late, so that the device never waits for the host; a line of the
-    log has their means since the line before. `reports` times in a run, the batches that
-    `held_out` gives are measured, a sheet of pictures is kept and the `checks` read the log;
-    `clips` times, and at least every `CLIP_STEPS`, `preview` makes a clip. `initial` gives
-    variables, by network, that a first state takes in place of random ones. `before_saving` is
-    called on the first host, before a checkpoint is written. Nothing is asked for
-    when nothing is left to do. On several hosts all have to call this, with the same arguments.
+    Metrics are read one call later, so the device never waits for the host. A line of the log has
+    their means since the line before. Nothing is read where no step is left to take.
 
     On several hosts all have to call this, with the same arguments. At Ctrl-C and SIGTERM it saves
     after one more call or two, all hosts at the same step.
@@ -77,6 +72,7 @@ def train(
       preview: Makes a clip.
       clips: Number of clips in a run; there is one at least every `CLIP_STEPS`.
       initial: Reads variables, by network, that replace random ones in a first state.
+      before_saving: Called on the first host with the state that is saved next.
 
     Returns:
       The state after the last step.
@@ -125,8 +121,8 @@ def train(
                 late = None
             over = False
             if any(due):
-                told = watch.told() if due.line else ([], 0)
-                over = _is_over(stage, due, report(steps[-1], state, told, due))
+                since = watch.drain() if due.line else ([], 0)
+                over = _is_over(stage, due, report(steps[-1], state, since, due))
             last = watch.stop or over or steps[-1] == stage.steps
             if last or _is_long_ago(saved, checkpoint_seconds, due):
                 _check_weights(stage, state, manager)

@@ -104,9 +104,9 @@ def reporting(
     with contextlib.closing(Log(folder, step)) as log:
 
         def report(
-            step: int, state: State, told: tuple[list[dict[str, float]], int], due: Due
+            step: int, state: State, since: tuple[list[dict[str, float]], int], due: Due
         ) -> bool:
-            state, (recent, skipped) = local(state), told
+            state, (recent, skipped) = local(state), since
             if due.line:
                 values = means(recent) | ({SKIPPED: float(skipped)} if skipped else {})
                 if due.report:
@@ -128,11 +128,11 @@ def reporting(
 
 def out_of_patience(stage: Stage, lines: Sequence[Line]) -> bool:
     """Whether a log shows too many epochs without a gain."""
-    told = [(line[f"val_{stage.gain}"], line["step"]) for line in lines if _tells(stage, line)]
-    if not (stage.patience and stage.epoch and told):
+    values = [(line[f"val_{stage.gain}"], line["step"]) for line in lines if _tells(stage, line)]
+    if not (stage.patience and stage.epoch and values):
         return False
-    _, best = min(told)
-    return told[-1][1] - best >= stage.patience * stage.epoch
+    _, best = min(values)
+    return values[-1][1] - best >= stage.patience * stage.epoch
 
 
 def _tells(stage: Stage, line: Line) -> bool:

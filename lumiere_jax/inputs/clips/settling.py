@@ -31,12 +31,12 @@ def choose(footage: Footage, posed: list[Path]) -> tuple[Int[np.ndarray, " frame
       Index of the person's face in each frame (-1: missing), and the indices of those pieces. Only
       frames with several faces count.
     """
-    told, rows = _read_faces(footage, posed)
+    by_piece, rows = _read_faces(footage, posed)
     boxes = [_boxes(row) for row in rows]
     chosen = pose_folder.follow(boxes)
     several = np.array([len(found) > 1 for found in boxes])
     others = []
-    for number, (piece, rows) in enumerate(zip(footage.pieces, told, strict=True)):
+    for number, (piece, rows) in enumerate(zip(footage.pieces, by_piece, strict=True)):
         seen = slice(piece[0] - footage.warm_up(piece), piece[1])
         if (several[seen] & (rows[:, -1] != chosen[seen])).any():
             others.append(number)
@@ -51,9 +51,9 @@ def _others_alone(footage: Footage, posed: list[Path]) -> Bool[np.ndarray, " fra
 
 def _read_faces(footage: Footage, posed: list[Path]) -> tuple[list[np.ndarray], np.ndarray]:
     """Reads the faces of each piece, and those of the clip's frames without the warm-ups."""
-    told = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
-    cuts = zip(footage.pieces, told, strict=True)
-    return told, np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
+    by_piece = [np.fromfile(folder / FACES, "<f4").reshape(-1, FACE_NUMBERS) for folder in posed]
+    cuts = zip(footage.pieces, by_piece, strict=True)
+    return by_piece, np.concatenate([rows[footage.warm_up(piece) :] for piece, rows in cuts])
 
 
 def _boxes(row: np.ndarray) -> np.ndarray:

@@ -239,7 +239,7 @@ def _read_record(program: subprocess.Popen, size: int) -> Found:
     if len(data) < record:
         raise RuntimeError(f"{_PROGRAM.name} ended with code {program.wait()}")
     numbers = np.frombuffer(data, np.float32, (start - 4) // 4, 4)
-    *split, told = np.split(numbers, np.cumsum(counts))
+    *split, rest = np.split(numbers, np.cumsum(counts))
     parts = [
         part.reshape(-1, 3 if len(part) == counts[0] else 2) if found else None
         for found, part in zip(data[:4], split, strict=True)
@@ -248,9 +248,9 @@ def _read_record(program: subprocess.Popen, size: int) -> Found:
     return Found(
         keypoints=to_keypoints(*parts),
         silhouette=silhouette.reshape(size, size).astype(bool),
-        faces=told[2:].reshape(FACES, 4),
-        followed=int(told[1]),
-        seconds=float(told[0]),
+        faces=rest[2:].reshape(FACES, 4),
+        followed=int(rest[1]),
+        seconds=float(rest[0]),
     )
 
 

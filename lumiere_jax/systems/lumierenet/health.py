@@ -40,8 +40,8 @@ def recent(lines: Sequence[Line], name: str, steps: int, first: float = BEGINNIN
     """
     now = lines[-1]["step"]
     values = [line[name] for line in lines if name in line and line["step"] > now - SPAN * steps]
-    told = len(values) >= FEWEST and now >= first * steps and np.isfinite(values).all()
-    return float(np.mean(values)) if told else None
+    enough = len(values) >= FEWEST and now >= first * steps and np.isfinite(values).all()
+    return float(np.mean(values)) if enough else None
 
 
 def kl_collapsed(config: Config, lines: Sequence[Line]) -> str | None:
