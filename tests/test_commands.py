@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ SHORT: dict[str, str | None] = {
     "docs/make_picture.py demo": "test_scripts_draw_train_speak_and_measure",
     "docs/make_picture.py faces": "commands/test_faces.py::test_the_readmes_picture_is_made",
     "docs/make_picture.py experiments": "commands/test_experiments.py::test_the_readmes_picture",
+    "docs/draw_rooms.py": "test_the_rooms_are_drawn_and_no_arrow_leads_upwards",
     "docs/make_tables.py": "commands/test_experiments.py::test_the_readmes_picture_and_tables",
     "tests/golden/make_golden.py": "test_the_golden_numbers_can_be_made_anew",
     "tests/releases/make_release.py": "releases/test_record.py::test_a_release_is_made_anew",
@@ -197,6 +199,17 @@ def test_the_makefiles_recipes_are_commands_that_have_short_forms():
 def test_a_demos_commands_have_short_forms(entry):
     for command in demo.commands(entry):
         assert [use in SHORT for use in named(f"python {' '.join(command)}")] == [True], command
+
+
+def test_the_rooms_are_drawn_and_no_arrow_leads_upwards(tmp_path):
+    rooms = runpy.run_path(str(ROOT / "docs" / "draw_rooms.py"))
+    lines, arrows = rooms["rooms_of"](ROOT / "lumiere_jax")
+    assert len(lines) > 10 and len(arrows) > 20
+    assert not rooms["in_circles"](arrows)
+    circle = {("a", "b"), ("b", "c"), ("c", "a")}
+    assert rooms["in_circles"](dict.fromkeys([*circle, ("d", "a")], 1)) == circle
+    rooms["draw"](png=tmp_path / "rooms.png")
+    assert (tmp_path / "rooms.png").stat().st_size > 10_000
 
 
 def test_a_demo_of_no_system_is_one_sentence(capsys):

@@ -109,8 +109,8 @@ def _brought(
 ) -> tuple[Embed | None, dict[str, float]]:
     """Returns the face network, if any, and the numbers that follow from the user's files alone."""
     given = {"embedding": embedding, "references": references, "hypotheses": hypotheses}
-    brings = systems.of(run.config).evaluation.brings
-    if other := [name for name, path in given.items() if path and name not in brings]:
+    files = systems.of(run.config).evaluation.report_files
+    if other := [name for name, path in given.items() if path and name not in files]:
         raise UserError(
             f"--{other[0]} goes with a model of faces, and '{run.config.system}' is none: leave it "
             "out."

@@ -268,7 +268,7 @@ class _Still(NamedTuple):
 def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None) -> _Given | None:
     """Reads the still picture for a model of faces; None for a model of a lecturer."""
     system = systems.of(read_run(workdir).config)
-    if "still" not in system.wants:
+    if "still" not in system.request_needs:
         if image is not None or paste or consent is not None:
             raise UserError(
                 f"{workdir} is a model of one lecturer in one framing ('{system.name}'): leave "

@@ -15,7 +15,7 @@ from lumiere_jax.measures.face_width import small_face
 from lumiere_jax.runtime import hosts
 from lumiere_jax.runtime.disk_space import announce_space, while_folder_stays, written_into
 from lumiere_jax.runtime.locks import LOCK, lock
-from lumiere_jax.systems.contract import Feed, Kept, System, Trained, Variables
+from lumiere_jax.systems.contract import DeviceSplit, Feed, System, Trained, Variables
 from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.training import checkpoint, loop
 from lumiere_jax.training.parallel import stage_mesh
@@ -81,15 +81,15 @@ def train(
             check_continues(workdir, run, [name for name in every if taken[name]])
             for name in chosen:
                 _check_needs(workdir, every, taken, chosen, name)
-                if _is_kept(config) and not _is_done(every[name], taken[name], workdir):
+                if _stays_on_device(config) and not _is_done(every[name], taken[name], workdir):
                     trained = _trained(workdir, every, system)
-                    kept = system.feed(every[name], config, dataset, trained).kept
-                    if kept is None:
+                    split = system.feed(every[name], config, dataset, trained).on_device
+                    if split is None:
                         raise UserError(
                             f"--config.resident: '{name}' cannot train from device memory: leave "
                             "it out."
                         )
-                    device_dataset.check_fits(name, kept.size)
+                    device_dataset.check_fits(name, split.size)
             left = [every[n] for n in chosen if not _is_done(every[n], taken[n], workdir)]
             if left and hosts.is_first():
                 announce_space(workdir, *training_bytes(left, run.size))
@@ -125,9 +125,11 @@ def _train_stage(
     feed = system.feed(stage, config, dataset, _trained(workdir, every, system))
     batches, frozen = feed.batches, frozen | dict(feed.needs())
     metadata: dict[str, Any] = {"config": asdict(config), "stage": name, **made_with()}
-    if _is_kept(config) and (checkpoint.latest_step(workdir / name) or 0) < stage.steps:
-        assert feed.kept is not None
-        stage, batches, data = _kept(stage, feed.kept, dataset.frames("train"), config.seed)
+    if _stays_on_device(config) and (checkpoint.latest_step(workdir / name) or 0) < stage.steps:
+        assert feed.on_device is not None
+        stage, batches, data = _on_device(
+            stage, feed.on_device, dataset.frames("train"), config.seed
+        )
         frozen = frozen | data
     needs = {needed: checkpoint.latest_step(workdir / needed) for needed in stage.needs}
     preview = previews.make_preview(name, feed, dataset, workdir / name)
@@ -165,7 +167,7 @@ def _initial(feed: Feed, stage: Stage, initial: Path | None) -> Variables:
     return checkpoint.restore_frozen(initial, stage)
 
 
-def _is_kept(config: Any) -> bool:
+def _stays_on_device(config: Any) -> bool:
     """Whether the config asks for training data in device memory."""
     return getattr(config, "resident", False)
 
@@ -193,8 +195,8 @@ def _check_needs(
             check_follows(workdir, name, needed, max(steps, taken[needed]))
 
 
-def _kept(
-    stage: Stage, kept: Kept, frames: int, seed: int
+def _on_device(
+    stage: Stage, split: DeviceSplit, frames: int, seed: int
 ) -> tuple[Stage, loop.Batches, dict[str, device_dataset.Resident]]:
     """Reads the training data into device memory.
 
@@ -202,7 +204,7 @@ def _kept(
       The stage that gathers its batches there, a function that yields batches of frame indices, and
       the data.
     """
-    data, chosen = kept.read(), kept.frames()
+    data, chosen = split.read(), split.frames()
     hosts.say(
         f"{stage.name}: {frames:,} frames kept in device memory "
         f"({errors.readable_bytes(data.size)})"

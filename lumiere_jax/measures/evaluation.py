@@ -85,7 +85,7 @@ class Evaluation:
       measures: Name, range and meaning of each number that only this system has, by stage.
       goals: Least and most value expected of each measure of "video", for a drawn speaker.
       table: The paper's numbers, if any.
-      brings: Flags of optional files for further measures.
+      report_files: Flags of optional files for further measures.
       summarise: Computes further numbers, by stage, from the values of all segments.
     """
 
@@ -98,7 +98,7 @@ class Evaluation:
     measures: Mapping[str, Mapping[str, tuple[str, str, str]]]
     goals: Mapping[str, tuple[float | None, float | None]]
     table: Table | None = None
-    brings: tuple[str, ...] = ()
+    report_files: tuple[str, ...] = ()
     summarise: Callable[[list[Values]], dict[str, dict[str, Number]]] = lambda parts: {}
 
 

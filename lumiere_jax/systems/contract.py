@@ -43,9 +43,14 @@ class Run(Description):
 
 
 class Narration(NamedTuple):
-    """What is to be spoken: mono sound of 16 kHz in pieces of any length, the gain that brings it
-    to the loudness that is heard, the number of frames that cover it, and the frequency in Hz up to
-    which a voice is heard in it."""
+    """Sound to be spoken.
+
+    Attributes:
+      pieces: Mono sound of 16 kHz, in pieces of any length.
+      gain: Factor that brings it to -26 dBFS.
+      frames: Number of frames that cover it.
+      band: Frequency in Hz up to which a voice is heard in it.
+    """
 
     pieces: Iterable[Chunk]
     gain: float
@@ -55,10 +60,10 @@ class Narration(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a video is made of.
+    """Contents of a video that is to be made.
 
     Attributes:
-      narration: What is spoken.
+      narration: Sound that is spoken.
       still: Picture of the face that speaks, aligned, for systems that want one.
       options: Values of the system's own flags, by name.
     """
@@ -91,7 +96,7 @@ class Model:
     @cached_property
     def id(self) -> str:
         """A short identifier of everything that decides what the model says and shows."""
-        facts = (self.run.size, str(self.run.fps), *self.system.hears(self.run.config))
+        facts = (self.run.size, str(self.run.fps), *self.system.synthesis_settings(self.run.config))
         digest = hashlib.sha256(json.dumps(facts).encode())
         others = self.artefacts, self.pretrained
         # Sorted by network, then stage: identifiers of older workdirs stay what they are.
@@ -103,7 +108,13 @@ class Model:
 
 
 class Scene(NamedTuple):
-    """Neighbouring frames: what a stage is given, what it should make, and the samples heard."""
+    """Neighbouring frames of one segment.
+
+    Attributes:
+      given: What a stage is given for each frame.
+      true: The true pictures, uint8 (frames, rows, cols, 3).
+      sound: Their sound (samples, 1), 16 kHz.
+    """
 
     given: np.ndarray
     true: np.ndarray
@@ -111,9 +122,14 @@ class Scene(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A training split for device memory: what it takes in bytes, how it is read, and which of its
-    frames the batches are made of."""
+class DeviceSplit:
+    """A training split that can stay in device memory.
+
+    Attributes:
+      size: Bytes that it takes.
+      read: Reads it.
+      frames: Indices of the frames that batches are made of.
+    """
 
     size: int
     read: Callable[[], Resident]
@@ -122,7 +138,7 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """What a stage gets of a dataset. Functions read it when they are called.
+    """Data of a stage. Functions read the dataset when they are called.
 
     Attributes:
       batches: `batches(first)` are those of training from step `first` on.
@@ -131,7 +147,7 @@ class Feed:
       network: The network that makes the training's clips.
       scene: The first seconds to validate on.
       make: `make(variables, given)` makes uint8 pictures of a scene's `given`.
-      kept: The training split for device memory; None where a system cannot train from there.
+      on_device: The training split for device memory; None where a system cannot train from there.
       initial: Variables, by network, that `init` takes in place of random ones; those of another
         workdir, where a user names one, come before them.
       artefacts: `artefacts(state)` makes what the trained stage leaves for synthesis; None where it
@@ -144,7 +160,7 @@ class Feed:
     network: str
     scene: Callable[[], Scene]
     make: Callable[[Any, np.ndarray], np.ndarray]
-    kept: Kept | None = None
+    on_device: DeviceSplit | None = None
     initial: Callable[[], Variables] = dict
     artefacts: Callable[[State], Artefacts] | None = None
 
@@ -198,7 +214,7 @@ class System:
       networks: Names of the networks that synthesis uses, by stage.
       architecture: By stage, the config's fields that decide its networks (of a decay or a weight,
         whether it is 0): a checkpoint fits no others.
-      hears: The config's values that change what synthesis shows, but no parameters.
+      synthesis_settings: Values of a config that change what synthesis shows, but no parameters.
       fit: Gives a config what depends on the dataset.
       stages: Makes the stages of a config for pictures of a shape, in training order.
       pretrained: Loads networks from elsewhere, for training.
@@ -206,7 +222,7 @@ class System:
       checks: Reads a stage's log for warnings.
       speak: Makes a request's frames.
       evaluation: What is measured.
-      wants: What a request has to hold beside the narration: "still", or nothing.
+      request_needs: Fields of a request, beside the narration, that have to be filled: "still".
       pretrained_in_use: Loads networks from elsewhere, for synthesis.
       live: Speaking while listening; None where it cannot.
     """
@@ -218,7 +234,7 @@ class System:
     columns: tuple[Column, ...]
     networks: Mapping[str, tuple[str, ...]]
     architecture: Mapping[str, tuple[str, ...]]
-    hears: Callable[[Any], tuple[Any, ...]]
+    synthesis_settings: Callable[[Any], tuple[Any, ...]]
     fit: Callable[[Any, Dataset], Any]
     stages: Callable[[Any, tuple[int, int]], dict[str, Stage]]
     pretrained: Callable[[Any], dict[str, Any]]
@@ -226,6 +242,6 @@ class System:
     checks: Callable[[str, Any], dict[str, Check]]
     speak: Callable[[Model, Request], Iterator[Picture]]
     evaluation: Evaluation
-    wants: tuple[str, ...] = ()
+    request_needs: tuple[str, ...] = ()
     pretrained_in_use: Callable[[Any], dict[str, Any]] = lambda config: {}
     live: Live | None = None

@@ -127,7 +127,7 @@ def test_a_clip_in_parts_has_one_loudness(prepare, tmp_path):
     quiet, loud = (s for s in data.segments if s.split == "train")
     assert (quiet.part, loud.part) == (None, 1)
     assert data.gain(quiet) == data.gain(loud)
-    rows = data.features(log_mel(data.fps), "train")
+    rows = data.rows(log_mel(data.fps), "train")
     # A hundredth of the amplitude is 9.2 less in natural logarithms of power; what higher tones
     # have more of is 1.3. With a loudness of its own, the pause would be as loud.
     assert rows[loud.offset + 30 :].max() - rows[:90].max() == pytest.approx(10.5, abs=0.2)

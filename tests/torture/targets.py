@@ -124,7 +124,7 @@ def _dataset(folder: Path) -> None:
     for segment in dataset.segments:
         assert np.isfinite(dataset.sound(segment, segment.frames)).all()
     for split in SPLITS:
-        dataset.features(log_mel(dataset.fps), split)
+        dataset.rows(log_mel(dataset.fps), split)
         for example in dataset.records(split):
             for column in pictures(dataset.columns):
                 picture_bytes.decode(example[column.name], dataset.shape)

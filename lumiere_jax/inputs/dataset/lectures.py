@@ -110,7 +110,7 @@ class Dataset(Description):
             ) from error
         return source
 
-    def features(self, front_end: FrontEnd, split: str) -> np.ndarray:
+    def rows(self, front_end: FrontEnd, split: str) -> np.ndarray:
         """Returns the rows of `heard` for a split's segments, concatenated."""
         own = [segment for segment in self.segments if segment.split == split]
         return np.concatenate([self.heard(front_end, segment) for segment in own])

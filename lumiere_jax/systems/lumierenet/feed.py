@@ -15,7 +15,7 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.runtime import hosts
 from lumiere_jax.runtime.chunks import in_batches
-from lumiere_jax.systems.contract import Feed, Kept, Scene, Trained
+from lumiere_jax.systems.contract import DeviceSplit, Feed, Scene, Trained
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.hearing import segment_features, split_features
@@ -64,11 +64,11 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
         network=NETWORKS[name],
         scene=lambda: _scene(name, config, dataset),
         make=_maker(name, config, dataset.size, trained),
-        kept=_kept(name, config, dataset, heard),
+        on_device=_on_device(name, config, dataset, heard),
     )
 
 
-def _kept(name: str, config: Config, dataset: Dataset, heard: Any) -> Kept:
+def _on_device(name: str, config: Config, dataset: Dataset, heard: Any) -> DeviceSplit:
     def frames() -> np.ndarray:
         if name == "seqpix2pix":
             return pipeline.triplet_targets(dataset, "train", config.seqpix2pix.stride)
@@ -77,11 +77,13 @@ def _kept(name: str, config: Config, dataset: Dataset, heard: Any) -> Kept:
     if name == "blstm":
         numbers = FILTERS + config.vae.code + config.blstm.window
         size = 4 * numbers * dataset.frames("train")
-        return Kept(size=size, read=lambda: device_dataset.windows(*heard("train")), frames=frames)
+        return DeviceSplit(
+            size=size, read=lambda: device_dataset.windows(*heard("train")), frames=frames
+        )
     read = {"vae": device_dataset.figures, "seqpix2pix": device_dataset.triplets}[name]
     names = device_dataset.FIGURES if name == "vae" else device_dataset.TRIPLETS
     size = device_dataset.column_bytes(dataset, "train", names)
-    return Kept(size=size, read=lambda: read(dataset, "train"), frames=frames)
+    return DeviceSplit(size=size, read=lambda: read(dataset, "train"), frames=frames)
 
 
 def heard_rows(config: Config, dataset: Dataset, split: str) -> np.ndarray:

@@ -16,4 +16,4 @@ def segment_features(dataset: Dataset, segment: Segment, statistics: Description
 
 def split_features(dataset: Dataset, split: str) -> np.ndarray:
     """Computes a split's features (frames, 40), normalised with the dataset's statistics."""
-    return normalise(dataset.features(log_mel(dataset.fps), split), dataset.mean, dataset.std)
+    return normalise(dataset.rows(log_mel(dataset.fps), split), dataset.mean, dataset.std)

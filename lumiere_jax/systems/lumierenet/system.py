@@ -72,7 +72,7 @@ SYSTEM = System(
         "blstm": ("cells", "window", "delay"),
         "seqpix2pix": ("width", "conditional_discriminator", "lambda1", "lambda2"),
     },
-    hears=lambda config: (config.blstm.window, config.blstm.delay),
+    synthesis_settings=lambda config: (config.blstm.window, config.blstm.delay),
     fit=lambda config, dataset: config,
     stages=lambda config, shape: stages(config, shape[0]),
     pretrained=lambda config: {"vgg": load_vgg(config)},

@@ -88,7 +88,7 @@ def speak_shuffled(
 EVALUATION = Evaluation(
     follow=follow,
     speak_shuffled=speak_shuffled,
-    brings=("embedding", "references", "hypotheses"),
+    report_files=("embedding", "references", "hypotheses"),
     stages={
         "video": ("Animation", "frames from a clip's first frame and its sound, beside its own")
     },

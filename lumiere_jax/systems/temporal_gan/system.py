@@ -59,7 +59,7 @@ SYSTEM = System(
             *("frame_adversarial", "sequence_adversarial"),
         )
     },
-    hears=lambda config: (config.animator.noise_deviation, config.seed),
+    synthesis_settings=lambda config: (config.animator.noise_deviation, config.seed),
     fit=fit,
     stages=stages,
     pretrained=lambda config: {},
@@ -67,5 +67,5 @@ SYSTEM = System(
     checks=lambda name, config: {},
     speak=speak,
     evaluation=EVALUATION,
-    wants=("still",),
+    request_needs=("still",),
 )

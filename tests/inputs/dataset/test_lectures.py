@@ -94,7 +94,7 @@ FPS = Fraction(30)
 
 def features(dataset, split):
     """Normalised log-mel rows."""
-    return normalise(dataset.features(log_mel(FPS), split), dataset.mean, dataset.std)
+    return normalise(dataset.rows(log_mel(FPS), split), dataset.mean, dataset.std)
 
 
 def test_records_are_in_the_order_of_time(noise):
@@ -138,7 +138,7 @@ def test_features_never_look_across_a_split(noise, make_noise, tmp_path):
 
 
 def test_statistics_are_those_of_the_training_split(noise):
-    rows = noise.features(log_mel(FPS), "train")
+    rows = noise.rows(log_mel(FPS), "train")
     np.testing.assert_allclose(noise.mean, rows.mean(0), rtol=1e-4)
     # A standard deviation is at least 1/4, the clipping of normal features undone.
     np.testing.assert_allclose(noise.std, np.maximum(rows.std(0), 0.25), rtol=1e-3)
