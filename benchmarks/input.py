@@ -21,9 +21,9 @@ from unittest import mock
 from ours import step_seconds
 
 from configs.lumierenet import paper
-from lumiere_jax.inputs.batches import pipeline
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.runtime.memory_allocation import keep_freed_memory
+from lumiere_jax.systems.lumierenet.batches import figure_batches, triplet_batches
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.system import load_vgg, stages
 from lumiere_jax.workflows import drawn_dataset
@@ -53,7 +53,7 @@ def draw_dataset(folder: Path, size: int) -> Dataset:
 
 def _measure(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     batch = BATCHES[name]
-    make = pipeline.figure_batches if name == "vae" else pipeline.triplet_batches
+    make = figure_batches if name == "vae" else triplet_batches
     options = {} if name == "vae" else {"stride": 1}
     batches = make(dataset, "train", batch, 0, **options)
     next(batches)

@@ -44,8 +44,8 @@ from lumiere_jax.drawn.scripts import (
     drawn_lecture,
     face_scripts,
 )
-from lumiere_jax.inputs.batches import device_dataset, pipeline
-from lumiere_jax.inputs.batches.index_batches import index_batches
+from lumiere_jax.inputs.batches import device_dataset
+from lumiere_jax.inputs.batches.shuffled_indices import shuffled_indices
 from lumiere_jax.measures.evaluation import beside_still, compare, mouths, named
 from lumiere_jax.measures.summaries import summarise
 from lumiere_jax.outputs.mark import marked
@@ -53,6 +53,8 @@ from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.runtime.worker_processes import cores, side_by_side
 from lumiere_jax.systems.gathering import gathering
+from lumiere_jax.systems.lumierenet import device_data
+from lumiere_jax.systems.lumierenet.batches import MEMORY
 from lumiere_jax.systems.lumierenet.feed import NETWORKS
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
@@ -189,21 +191,21 @@ def lecturer(scale: Scale, sheets: Path) -> None:
             name: str, data: device_dataset.Resident, items: np.ndarray, seconds: float
         ) -> Any:
             stage, network = gathering(stages[name]), NETWORKS[name]
-            batches = lambda first: index_batches(items, stage.batch, SEED, first)  # noqa: E731
+            batches = lambda first: shuffled_indices(items, stage.batch, SEED, first)  # noqa: E731
             given = frozen | {"data": jax.device_put(data)}
             return learn(stage, network, batches, given, seconds, Path(workdir))
 
         known = {"figure": rows_of(figures), "keypoints": keypoints}
-        vae = frozen["vae"] = trained("vae", device_dataset.of_figures(known), every, scale.vae)
+        vae = frozen["vae"] = trained("vae", device_data.of_figures(known), every, scale.vae)
         means = jax.jit(functools.partial(encode, vae_network(config, size), vae))
         codes = in_batches(means, 64, figures)
         b = config.blstm
         steps = [start + window_steps(stop - start, b.window, b.delay) for start, stop in spans]
-        windows = device_dataset.windows(np.concatenate(rows), np.concatenate(steps), codes)
+        windows = device_data.windows(np.concatenate(rows), np.concatenate(steps), codes)
         blstm = trained("blstm", windows, every, scale.blstm)
         # Triplets do not look across the ends of takes.
-        items = [np.arange(start + pipeline.MEMORY, stop) for start, stop in spans]
-        triplets = device_dataset.of_triplets({**known, "frame": rows_of(frames)})
+        items = [np.arange(start + MEMORY, stop) for start, stop in spans]
+        triplets = device_data.of_triplets({**known, "frame": rows_of(frames)})
         g = trained("seqpix2pix", triplets, np.concatenate(items), scale.seqpix2pix)
     variables = {"vae": {"vae": vae}, "blstm": {"blstm": blstm}, "seqpix2pix": {"G": g}}
     spoken = synthesise(config, size, variables, [test_rows])

@@ -24,7 +24,7 @@ from lumiere_jax import losses, systems
 from lumiere_jax.audio.features import frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of
 from lumiere_jax.commands.infer import load_model
-from lumiere_jax.inputs.batches import index_batches
+from lumiere_jax.inputs.batches.shuffled_indices import shuffled_indices
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Column
 from lumiere_jax.inputs.dataset.geometry import SQUARE
 from lumiere_jax.inputs.dataset.lectures import open_dataset
@@ -195,7 +195,7 @@ def feed(stage, config, dataset, trained):
     def batches(split, first):
         tables = data(split)
         items = np.arange(len(tables["frame"]))
-        for index in index_batches.index_batches(items, stage.batch, config.seed, first):
+        for index in shuffled_indices(items, stage.batch, config.seed, first):
             yield {name: table[index["index"]] for name, table in tables.items()} | index
 
     def scene():

@@ -16,8 +16,6 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 
 # Networks, optimisers and activations need the rest.
 SHARE = 0.5
-# Columns in device memory for batches of figures and of triplets.
-FIGURES, TRIPLETS = ("figure", "keypoints"), ("frame", "figure", "keypoints")
 
 
 @flax.struct.dataclass
@@ -50,38 +48,6 @@ def gather(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
         batch[name] = values
     # Compiles the rest of the step as for a batch from the host, so results equal bit for bit.
     return jax.lax.optimization_barrier(batch)
-
-
-def figures(dataset: Dataset, split: str) -> Resident:
-    """Loads the data of `figure_batches`."""
-    return of_figures(_decoded(dataset, split, FIGURES))
-
-
-def of_figures(tables: dict[str, np.ndarray]) -> Resident:
-    """Wraps tables `figure` (frames, rows, 3 · cols) and `keypoints` for batches of figures."""
-    order = np.arange(len(tables["keypoints"]), dtype=np.int32)
-    return Resident(tables, {name: order for name in tables})
-
-
-def triplets(dataset: Dataset, split: str) -> Resident:
-    """Loads the data of `triplet_batches`."""
-    return of_triplets(_decoded(dataset, split, TRIPLETS))
-
-
-def of_triplets(tables: dict[str, np.ndarray]) -> Resident:
-    """Wraps tables `frame` and `figure` (frames, rows, 3 · cols) and `keypoints` for triplets."""
-    ends = np.arange(len(tables["keypoints"]), dtype=np.int32)
-    times = np.maximum(ends[:, None] + np.arange(-pipeline.MEMORY, 1, dtype=np.int32)[None], 0)
-    names = {"frame": "frames", "figure": "figures", "keypoints": "keypoints"}
-    tables = {names[own]: table for own, table in tables.items()}
-    return Resident(tables, {name: times for name in tables})
-
-
-def windows(rows: np.ndarray, steps: np.ndarray, codes: np.ndarray) -> Resident:
-    """Wraps the data of `window_batches`."""
-    order = np.arange(len(codes), dtype=np.int32)
-    tables = {"features": rows, "codes": codes}
-    return Resident(tables, {"features": steps.astype(np.int32), "codes": order})
 
 
 def column_bytes(dataset: Dataset, split: str, names: Sequence[str]) -> int:
@@ -117,7 +83,7 @@ def _row(dataset: Dataset, name: str) -> tuple[tuple[int, ...], np.dtype]:
     return column.shape, np.dtype(column.dtype)
 
 
-def _decoded(dataset: Dataset, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+def decoded(dataset: Dataset, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Decodes a split's columns of these names into a table each."""
     frames, tables = dataset.frames(split), {}
     for name in names:

@@ -10,12 +10,20 @@ from tqdm import tqdm
 
 from lumiere_jax.audio.features import FILTERS
 from lumiere_jax.codes.recurrent import window_steps
-from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.inputs.batches import device_dataset
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.runtime import hosts
 from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.systems.contract import DeviceSplit, Feed, Scene, Trained
+from lumiere_jax.systems.lumierenet import device_data
+from lumiere_jax.systems.lumierenet.batches import (
+    MEMORY,
+    figure_batches,
+    triplet_batches,
+    triplet_targets,
+    window_batches,
+)
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.hearing import segment_features, split_features
@@ -44,17 +52,17 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
         return *rows, codes(config, dataset, split, trained("vae")["vae"])
 
     def figures(split: str, *rest: Any) -> Iterator[Any]:
-        return pipeline.figure_batches(dataset, split, *rest)
+        return figure_batches(dataset, split, *rest)
 
     def windows(split: str, *rest: Any) -> Iterator[Any]:
-        return pipeline.window_batches(*heard(split), *rest)
+        return window_batches(*heard(split), *rest)
 
     def triplets(split: str, size: int, seed: int, *rest: Any) -> Iterator[Any]:
         stride = config.seqpix2pix.stride if split == "train" else 1
-        return pipeline.triplet_batches(dataset, split, size, seed, stride, *rest)
+        return triplet_batches(dataset, split, size, seed, stride, *rest)
 
     make = {"vae": figures, "blstm": windows, "seqpix2pix": triplets}[name]
-    size = min(64 if name == "blstm" else 8, max(1, dataset.frames("val") - pipeline.MEMORY))
+    size = min(64 if name == "blstm" else 8, max(1, dataset.frames("val") - MEMORY))
     return Feed(
         batches=lambda first: make(
             "train", stage.batch, config.seed, first, stage.steps, hosts.own_part()
@@ -71,17 +79,17 @@ def feed(stage: Stage, config: Config, dataset: Dataset, trained: Trained) -> Fe
 def _on_device(name: str, config: Config, dataset: Dataset, heard: Any) -> DeviceSplit:
     def frames() -> np.ndarray:
         if name == "seqpix2pix":
-            return pipeline.triplet_targets(dataset, "train", config.seqpix2pix.stride)
+            return triplet_targets(dataset, "train", config.seqpix2pix.stride)
         return np.arange(dataset.frames("train"))
 
     if name == "blstm":
         numbers = FILTERS + config.vae.code + config.blstm.window
         size = 4 * numbers * dataset.frames("train")
         return DeviceSplit(
-            size=size, read=lambda: device_dataset.windows(*heard("train")), frames=frames
+            size=size, read=lambda: device_data.windows(*heard("train")), frames=frames
         )
-    read = {"vae": device_dataset.figures, "seqpix2pix": device_dataset.triplets}[name]
-    names = device_dataset.FIGURES if name == "vae" else device_dataset.TRIPLETS
+    read = {"vae": device_data.figures, "seqpix2pix": device_data.triplets}[name]
+    names = device_data.FIGURES if name == "vae" else device_data.TRIPLETS
     size = device_dataset.column_bytes(dataset, "train", names)
     return DeviceSplit(size=size, read=lambda: read(dataset, "train"), frames=frames)
 

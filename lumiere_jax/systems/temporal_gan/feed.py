@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from lumiere_jax.audio.front_ends import rows_of, waveform
-from lumiere_jax.inputs.batches.sequences import epoch_items, sequence_batches
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.runtime import hosts
 from lumiere_jax.systems.contract import Feed, Scene, Trained
 from lumiere_jax.systems.scenes import longest_segment
 from lumiere_jax.systems.temporal_gan.config import Config
+from lumiere_jax.systems.temporal_gan.sequences import epoch_items, sequence_batches
 from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.stage import Batch, Stage
 

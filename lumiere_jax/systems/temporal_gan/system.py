@@ -3,7 +3,6 @@
 import copy
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches.sequences import epoch_items
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS
 from lumiere_jax.inputs.dataset.geometry import FACE
 from lumiere_jax.inputs.dataset.lectures import Dataset
@@ -12,6 +11,7 @@ from lumiere_jax.systems.temporal_gan.animator import animator_stage
 from lumiere_jax.systems.temporal_gan.config import Config, check_config
 from lumiere_jax.systems.temporal_gan.feed import feed
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION
+from lumiere_jax.systems.temporal_gan.sequences import epoch_items
 from lumiere_jax.systems.temporal_gan.synthesis import animate, speak
 from lumiere_jax.training.stage import Stage
 

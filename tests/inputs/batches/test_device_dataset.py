@@ -8,6 +8,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.systems.lumierenet import device_data
+from lumiere_jax.systems.lumierenet.batches import (
+    figure_batches,
+    triplet_batches,
+    triplet_targets,
+    window_batches,
+)
 from lumiere_jax.training import parallel
 
 BATCH, STEPS, SEED = 8, 9, 5
@@ -22,15 +29,15 @@ def windows():
 def both(name, dataset):
     """Data that is kept, the frames that batches are made of, and the pipeline's own batches."""
     if name == "figures":
-        batches = pipeline.figure_batches(dataset, "train", BATCH, SEED)
-        return device_dataset.figures(dataset, "train"), np.arange(dataset.frames("train")), batches
+        batches = figure_batches(dataset, "train", BATCH, SEED)
+        return device_data.figures(dataset, "train"), np.arange(dataset.frames("train")), batches
     if name == "triplets":
-        batches = pipeline.triplet_batches(dataset, "train", BATCH, SEED, 4)
-        frames = pipeline.triplet_targets(dataset, "train", 4)
-        return device_dataset.triplets(dataset, "train"), frames, batches
+        batches = triplet_batches(dataset, "train", BATCH, SEED, 4)
+        frames = triplet_targets(dataset, "train", 4)
+        return device_data.triplets(dataset, "train"), frames, batches
     data, batches = (
-        device_dataset.windows(*windows()),
-        pipeline.window_batches(*windows(), BATCH, SEED),
+        device_data.windows(*windows()),
+        window_batches(*windows(), BATCH, SEED),
     )
     return data, np.arange(30), batches
 
@@ -55,9 +62,9 @@ def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
 
 
 def test_a_split_is_kept_whole_and_its_size_is_known_beforehand(noise):
-    data = device_dataset.triplets(noise, "train")
+    data = device_data.triplets(noise, "train")
     chex.assert_shape(data.tables["frames"], (60, 64, 3 * 64))
-    known = device_dataset.column_bytes(noise, "train", device_dataset.TRIPLETS)
+    known = device_dataset.column_bytes(noise, "train", device_data.TRIPLETS)
     assert known == sum(table.nbytes for table in data.tables.values())
     assert known <= data.size < 1.02 * known
 

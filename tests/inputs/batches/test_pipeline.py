@@ -11,6 +11,7 @@ from lumiere_jax.inputs.batches import pipeline
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.records import Records
 from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.systems.lumierenet import batches
 
 
 def stamps(batch):
@@ -23,27 +24,27 @@ def take(batches, count):
 
 
 def test_every_item_comes_once_an_epoch_in_another_order_each(noise):
-    drawn = sum(take(pipeline.figure_batches(noise, "train", 6, seed=0), 20), [])
+    drawn = sum(take(batches.figure_batches(noise, "train", 6, seed=0), 20), [])
     first, second = drawn[:60], drawn[60:]
     assert len(set(first)) == len(set(second)) == 60
     assert first != sorted(first) and first != second
 
 
 def test_batches_are_a_function_of_seed_and_step(noise):
-    whole = take(pipeline.figure_batches(noise, "train", 7, seed=5), 12)
-    again = take(pipeline.figure_batches(noise, "train", 7, seed=5, first=4), 8)
+    whole = take(batches.figure_batches(noise, "train", 7, seed=5), 12)
+    again = take(batches.figure_batches(noise, "train", 7, seed=5, first=4), 8)
     assert again == whole[4:]
-    assert take(pipeline.figure_batches(noise, "train", 7, seed=6), 12) != whole
-    assert len(list(pipeline.figure_batches(noise, "train", 7, 5, first=2, last=5))) == 3
+    assert take(batches.figure_batches(noise, "train", 7, seed=6), 12) != whole
+    assert len(list(batches.figure_batches(noise, "train", 7, 5, first=2, last=5))) == 3
 
 
 def test_the_order_is_the_one_that_older_runs_were_trained_in(noise):
     """A run that is resumed goes on with the batches it would have had."""
-    assert take(pipeline.figure_batches(noise, "train", 4, 5, first=100), 2) == [
+    assert take(batches.figure_batches(noise, "train", 4, 5, first=100), 2) == [
         [(1, 9), (0, 28), (0, 22), (1, 0)],
         [(0, 24), (0, 5), (1, 2), (0, 8)],
     ]
-    triplets = pipeline.triplet_batches(noise, "train", 3, 0, 4, first=1000)
+    triplets = batches.triplet_batches(noise, "train", 3, 0, 4, first=1000)
     last = [[tuple(map(int, w[2, 0, 0, :2])) for w in next(triplets)["figures"]] for _ in range(2)]
     assert last == [[(0, 6), (0, 18), (1, 22)], [(0, 26), (1, 26), (0, 14)]]
 
@@ -68,7 +69,7 @@ def test_pictures_are_tensorflows_bit_for_bit(noise, monkeypatch):
     monkeypatch.setattr(Dataset, "records", lambda self, split: records)
     decoded = {bytes(data): tf.io.decode_image(data, 3).numpy() for data in frames}
     mine = {w.tobytes(): bytes(data) for w, data in zip(texture, frames, strict=True)}
-    (batch,) = pipeline.triplet_batches(noise, "train", 16, 0, 1, last=1)
+    (batch,) = batches.triplet_batches(noise, "train", 16, 0, 1, last=1)
     for w, y in zip(*(batch[k].reshape(-1, 64, 64, 3) for k in ("figures", "frames")), strict=True):
         np.testing.assert_array_equal(y, decoded[mine[w.tobytes()]])
 
@@ -97,20 +98,20 @@ tf.config.set_visible_devices([], "CPU")
 
 
 def test_the_hosts_slices_are_the_batch_in_order(noise):
-    whole = take(pipeline.figure_batches(noise, "train", 6, seed=5), 4)
+    whole = take(batches.figure_batches(noise, "train", 6, seed=5), 4)
     parts = [
-        take(pipeline.figure_batches(noise, "train", 6, seed=5, part=(i, 3)), 4) for i in range(3)
+        take(batches.figure_batches(noise, "train", 6, seed=5, part=(i, 3)), 4) for i in range(3)
     ]
     assert [sum(slices, []) for slices in zip(*parts, strict=True)] == whole
 
 
 def test_a_batch_may_be_larger_than_the_split(noise):
-    (batch,) = take(pipeline.figure_batches(noise, "val", 10, seed=0), 1)
+    (batch,) = take(batches.figure_batches(noise, "val", 10, seed=0), 1)
     assert len(batch) == 10 and len(set(batch)) == 4
 
 
 def test_figures_come_with_their_own_keypoints_bit_for_bit(noise):
-    batch = next(pipeline.figure_batches(noise, "train", 8, seed=0))
+    batch = next(batches.figure_batches(noise, "train", 8, seed=0))
     assert batch["figure"].shape == (8, 64, 64, 3) and batch["figure"].dtype == np.uint8
     for (clip, t), w, points in zip(
         stamps(batch), batch["figure"], batch["keypoints"], strict=True
@@ -121,10 +122,10 @@ def test_figures_come_with_their_own_keypoints_bit_for_bit(noise):
 
 @pytest.mark.parametrize("stride", [1, 4])
 def test_triplets_are_neighbours_of_one_segment_at_the_native_rate(noise, stride):
-    targets = pipeline.triplet_targets(noise, "train", stride)
+    targets = batches.triplet_targets(noise, "train", stride)
     steps = -(-len(targets) // 5)
     seen = set()
-    for batch in itertools.islice(pipeline.triplet_batches(noise, "train", 5, 0, stride), steps):
+    for batch in itertools.islice(batches.triplet_batches(noise, "train", 5, 0, stride), steps):
         assert batch["frames"].shape == batch["figures"].shape == (5, 3, 64, 64, 3)
         assert batch["keypoints"].shape == (5, 3, 137, 3)
         figures = batch["figures"][:, :, 0, 0]
@@ -140,9 +141,9 @@ def test_triplets_are_neighbours_of_one_segment_at_the_native_rate(noise, stride
 
 def test_a_segment_too_short_for_a_triplet_gives_none(noise):
     # The validation segments are of two frames each.
-    assert len(pipeline.triplet_targets(noise, "val", 1)) == 0
+    assert len(batches.triplet_targets(noise, "val", 1)) == 0
     with pytest.raises(ValueError, match="no items"):
-        pipeline.triplet_batches(noise, "val", 1, 0)
+        batches.triplet_batches(noise, "val", 1, 0)
 
 
 def test_windows_stay_with_their_codes():
@@ -150,7 +151,7 @@ def test_windows_stay_with_their_codes():
     steps = np.maximum(np.arange(30)[:, None] + np.arange(-14, 1)[None], 0)
     codes = rows[:, :8]
     seen = []
-    for batch in pipeline.window_batches(rows, steps, codes, 5, seed=1, last=6):
+    for batch in batches.window_batches(rows, steps, codes, 5, seed=1, last=6):
         chex.assert_shape(batch["features"], (5, 15, 40))
         np.testing.assert_array_equal(batch["features"][:, -1, 0], batch["codes"][:, 0])
         past = np.maximum(batch["codes"][:, 0] - 14, 0)

@@ -11,6 +11,7 @@ from array_record.python import array_record_data_source
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.batches import pipeline
 from lumiere_jax.inputs.dataset.records import Records
+from lumiere_jax.systems.lumierenet.batches import figure_batches, triplet_batches
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_batches_with_a_damaged_record_are_a_function_of_seed_and_step(noise, da
     dataset = damage("train", 11)
 
     def shown(data, first):
-        batches = pipeline.figure_batches(data, "train", 6, seed=0, first=first)
+        batches = figure_batches(data, "train", 6, seed=0, first=first)
         return [x["figure"][:, 0, 0, :2].tolist() for x in itertools.islice(batches, 20 - first)]
 
     whole, mended = shown(noise, 0), shown(dataset, 0)
@@ -100,7 +101,7 @@ def test_more_than_a_few_stop_the_run(damage):
     with pytest.raises(UserError, match=wanted):
         list(dataset.records("train"))
     with pytest.raises(UserError, match=wanted):
-        list(itertools.islice(pipeline.triplet_batches(dataset, "train", 5, 0, 1), 40))
+        list(itertools.islice(triplet_batches(dataset, "train", 5, 0, 1), 40))
     with pytest.raises(UserError, match=wanted):
         list(pipeline.in_order(dataset, "train", ("frame",)))
 

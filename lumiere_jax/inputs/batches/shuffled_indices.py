@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 
-def index_batches(
+def shuffled_indices(
     items: np.ndarray, batch: int, seed: int, first: int = 0
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields the `index` (batch,) int32 of each step's items, from step `first` on, without end.

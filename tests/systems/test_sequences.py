@@ -13,12 +13,12 @@ from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.audio.features import frame_start, loudness_gain
 from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches.sequences import sequence_batches, sequences
 from lumiere_jax.inputs.dataset import builder, clip_archives, lectures
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Moment
 from lumiere_jax.inputs.dataset.geometry import FACE
 from lumiere_jax.inputs.dataset.segments import Segment, segments_by_split
 from lumiere_jax.inputs.media import picture_bytes
+from lumiere_jax.systems.temporal_gan.sequences import sequence_batches, sequences
 from lumiere_jax.workflows.dataset_assembly import finish
 
 FPS = Fraction(25)
