@@ -200,7 +200,7 @@ def infer(
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
     given = _given(workdir, image, paste, consent)
-    options = with_defaults(workdir, options)
+    options = with_defaults(workdir, read_run(workdir).config.system, options)
     model = load_model(workdir)
     still = _aligned(given, model.run.shape, paste) if given else None
     tasks = [(_probed(path, sound_track), video) for path, video in named]

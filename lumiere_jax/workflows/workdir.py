@@ -260,13 +260,17 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def with_defaults(workdir: Path, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Returns options with the defaults of the flags that a workdir's system adds to infer.py.
+def with_defaults(workdir: Path, name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns options with the defaults of the flags that a system adds to infer.py.
+
+    Args:
+      workdir: The workdir, for the message.
+      name: Its system.
+      options: Values of flags that were given.
 
     Raises:
       UserError: An option is no such flag.
     """
-    name = read_run(workdir).config.system
     own = {flag.name: flag.default for flag in ENTRIES[name].flags}
     if other := [option for option in options or {} if option not in own]:
         raise UserError(

@@ -250,7 +250,8 @@ ROOT = Path(__file__).parents[2]
 # What Python runs at its start: two trials, a few steps each, in place of all that are told below.
 SHORTER = """
 from configs import lumierenet
-from lumiere_jax.commands import experiments, trials
+from lumiere_jax.commands import experiments
+from lumiere_jax.workflows import experiment_trials as trials
 
 smallest = lumierenet.tiny()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PRESET = f"--config={ROOT}/configs/lumierenet.py:tiny"
 FACES = f"--config={ROOT}/configs/temporal_gan.py:tiny"
-NARRATION = ROOT / "lumiere_jax" / "inputs" / "narrations" / "second.flac"
+NARRATION = ROOT / "lumiere_jax" / "drawn" / "narrations" / "second.flac"
 MARK = "LUMIERE_JAX_TORTURE"
 # What workers, and the estimator's program, get to see that their parent is gone.
 GRACE = 15.0
