@@ -304,7 +304,7 @@ def wider(faces_presets):
     [
         ({"align": "hands"}, "--align=hands: write face"),
         ({"align": None}, "--speakers goes with --align=face"),
-        ({"explicit": True}, "--noexplicit are for figures, and --align makes none"),
+        ({"explicit": True}, "--noexplicit are for figures, and 'temporal_gan' has none"),
         ({"speakers": 2}, "--speakers=2: use 3"),
         ({"speakers": 0}, "--speakers=0: use 3"),
         ({"minutes": 50.0}, "--minutes=50.0: 4 faces that train say at most 5.2 minutes"),
