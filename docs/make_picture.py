@@ -60,7 +60,7 @@ def faces(
     segment = next(s for s in dataset.segments if s.split == "test")
     records = dataset.records("test")
     times = list(range(BLOCK // 8, segment.frames, BLOCK // 4))[: 2 * COLUMNS]
-    follow = EVALUATION.follow(model.run, model.variables, dataset, "test", None)
+    follow = EVALUATION.follow(model, dataset, "test", None)
     made: list[np.ndarray] = []
     for chunk in follow(segment):
         made.extend(chunk.pictures["spoken"])
