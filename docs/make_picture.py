@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lumiere_jax.commands.infer import load_model
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION
+from lumiere_jax.workflows.trained_model import load_model
 
 COLUMNS, BLOCK = 7, 105
 

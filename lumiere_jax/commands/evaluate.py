@@ -19,7 +19,6 @@ from tqdm import tqdm
 import lumiere_jax
 from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
-from lumiere_jax.commands.infer import load_model, record_of
 from lumiere_jax.errors import UserError, printable
 from lumiere_jax.inputs.dataset.consent import consent_id
 from lumiere_jax.inputs.dataset.lectures import Dataset, open_dataset
@@ -37,7 +36,9 @@ from lumiere_jax.outputs.video import write_video
 from lumiere_jax.runtime.output_folders import built_aside
 from lumiere_jax.systems.contract import Model, Run
 from lumiere_jax.workflows.report_samples import FRAMES, log_lines, sampled
-from lumiere_jax.workflows.workdir import check_kind, read_run
+from lumiere_jax.workflows.trained_model import load_model, record_of
+from lumiere_jax.workflows.workdir import read_run
+from lumiere_jax.workflows.workdir_checks import check_kind
 
 VIDEO_SECONDS = 60
 

@@ -21,7 +21,7 @@ from lumiere_jax.commands import evaluate
 from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import write_whole
-from lumiere_jax.inputs.dataset import lectures
+from lumiere_jax.inputs.dataset import description
 from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.outputs import report
 from lumiere_jax.runtime.disk_space import written_into
@@ -31,7 +31,8 @@ from lumiere_jax.systems.lumierenet.system import load_vgg
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import report_samples, trial_comparison
 from lumiere_jax.workflows.experiment_trials import STAGES, Trial, ablation_trials, paper_trials
-from lumiere_jax.workflows.workdir import FILE, check_same_run, checked, run_of, write_run
+from lumiere_jax.workflows.workdir import FILE, run_of, write_run
+from lumiere_jax.workflows.workdir_checks import check_same_run, checked
 
 POOLS = Config().vgg_layers
 
@@ -100,7 +101,7 @@ def stand_in(config: Config) -> tuple[str, ...]:
 def _open_plain(plain: Path, dataset: Dataset) -> Dataset:
     """Opens the dataset of plain figures; raises a UserError unless its footage is the same."""
     other = open_dataset(plain)
-    wanted = dataclasses.replace(dataset, figure=lectures.figure_scheme(dataset.figure, False))
+    wanted = dataclasses.replace(dataset, figure=description.figure_scheme(dataset.figure, False))
     for name in ("figure", "size", "fps", "segments", "drawn_seed", "consent", "mean", "std"):
         if not np.array_equal(getattr(other, name), getattr(wanted, name)):
             raise UserError(

@@ -26,58 +26,17 @@ from lumiere_jax.inputs.sound.sound_tracks import (
 from lumiere_jax.outputs.credentials import read_credentials
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.paths import matching, user_path
-from lumiere_jax.runtime.compile_alarms import silence_alarms
 from lumiere_jax.runtime.device_threads import spread
 from lumiere_jax.runtime.disk_space import announce_space, written_into
 from lumiere_jax.runtime.prefetch import made_ahead
 from lumiere_jax.shapes import Picture
-from lumiere_jax.systems.contract import Model, Narration, Request
-from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.artefacts import read_artefacts
+from lumiere_jax.systems.contract import Model, Narration, Request, System
 from lumiere_jax.workflows.disk_estimates import video_bytes
-from lumiere_jax.workflows.workdir import check_follows, origin, read_run, with_defaults
+from lumiere_jax.workflows.trained_model import load_model, record_of, with_defaults
+from lumiere_jax.workflows.workdir import read_run
 
 # Most frames that wait for the encoder: one chunk of an accelerator.
 WAITING = 32
-
-
-def record_of(model: Model) -> dict[str, Any]:
-    """Returns the record of a model's videos: their origin, and the model's identifier."""
-    return {**origin(model.run.consent), "model": model.id}
-
-
-def load_model(workdir: Path) -> Model:
-    """Loads a workdir's model, and warns of stages that have not taken all of their steps.
-
-    Raises:
-      UserError: the folder is no workdir, a stage is not trained, or the stages do not belong
-        together.
-    """
-    silence_alarms()
-    run = read_run(workdir)
-    system = systems.of(run.config)
-    every = system.stages(run.config, run.shape)
-    steps = {name: checkpoint.require(workdir, stage) for name, stage in every.items()}
-    variables: dict[str, Any] = {}
-    artefacts: dict[str, Any] = {}
-    for name, networks in system.networks.items():
-        stage = every[name]
-        for needed in stage.needs:
-            check_follows(workdir, name, needed, steps[needed])
-        ended = checkpoint.has_ended(workdir / name, stage.patience)
-        if steps[name] < stage.steps and not ended:
-            tqdm.write(f"warning: '{name}' has taken {steps[name]} of {stage.steps} steps.")
-        variables[name] = checkpoint.restore_frozen(workdir, stage, *networks)
-        if stage.leaves_artefacts:
-            artefacts[name] = read_artefacts(workdir / name, steps[name])
-    return Model(
-        system=system,
-        run=run,
-        variables=variables,
-        artefacts=artefacts,
-        pretrained=system.pretrained_in_use(run.config),
-        steps=steps,
-    )
 
 
 def narrations(audio: str | Path, out: Path) -> list[tuple[Path, Path]]:
@@ -199,8 +158,9 @@ def infer(
     """
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
-    given = _given(workdir, image, paste, consent)
-    options = with_defaults(workdir, read_run(workdir).config.system, options)
+    system = systems.of(read_run(workdir).config)
+    given = _given(workdir, system, image, paste, consent)
+    options = with_defaults(workdir, system.name, options)
     model = load_model(workdir)
     still = _aligned(given, model.run.shape, paste) if given else None
     tasks = [(_probed(path, sound_track), video) for path, video in named]
@@ -265,9 +225,10 @@ class _Still(NamedTuple):
     record: dict[str, Any]
 
 
-def _given(workdir: Path, image: Path | None, paste: bool, consent: Path | None) -> _Given | None:
+def _given(
+    workdir: Path, system: System, image: Path | None, paste: bool, consent: Path | None
+) -> _Given | None:
     """Reads the still picture for a model of faces; None for a model of a lecturer."""
-    system = systems.of(read_run(workdir).config)
     if "still" not in system.request_needs:
         if image is not None or paste or consent is not None:
             raise UserError(

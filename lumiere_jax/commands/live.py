@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.listening import Heard
-from lumiere_jax.commands.infer import load_model, record_of
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.live_sound import Ear, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
@@ -20,6 +19,7 @@ from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.runtime.disk_space import written_into
 from lumiere_jax.systems.contract import Model, Timing
+from lumiere_jax.workflows.trained_model import load_model, record_of
 from lumiere_jax.workflows.workdir import read_run
 
 STDOUT = "-"

@@ -25,7 +25,7 @@ from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.systems.contract import System
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.report_samples import read_own, sampled
-from lumiere_jax.workflows.workdir import check_kind, check_same_run, checked
+from lumiere_jax.workflows.workdir_checks import check_kind, check_same_run, checked
 
 
 class Repeat(NamedTuple):

@@ -23,17 +23,13 @@ from lumiere_jax.training.stage import Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.artefacts import write_artefacts
 from lumiere_jax.workflows.disk_estimates import training_bytes
-from lumiere_jax.workflows.workdir import (
-    FILE,
+from lumiere_jax.workflows.workdir import FILE, made_with, origin_of_initial, run_of, write_run
+from lumiere_jax.workflows.workdir_checks import (
     check_continues,
     check_follows,
     check_initial,
     check_kind,
     checked,
-    made_with,
-    origin_of_initial,
-    run_of,
-    write_run,
 )
 
 

@@ -21,6 +21,11 @@ def get(name: str) -> System:
     return ENTRIES[name].load()
 
 
+def default() -> System:
+    """The system that commands take where none is named: the first in `ENTRIES`."""
+    return get(next(iter(ENTRIES)))
+
+
 def of(config: Any) -> System:
     """Returns the system of a config; raises UserError for a config of no system."""
     for system in map(get, ENTRIES):

@@ -19,8 +19,9 @@ from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.listening import Heard
 from lumiere_jax.inputs.batches.device_dataset import Resident
 from lumiere_jax.inputs.dataset.columns import Column
+from lumiere_jax.inputs.dataset.description import Description
 from lumiere_jax.inputs.dataset.geometry import Geometry
-from lumiere_jax.inputs.dataset.lectures import Dataset, Description
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.measures.evaluation import Evaluation
 from lumiere_jax.shapes import Chunk, Picture
 from lumiere_jax.training.log import Check

@@ -1,40 +1,37 @@
 """Orbax checkpoints: one folder per stage, each step written whole or not at all.
 
 A checkpoint holds the arrays of a `State` under the names of its fields, and the number of their
-format in its metadata. Older formats are read through `RENAMED` and `ADDED`.
+format in its metadata; `checkpoint_formats` reads older formats.
 """
 
 import contextlib
-import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-import tensorstore
 
 from lumiere_jax.errors import UserError, is_disk_full, printable, reason, shortened
 from lumiere_jax.paths import plainly_named, true_name
 from lumiere_jax.runtime import hosts
-from lumiere_jax.training.stage import Stage, State, TrainState
+from lumiere_jax.training.checkpoint_arrays import check_arrays
+from lumiere_jax.training.checkpoint_formats import (
+    EXTRA,
+    FORMAT,
+    FORMAT_KEY,
+    from_format,
+    in_format,
+    state_as_dict,
+    state_from_dict,
+    take_format,
+)
+from lumiere_jax.training.stage import Stage, State
 
 CHECKPOINTS, DELETED, ENDED = "checkpoints", "deleted", "ended"
-FORMAT = 2
-FORMAT_KEY = "format"
-# By format, the names of a network's fields that have changed since. Releases up to 0.3.0 wrote
-# format 1, without its number.
-RENAMED = {
-    1: {"batch_stats": "statistics", "opt_state": "optimiser", "ema": "average"},
-    FORMAT: {},
-}
-# By format, the state's fields that it lacks.
-EXTRA = "extra"
-ADDED = {1: {EXTRA}, FORMAT: set()}
 # Number of whole steps that a stage's folder keeps.
 KEPT = 2
 
@@ -127,7 +124,7 @@ def save(manager: ocp.CheckpointManager, state: State, metadata: dict[str, Any])
     manager.save(
         int(state.step),
         args=ocp.args.Composite(
-            state=ocp.args.StandardSave(_as_dict(state)),
+            state=ocp.args.StandardSave(state_as_dict(state)),
             metadata=ocp.args.JsonSave({**metadata, FORMAT_KEY: FORMAT}),
         ),
         force=True,
@@ -163,7 +160,7 @@ def _read_back(
         if read_metadata(folder) != json.loads(json.dumps(metadata)):
             raise ValueError("its metadata are others")
         with open_checkpoints(folder, alone=True) as reader, _readable(reader, step):
-            _check_arrays(reader, step, _as_dict(state))
+            check_arrays(reader, step, state_as_dict(state))
             (read,) = jax.tree.leaves(_restore_part(reader, step, item))
         if not np.array_equal(read, array.addressable_data(0)):
             raise ValueError("its numbers are others")
@@ -219,41 +216,7 @@ def _metadata(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, Any]
         raise ValueError("its metadata is no record")
     if type(metadata.get(ENDED, 0)) is not int:
         raise ValueError(f"its {ENDED!r} is no number")
-    number = metadata.pop(FORMAT_KEY, 1)
-    if isinstance(number, int) and number > FORMAT:
-        raise UserError(
-            f"{place_of(manager, step)} has format {number}, and this release reads formats up to "
-            f"{FORMAT}: update lumiere_jax, or name another --workdir."
-        )
-    if number not in RENAMED:
-        raise ValueError(f"its format is {number!r}")
-    return metadata, number
-
-
-def _as_dict(state: State) -> dict[str, Any]:
-    """Converts a state to the dicts that are written."""
-    fields = lambda x: {f.name: getattr(x, f.name) for f in dataclasses.fields(x)}  # noqa: E731
-    return {**fields(state), "networks": {n: fields(x) for n, x in state.networks.items()}}
-
-
-def _in_format(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """Renames a state's dicts, or a part of them, from today's names to a format's."""
-    if any(jax.tree.leaves(item.get(name)) for name in ADDED[number]):
-        raise ValueError(f"format {number} holds nothing for {', '.join(sorted(ADDED[number]))}")
-    return _renamed({k: x for k, x in item.items() if k not in ADDED[number]}, RENAMED[number])
-
-
-def _renamed(item: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    networks = {
-        name: {names.get(field, field): x for field, x in network.items()}
-        for name, network in item["networks"].items()
-    }
-    return {**item, "networks": networks}
-
-
-def _from_format(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """Renames a state's dicts from a format's names to today's."""
-    return _renamed(item, {old: new for new, old in RENAMED[number].items()})
+    return metadata, take_format(metadata, place_of(manager, step))
 
 
 def has_ended(folder: Path, patience: int) -> bool:
@@ -271,41 +234,12 @@ def restore(manager: ocp.CheckpointManager, step: int, abstract: State) -> State
     """Restores the state of `step`, with the shapes and shardings of `abstract`."""
     with _readable(manager, step):
         _, number = _metadata(manager, step)
-        item = _in_format(_as_dict(abstract), number)
-        _check_arrays(manager, step, item)
+        item = in_format(state_as_dict(abstract), number)
+        check_arrays(manager, step, item)
         written = manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(item))
         )["state"]
-    values = _from_format(written, number)
-    networks = {name: TrainState(**network) for name, network in values.pop("networks").items()}
-    return State(networks=networks, **values)
-
-
-def _check_arrays(manager: ocp.CheckpointManager, step: int, abstract: Any) -> None:
-    """Raises ValueError for stored arrays of unexpected shapes, or with oversized chunks.
-
-    A chunk of zeros is small on the disk, and as large in memory as its metadata says.
-    """
-    place = {"driver": "file", "path": f"{manager.directory / str(step) / 'state'}/"}
-    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": place}).result()
-    if any(key.endswith(b"zarr.json") for key in store.list().result()):
-        raise ValueError("it is of another format")
-    described = {
-        path: store.read(f"{'.'.join(map(_plain, path))}/.zarray")
-        for path, _ in jax.tree_util.tree_leaves_with_path(abstract)
-    }
-    for path, leaf in jax.tree_util.tree_leaves_with_path(abstract):
-        typed = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        shape = (jax.eval_shape(jax.random.key_data, leaf) if typed else leaf).shape
-        array = json.loads(described[path].result().value)
-        pieces = [min(n, max(m, 1)) for n, m in zip(array["chunks"], shape, strict=True)]
-        if tuple(array["shape"]) != shape or array["chunks"] != pieces:
-            raise ValueError(f"{path} is of another shape")
-
-
-def _plain(key: Any) -> str:
-    """Returns a key of a path as Orbax writes it."""
-    return str(next(getattr(key, n) for n in ("key", "name", "idx") if hasattr(key, n)))
+    return state_from_dict(from_format(written, number))
 
 
 @contextlib.contextmanager
@@ -366,8 +300,8 @@ def restore_frozen(workdir: Path, stage: Stage, *names: str) -> dict[str, Any]:
     with open_checkpoints(workdir / stage.name, alone=True) as manager:
         with _readable(manager, step):
             _, number = _metadata(manager, step)
-            item = _in_format(whole, number)
-            _check_arrays(manager, step, item)
-            read = _from_format(_restore_part(manager, step, item), number)
+            item = in_format(whole, number)
+            check_arrays(manager, step, item)
+            read = from_format(_restore_part(manager, step, item), number)
     variables = {name: network.get("ema", network) for name, network in read["networks"].items()}
     return {**variables, **{name: x for name, x in read.items() if name == EXTRA}}

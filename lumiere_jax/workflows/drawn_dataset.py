@@ -20,7 +20,7 @@ from lumiere_jax.drawn.scripts import (
 )
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clips.clip_plan import Tick
-from lumiere_jax.inputs.dataset import clip_archives, lectures
+from lumiere_jax.inputs.dataset import clip_archives, description, lectures
 from lumiere_jax.inputs.dataset.columns import Column, Moment
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import SPLITS, place_segments
@@ -61,7 +61,7 @@ def prepare_synthetic(
     Raises:
       UserError: a flag is invalid, or the folder cannot be used.
     """
-    system = system or systems.get(next(iter(systems.ENTRIES)))
+    system = system or systems.default()
     geometry, columns, faces = system.geometry, system.columns, system.geometry.aligned
     check_place(out, size, geometry)
     if minutes is not None and not 0.1 <= minutes <= 600:
@@ -102,7 +102,7 @@ def prepare_synthetic(
             folder=folder,
             size=size,
             fps=fps,
-            figure=geometry.scheme or lectures.figure_scheme("drawn", explicit),
+            figure=geometry.scheme or description.figure_scheme("drawn", explicit),
             geometry=geometry,
             columns=columns,
             segments=tuple(segments),

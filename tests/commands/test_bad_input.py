@@ -15,7 +15,8 @@ from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
 from lumiere_jax.runtime.locks import LOCK, lock
 from lumiere_jax.workflows.drawn_dataset import prepare_synthetic
-from lumiere_jax.workflows.workdir import checked, read_run
+from lumiere_jax.workflows.workdir import read_run
+from lumiere_jax.workflows.workdir_checks import checked
 
 
 @pytest.fixture(scope="module")

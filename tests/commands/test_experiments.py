@@ -19,7 +19,7 @@ from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.workflows import experiment_trials, trial_comparison
 from lumiere_jax.workflows.experiment_trials import ablation_trials, changed, paper_trials
-from lumiere_jax.workflows.workdir import checked
+from lumiere_jax.workflows.workdir_checks import checked
 
 
 def test_the_trials_are_the_papers():

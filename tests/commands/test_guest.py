@@ -23,7 +23,6 @@ import pytest
 from lumiere_jax import losses, systems
 from lumiere_jax.audio.features import frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of
-from lumiere_jax.commands.infer import load_model
 from lumiere_jax.inputs.batches.shuffled_indices import shuffled_indices
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Column
 from lumiere_jax.inputs.dataset.geometry import SQUARE
@@ -38,6 +37,7 @@ from lumiere_jax.training import checkpoint
 from lumiere_jax.training.network_updates import gradient_norms
 from lumiere_jax.training.stage import NOTHING, Stage, State, TrainState
 from lumiere_jax.workflows import drawn_dataset
+from lumiere_jax.workflows.trained_model import load_model
 
 ROWS_A_SECOND, ROWS_A_FRAME = 120, 4
 

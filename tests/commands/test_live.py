@@ -17,7 +17,6 @@ from lumiere_jax.audio.features import frames_covering, loudness_gain, normalise
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.audio.listening import Level
 from lumiere_jax.commands import live
-from lumiere_jax.commands.infer import load_model
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.sound_tracks import probe_audio
 from lumiere_jax.outputs import mark
@@ -25,6 +24,7 @@ from lumiere_jax.outputs.label import draw_label
 from lumiere_jax.outputs.mark import ENOUGH, luminance, strength
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.synthesis import synthesise_frames
+from lumiere_jax.workflows.trained_model import load_model
 
 ROOT = Path(__file__).parents[2]
 FPS = Fraction(30)

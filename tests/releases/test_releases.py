@@ -11,13 +11,15 @@ from releases.record import restored
 
 from lumiere_jax import systems
 from lumiere_jax.audio.features import normalise
-from lumiere_jax.commands.infer import infer, load_model
+from lumiere_jax.commands.infer import infer
 from lumiere_jax.commands.train import train
-from lumiere_jax.inputs.dataset.lectures import ROWS, open_dataset
+from lumiere_jax.inputs.dataset.description import ROWS
+from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.hearing import split_features
 from lumiere_jax.training import checkpoint
+from lumiere_jax.workflows.trained_model import load_model
 from lumiere_jax.workflows.workdir import read_run
 
 # Release, workdir, its dataset, the dataset's frames to train on, and the model's identifier.

@@ -94,7 +94,8 @@ def _weights(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    from lumiere_jax.workflows.workdir import checked, read_run, write_run
+    from lumiere_jax.workflows.workdir import read_run, write_run
+    from lumiere_jax.workflows.workdir_checks import checked
 
     run = read_run(folder)
     checked(run.config)

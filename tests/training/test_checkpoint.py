@@ -16,7 +16,7 @@ import watching
 from names import each_name
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.training import checkpoint, loop
+from lumiere_jax.training import checkpoint, checkpoint_formats, loop
 from lumiere_jax.training.stage import NOTHING
 
 
@@ -43,9 +43,10 @@ def test_a_format_of_a_later_release_is_refused(trained):
     folder, stage, _ = trained
     path = folder / "line" / "checkpoints" / "3" / "metadata" / "metadata"
     values = json.loads(path.read_text())
-    assert values.pop("format") == checkpoint.FORMAT
-    path.write_text(json.dumps({**values, "format": checkpoint.FORMAT + 1}))
-    message = f"3 has format {checkpoint.FORMAT + 1}, .* up to {checkpoint.FORMAT}: update lumiere"
+    assert values.pop("format") == checkpoint_formats.FORMAT
+    path.write_text(json.dumps({**values, "format": checkpoint_formats.FORMAT + 1}))
+    newest = checkpoint_formats.FORMAT
+    message = f"3 has format {newest + 1}, .* up to {newest}: update lumiere"
     for read in (
         lambda: checkpoint.restore_frozen(folder, stage, "line"),
         lambda: checkpoint.read_metadata(folder / "line"),

@@ -4,7 +4,8 @@ import numpy as np
 
 from lumiere_jax.audio.features import normalise
 from lumiere_jax.audio.front_ends import log_mel
-from lumiere_jax.inputs.dataset.lectures import Dataset, Description
+from lumiere_jax.inputs.dataset.description import Description
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import Segment
 
 

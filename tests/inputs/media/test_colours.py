@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from lumiere_jax.commands.prepare import _probed
 from lumiere_jax.inputs.footage.probing import probe
 from lumiere_jax.inputs.footage.reading import read_frames
 from lumiere_jax.inputs.media.colours import Colours, to_sdr
+from lumiere_jax.workflows.footage_flags import probed_clips
 
 FPS = Fraction(25)
 SKIN = (205, 150, 125)
@@ -80,7 +80,7 @@ def test_hdr_comes_back_as_sdr(film, tmp_path, capsys, name, codec, coding, trc,
     coded = [forward(rgb) for rgb in SDR]
     found = shown(film, tmp_path / name, coded, Y_2020, codec, coding, **tags)
     np.testing.assert_allclose(found, SDR[: len(found)], atol=8)
-    _probed({"a": tmp_path / name}, None)
+    probed_clips({"a": tmp_path / name}, None)
     said = f"{tmp_path / name}: {kind} (HDR) footage: tone-mapped to SDR.\n"
     tone = f"{tmp_path / name} has hardly any sound above 3.0 kHz"
     assert capsys.readouterr().out == f"{said}{tone}: record narrations with the same band.\n"

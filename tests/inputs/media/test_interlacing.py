@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from av.filter import Graph
 
-from lumiere_jax.commands.prepare import _probed
 from lumiere_jax.inputs.footage.probing import probe
 from lumiere_jax.inputs.footage.reading import read_frames, read_sizes, read_sources
 from lumiere_jax.inputs.media.interlacing import deinterlaced
+from lumiere_jax.workflows.footage_flags import probed_clips
 
 FPS = Fraction(25)
 ROWS, COLS, BAR, STEP = 64, 256, 16, 2
@@ -68,7 +68,7 @@ def test_fields_become_one_picture_a_frame_in_time(
         part = read_sizes(path, FPS, (ROWS,), None, first, first + 3)
         for (_, (picture,)), (_, wanted) in zip(part, frames[first:], strict=False):
             np.testing.assert_array_equal(picture, wanted)
-    _probed({"a": path}, None)
+    probed_clips({"a": path}, None)
     said = f"{path}: interlaced footage: deinterlaced, one picture a frame.\n"
     tone = f"{path} has hardly any sound above 3.0 kHz: record narrations with the same band.\n"
     assert capsys.readouterr().out == said + tone
