@@ -48,6 +48,7 @@ from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
+from lumiere_jax.workflows import trained_model
 
 # What a step says of itself, and PyTorch's has no part in.
 NO_MEASURES = {"learning_rate", SKIPPED}
@@ -124,7 +125,7 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     from lumiere_jax.commands import infer  # which wants PyAV
 
     model = model_of(case)
-    infer.load_model, infer.read_run = lambda _: model, lambda _: model.run
+    trained_model.load_model, infer.read_run = lambda _: model, lambda _: model.run
     synthesis.chunk_frames = lambda _: case.batch
     folder = Path(tempfile.mkdtemp())
     sound = narration(folder, seconds)
