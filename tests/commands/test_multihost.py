@@ -32,8 +32,9 @@ def configured(config):
 
 
 def logged(folder):
-    """The last step that is in a stage's log."""
-    return read_log(folder)[-1]["step"] if (folder / "log.jsonl").exists() else 0
+    """The last step that is in a stage's log; 0 while the file is missing or still empty."""
+    rows = read_log(folder) if (folder / "log.jsonl").exists() else []
+    return rows[-1]["step"] if rows else 0
 
 
 def start(index, port, *flags):
