@@ -9,23 +9,14 @@ SYSTEM ?= lumierenet
 demo: env  ## the main job on the drawn lecturer: dataset, training, video, report; of faces: SYSTEM=temporal_gan
 	$(BIN)/python -m lumiere_jax.commands.demo $(SYSTEM)
 
-EXPERIMENTS = $(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
+EXPERIMENTS = $(BIN)/python experiments.py --system=$(SYSTEM) --data=$(DATA) --out=$(OUT) $(if $(VGG),--config.vgg=$(VGG)) \
 	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE)) $(if $(PLAIN),--plain=$(PLAIN))
 
 paper: given env  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
 	$(EXPERIMENTS)
 
-REPEATED := $(foreach part,small-l1 small-frame small small-static,configs/temporal_gan.py:$(part))
-comma := ,
-empty :=
-space := $(empty) $(empty)
-
 ablation: given env  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation; of faces: SYSTEM=temporal_gan
-ifeq ($(SYSTEM),temporal_gan)
-	$(BIN)/python experiments.py --data=$(DATA) --out=$(OUT) --config=$(subst $(space),$(comma),$(REPEATED)) --steps=$(or $(STEPS),300)
-else
-	$(EXPERIMENTS) --which=ablation
-endif
+	$(EXPERIMENTS) --which=ablation $(if $(STEPS),--steps=$(STEPS))
 
 given:
 	@test -n "$(DATA)" -a -n "$(OUT)" || \

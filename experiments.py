@@ -19,28 +19,30 @@ The same command goes on where it was stopped; what is done is not done again. O
 the page, OUT/results.json has the numbers, and OUT/runs/NAME are workdirs for infer.py.
 """
 
+import importlib
+
 from absl import flags
 
 from lumiere_jax.commands import cli
+from lumiere_jax.systems import ENTRIES
+
+NAMES = {name: None for e in ENTRIES.values() for name in (*e.experiments, *e.repeats)}
 
 flags.DEFINE_string("data", None, "A dataset made by prepare.py.")
 flags.DEFINE_string("out", None, "Runs, page and numbers go here.")
-flags.DEFINE_enum("which", "paper", ["paper", "ablation"], "What is to be compared.")
-flags.DEFINE_enum("scale", "small", ["small", "full"], "Two cores, or the presets' own.")
-flags.DEFINE_integer("triplets", 1500, "SeqPix2Pix's triplets a run at small scale.")
-flags.DEFINE_string("config.vgg", "download", "VGG-19 weights: a file, download or random.")
-flags.DEFINE_list("config.vgg_layers", None, "Its layers; the paper's, or what there is.")
-flags.DEFINE_string("plain", None, "For the ablation: DATA's footage prepared with --noexplicit.")
+flags.DEFINE_enum("system", next(iter(ENTRIES)), [*ENTRIES], "Whose experiment.")
+flags.DEFINE_enum("which", None, [*NAMES], "What is to be compared; the system's first.")
 flags.DEFINE_list("config", None, "Presets to repeat, FILE:PRESET,FILE:PRESET,...")
-flags.DEFINE_integer("seeds", 3, "With --config: how often each is trained.")
-flags.DEFINE_integer("steps", None, "With --config: steps of each stage; the presets' own.")
+flags.DEFINE_integer("seeds", 3, "With repeated presets: how often each is trained.")
+flags.DEFINE_integer("steps", None, "With repeated presets: steps of each stage.")
+cli.define_system_flags(lambda entry: entry.experiment_flags)
 
 
 def main() -> None:
-    from configs import lumierenet as presets
     from lumiere_jax.commands.from_flags import run_experiments
 
-    print(run_experiments(cli.given(), presets))
+    page = run_experiments(cli.given(), lambda name: importlib.import_module(f"configs.{name}"))
+    print(page)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ flags.DEFINE_bool("paste", False, "Show the whole picture, with the face put bac
 flags.DEFINE_bool("live", False, "Speak while listening, without delay.")
 flags.DEFINE_string("certificate", None, "The signer's chain of certificates, PEM.")
 flags.DEFINE_string("key", None, "The private key (PEM) of --certificate.")
-cli.define_system_flags()
+cli.define_system_flags(lambda entry: entry.flags)
 flags.DEFINE_string("verify", None, "A video: print what it says of itself, and stop.")
 
 

@@ -25,6 +25,7 @@ from lumiere_jax.paths import expanded
 from lumiere_jax.runtime.compiled_programs import keep_compiled
 from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems.entry import Entry, Flag
 
 # A run that a signal stops exits with 128 plus the signal's number, as shells report it.
 USAGE_ERROR, INTERRUPTED = 2, 128
@@ -77,21 +78,26 @@ def run(main: Callable[[], None], interrupted: str = STARTS_ANEW) -> None:
         _leave(_signal(stopped), interrupted)
 
 
-def define_system_flags() -> None:
-    """Defines the flags that systems add to infer.py; systems may share one.
+def define_system_flags(of: Callable[[Entry], Sequence[Flag]]) -> None:
+    """Defines flags that systems add to a script; systems may share one.
+
+    Args:
+      of: Returns a system's flags.
 
     Raises:
       ValueError: A system's flag has the name of another, or two systems' differ in kind.
     """
     taken, defined = set(flags.FLAGS), {}
     for entry in ENTRIES.values():
-        for flag in entry.flags:
+        for flag in of(entry):
             if flag.name in taken or defined.setdefault(flag.name, flag.kind) != flag.kind:
                 raise ValueError(f"--{flag.name} of {entry.name!r} is the name of another flag")
-            if flag.name not in flags.FLAGS:
-                kind = "string" if flag.kind == "path" else flag.kind
-                define = getattr(flags, f"DEFINE_{kind}")
-                define(flag.name, flag.default, f"{flag.help} ({entry.name})")
+            if flag.name in flags.FLAGS:
+                continue
+            text = f"{flag.help} ({entry.name})"
+            kind = "enum" if flag.choices else "string" if flag.kind == "path" else flag.kind
+            choices = [flag.choices] if flag.choices else []
+            getattr(flags, f"DEFINE_{kind}")(flag.name, flag.default, *choices, text)
 
 
 def systems_help() -> str:
@@ -115,7 +121,8 @@ def given() -> dict[str, Any]:
 
 
 def _system_flags() -> list[str]:
-    return [flag.name for entry in ENTRIES.values() for flag in entry.flags]
+    every = ENTRIES.values()
+    return [flag.name for entry in every for flag in (*entry.flags, *entry.experiment_flags)]
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -32,10 +32,10 @@ from lumiere_jax.measures.mouth_landmarks import open_finder
 from lumiere_jax.measures.summaries import summarise
 from lumiere_jax.measures.transcripts import read_transcripts
 from lumiere_jax.outputs import report
+from lumiere_jax.outputs.report_samples import FRAMES, log_lines, sampled
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.runtime.output_folders import built_aside
 from lumiere_jax.systems.contract import Model, Run
-from lumiere_jax.workflows.report_samples import FRAMES, log_lines, sampled
 from lumiere_jax.workflows.trained_model import load_model, record_of
 from lumiere_jax.workflows.workdir import read_run
 from lumiere_jax.workflows.workdir_checks import check_kind

@@ -1,13 +1,19 @@
 """Validates the scripts' flags and calls the matching command."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.paths import expanded, user_path
 from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems.entry import Entry, Flag
+
+if TYPE_CHECKING:
+    from lumiere_jax.systems.experiment import Experiment
 
 PATHS = ("workdir", "certificate", "key", "image", "consent")
 FACES = ("image", "paste", "consent")
@@ -60,11 +66,16 @@ def run_infer(given: Mapping[str, Any]) -> int:
 
 def _options(own: dict[str, Any]) -> dict[str, Any]:
     """Removes the values of systems' flags from `own` and returns them."""
+    return _values((flag for entry in ENTRIES.values() for flag in entry.flags), own)
+
+
+def _values(flags: Iterable[Flag], own: dict[str, Any]) -> dict[str, Any]:
+    """Removes the values of flags from `own` and returns them, paths expanded."""
     options = {}
-    for flag in (flag for entry in ENTRIES.values() for flag in entry.flags):
+    for flag in flags:
         if flag.name in own:
             value = own.pop(flag.name)
-            is_path = flag.kind == "path"
+            is_path = flag.kind == "path" and value
             options[flag.name] = user_path(f"--{flag.name}", value) if is_path else value
     return options
 
@@ -99,12 +110,12 @@ def run_evaluate(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], P
     return evaluate(**own), own["out"]
 
 
-def run_experiments(given: Mapping[str, Any], presets: Any) -> Path:
+def run_experiments(given: Mapping[str, Any], presets_of: Callable[[str], Any]) -> Path:
     """Validates experiments.py's flags and calls `experiment` or `repeat`.
 
     Args:
       given: Values of the flags that the user gave, by name.
-      presets: The module of LumièreNet's presets, configs/lumierenet.py.
+      presets_of: Imports the module of a system's presets, configs/SYSTEM.py.
 
     Returns:
       The path of the page.
@@ -114,42 +125,45 @@ def run_experiments(given: Mapping[str, Any], presets: Any) -> Path:
     """
     if not (given.get("data") and given.get("out")):
         raise UserError("name --data and --out (see --help).")
-    own = {name: user_path(f"--{name}", given[name]) for name in ("data", "out")}
-    page = own["out"] / "index.html"
-    more = {name: given[name] for name in ("seeds", "steps") if name in given}
-    if given.get("config"):
-        if other := [name for name in given if name not in ("config", *own, *more)]:
-            raise UserError(f"--{other[0]} is for LumièreNet's experiments: leave it out.")
+    own = dict(given)
+    places = {name: user_path(f"--{name}", own.pop(name)) for name in ("data", "out")}
+    page = places["out"] / "index.html"
+    more = {name: own.pop(name) for name in ("seeds", "steps") if name in own}
+    presets = own.pop("config", None)
+    entry = ENTRIES[own.pop("system", next(iter(ENTRIES)))]
+    which = next(iter((*entry.experiments, *entry.repeats)), "")
+    if not presets:
+        which = own.pop("which", which)
+        if repeats := entry.repeats.get(which):
+            presets = [f"{entry.config}:{name}" for name in repeats.presets]
+            more = {"steps": repeats.steps, **more}
+    if presets:
+        if own:
+            raise UserError(
+                f"--{next(iter(own))} does not go with presets that are repeated: leave it out."
+            )
         from lumiere_jax.commands.repeats import repeat
 
-        repeat(presets=[expanded("--config", name) for name in given["config"]], **own, **more)
+        repeat(presets=[expanded("--config", name) for name in presets], **places, **more)
         return page
     if more:
         raise UserError(f"--{next(iter(more))} goes with --config=FILE:PRESET: add that.")
-    triplets, which = given.get("triplets", 1500), given.get("which", "paper")
-    vgg, plain = given.get("config.vgg", "download"), given.get("plain")
-    if triplets < 1:
-        raise UserError(f"--triplets={triplets}: use 1 or more.")
-    if plain and which != "ablation":
-        raise UserError("--plain goes with --which=ablation: add that, or leave --plain out.")
-    if vgg == "none":
-        raise UserError(
-            "--config.vgg=none: these experiments compare perceptual losses; name a file of VGG-19 "
-            "weights, download or random."
-        )
     from lumiere_jax.commands.experiments import experiment
 
-    paper, lecture = presets.paper(), presets.lecture()
-    for config in (paper, lecture):
-        if given.get("scale") != "full":
-            presets.two_cores(config, triplets)
-        config.vgg = vgg
-    experiment(
-        paper=paper,
-        lecture=lecture,
-        which=which,
-        layers=tuple(given.get("config.vgg_layers") or ()),
-        plain=user_path("--plain", plain) if plain else None,
-        **own,
-    )
+    experiment(_chosen(entry, which, own, presets_of), **places)
     return page
+
+
+def _chosen(
+    entry: Entry, which: str, own: dict[str, Any], presets_of: Callable[[str], Any]
+) -> Experiment:
+    """Makes a system's experiment of a name; raises UserError where it has none."""
+    options = _values(entry.experiment_flags, own)
+    if entry.experiment is None or which not in entry.experiments or own:
+        known = ", ".join((*entry.experiments, *entry.repeats)) or "none"
+        wrong = next(iter(own), f"which={which}")
+        raise UserError(
+            f"--{wrong} is not for '{entry.name}' (its experiments: {known}): leave it out, or "
+            "name another --system."
+        )
+    return entry.experiment(which, presets_of(entry.name), options)

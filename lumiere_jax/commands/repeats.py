@@ -5,35 +5,23 @@ with a report.
 """
 
 import copy
+import functools
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from tqdm import tqdm
+from typing import Any
 
 from lumiere_jax import systems
-from lumiere_jax.commands.evaluate import evaluate
-from lumiere_jax.commands.train import train
+from lumiere_jax.commands import experiments
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
+from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.outputs import repeats_page as page
 from lumiere_jax.outputs import report
-from lumiere_jax.runtime.disk_space import written_into
-from lumiere_jax.runtime.locks import LOCK, lock
-from lumiere_jax.systems.contract import System
+from lumiere_jax.outputs.report_samples import read_own, sampled
+from lumiere_jax.systems.experiment import Experiment, Trial
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.report_samples import read_own, sampled
-from lumiere_jax.workflows.workdir_checks import check_kind, check_same_run, checked
-
-
-class Repeat(NamedTuple):
-    """A preset with one seed, and its workdir."""
-
-    name: str
-    config: Any
-    workdir: Path
+from lumiere_jax.workflows.workdir_checks import check_kind, checked
 
 
 def repeat(
@@ -55,45 +43,53 @@ def repeat(
         raise UserError(f"--seeds={seeds}: use 1 to 100.")
     if steps is not None and steps < 1:
         raise UserError(f"--steps={steps}: use 1 or more.")
-    dataset = open_dataset(data)
-    if (out / DESCRIPTION).exists():
-        raise UserError(f"--out={out} is a dataset's folder: name another one.")
-    runs = [
-        Repeat(name, system.fit(own, dataset), out / "runs" / f"{name}-{own.seed}")
-        for name, system, config in _chosen(presets, steps, dataset)
-        for own in _seeded(config, seeds)
-    ]
-    with lock(out / LOCK, out), written_into(out):
-        for run in runs:
-            check_same_run(run.workdir, run.config, dataset)
-        metrics: dict[str, list[dict[str, Any]]] = {run.name: [] for run in runs}
-        for number, run in enumerate(runs, 1):
-            made = run.workdir / "report"
-            if not (made / report.METRICS).exists():
-                tqdm.write(f"\n{run.workdir} ({number} of {len(runs)})")
-                train(config=run.config, data=data, workdir=run.workdir)
-                evaluate(workdir=run.workdir, data=data, out=made)
-            metrics[run.name].append(read_own(made / report.METRICS))
-        facts = {
-            "Data": f"{dataset.frames('train'):,} frames to train on, "
-            f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
-            "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in metrics),
-        }
-        evaluation = systems.of(runs[0].config).evaluation
-        samples = len(sampled(dataset.frames("test")))
-        page.write_page(out, page.Repeats(evaluation, metrics, samples, facts))
+    configs = _chosen(presets, steps)
+    repeats = Experiment(
+        name="repeats",
+        trials=functools.partial(_trials, configs, seeds),
+        write_page=functools.partial(_write_page, list(configs)),
+    )
+    experiments.experiment(repeats, data=data, out=out)
 
 
-def _chosen(
-    presets: list[str], steps: int | None, dataset: Dataset
-) -> list[tuple[str, System, Any]]:
-    """Returns the name, system and validated config of each preset."""
+def _chosen(presets: list[str], steps: int | None) -> dict[str, Any]:
+    """Returns the config of each preset by its name."""
     configs = {preset.rpartition(":")[2]: _config(preset, steps) for preset in presets}
     if len(configs) < len(presets) or len({c.system for c in configs.values()}) > 1:
         raise UserError(f"--config={','.join(presets)}: name presets once, all of one system.")
-    chosen = [(name, checked(config), config) for name, config in configs.items()]
-    check_kind(chosen[0][1], dataset, dataset.folder)
-    return chosen
+    return configs
+
+
+def _trials(configs: Mapping[str, Any], seeds: int, dataset: Dataset) -> list[Trial]:
+    trials = []
+    for name, config in configs.items():
+        system = checked(config)
+        check_kind(system, dataset, dataset.folder)
+        for own in _seeded(config, seeds):
+            trials.append(
+                Trial(
+                    name=f"{name}-{own.seed}",
+                    title=f"{name}, seed {own.seed}",
+                    config=system.fit(own, dataset),
+                    trains=systems.ENTRIES[system.name].stages,
+                )
+            )
+    return trials
+
+
+def _write_page(presets: list[str], trials: list[Trial], dataset: Dataset, out: Path) -> None:
+    metrics: dict[str, list[dict[str, Any]]] = {name: [] for name in presets}
+    for trial in trials:
+        made = out / "runs" / trial.name / "report" / report.METRICS
+        metrics[trial.name.rpartition("-")[0]].append(read_own(made))
+    facts = {
+        "Data": f"{dataset.frames('train'):,} frames to train on, "
+        f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
+        "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in metrics),
+    }
+    evaluation = systems.of(trials[0].config).evaluation
+    samples = len(sampled(dataset.frames("test")))
+    page.write_page(out, page.Repeats(evaluation, metrics, samples, facts))
 
 
 def _seeded(config: Any, seeds: int) -> Iterator[Any]:

@@ -15,7 +15,6 @@ from lumiere_jax.files import write_whole
 from lumiere_jax.measures.evaluation import Evaluation
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.measures_table import describe
-from lumiere_jax.outputs.trials_page import RESULTS
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def write_page(out: Path, repeats: Repeats) -> None:
     }
     rendered = report.environment().get_template("repeats_page.html").render(values)
     results = {"facts": facts, "seeds": seeds, "table": table, "runs": dict(metrics)}
-    write_whole(out / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_whole(out / report.RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
     write_whole(out / report.PAGE, rendered)
 
 

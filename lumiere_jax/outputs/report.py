@@ -18,7 +18,7 @@ from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
 
-METRICS, PAGE = "metrics.json", "index.html"
+METRICS, RESULTS, PAGE = "metrics.json", "results.json", "index.html"
 SYNTHESISED, REAL = "synthesised.mp4", "real.mp4"
 PICTURES = "pictures"
 TRACK_SECONDS = 20
@@ -106,10 +106,13 @@ def write_report(folder: Path, report: Report) -> None:
     (folder / PAGE).write_text(page)
 
 
-def environment() -> jinja2.Environment:
-    """Returns the Jinja environment of the templates beside this module; values are escaped."""
+def environment(*folders: Path) -> jinja2.Environment:
+    """Returns the Jinja environment of the templates beside this module and in other folders.
+
+    It escapes values.
+    """
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([Path(__file__).parent, *folders]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

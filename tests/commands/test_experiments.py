@@ -17,8 +17,16 @@ from lumiere_jax.commands.experiments import experiment
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.workflows import experiment_trials, trial_comparison
-from lumiere_jax.workflows.experiment_trials import ablation_trials, changed, paper_trials
+from lumiere_jax.systems.lumierenet.experiments import comparison, paper_and_ablation, trials
+from lumiere_jax.systems.lumierenet.experiments.paper_and_ablation import (
+    ablation_experiment,
+    paper_experiment,
+)
+from lumiere_jax.systems.lumierenet.experiments.trials import (
+    ablation_trials,
+    changed,
+    paper_trials,
+)
 from lumiere_jax.workflows.workdir_checks import checked
 
 
@@ -39,7 +47,7 @@ def test_the_trials_are_the_papers():
     trained = [stage for trial in every.values() for stage in trial.trains]
     assert (trained.count("vae"), trained.count("blstm"), trained.count("seqpix2pix")) == (2, 7, 4)
     for trial in every.values():
-        assert set(trial.trains) == set(experiment_trials.STAGES) or trial.links in every
+        assert set(trial.trains) == set(trials.STAGES) or trial.links in every
 
 
 def test_each_row_of_the_ablation_changes_one_stage_and_trains_it():
@@ -49,14 +57,14 @@ def test_each_row_of_the_ablation_changes_one_stage_and_trains_it():
         values, own = asdict(trial.config), asdict(lecture())
         different = [name for name, value in own.items() if values[name] != value]
         assert len(different) == 1 and trial.trains == (different[0],), trial.name
-        assert trial.draws == (trial.links == "lecture") != trial.codes_alone
+        assert trial.evaluated == (trial.links == "lecture") != bool(trial.measures)
         checked(trial.config)
 
 
 def test_every_field_that_lecture_sets_has_a_row_of_the_ablation():
     paper, full = Config(), lecture()
     rows = [trial.config for trial in ablation_trials(full)]
-    for stage in experiment_trials.STAGES:
+    for stage in trials.STAGES:
         for name, value in vars(getattr(full, stage)).items():
             if value != getattr(getattr(paper, stage), name):
                 assert any(getattr(getattr(row, stage), name) != value for row in rows), name
@@ -76,23 +84,14 @@ def test_plain_figures_are_of_the_same_footage(drawn, tiny, monkeypatch, changes
     other = dataclasses.replace(dataset, **changes)
     plain = Path("plain")
     opened = {drawn: dataset, plain: other}
-    monkeypatch.setattr(experiments, "open_dataset", opened.__getitem__)
+    monkeypatch.setattr(paper_and_ablation, "open_dataset", opened.__getitem__)
     with pytest.raises(UserError, match=rf"--plain=plain is not .* \(other {different}\)"):
-        experiment(
-            paper=Config(),
-            lecture=tiny(),
-            data=drawn,
-            out=drawn.parent / "out",
-            which="ablation",
-            plain=plain,
-        )
+        experiment(ablation_experiment(tiny(), plain), data=drawn, out=drawn.parent / "out")
 
 
 def test_a_vae_without_a_loss_is_refused_before_anything_is_trained(drawn, tiny, tmp_path):
     with pytest.raises(UserError, match="leaves the VAE no loss"):
-        experiment(
-            paper=Config(), lecture=tiny(), data=drawn, out=tmp_path / "out", which="ablation"
-        )
+        experiment(ablation_experiment(tiny()), data=drawn, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -111,7 +110,7 @@ def test_a_changed_config_is_a_copy_and_a_field_that_is_none_is_noticed():
 )
 def test_test_sets_are_whole_clips_or_the_halves_of_one(clips, cut):
     rows = [{"clip": clip} for clip in clips]
-    first, second = trial_comparison._test_sets(rows)
+    first, second = comparison._test_sets(rows)
     assert first + second == rows and len(first) == cut
 
 
@@ -123,8 +122,8 @@ def test_relus_stand_in_for_pools_that_the_weights_do_not_reach(monkeypatch, las
     whole = vgg.load_vgg19("random")
     known = vgg.CONVOLUTIONS[: vgg.CONVOLUTIONS.index(last) + 1]
     short = {key: whole[key] for key in ("mean", "std", *known)}
-    monkeypatch.setattr(experiments, "load_vgg", lambda config: short)
-    assert experiments.stand_in(Config()) == layers
+    monkeypatch.setattr(paper_and_ablation, "load_vgg", lambda config: short)
+    assert paper_and_ablation.stand_in(Config()) == layers
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +135,14 @@ def out(tmp_path_factory, tiny, drawn, workdir):
         shutil.copytree(workdir, folder / "runs" / name, symlinks=True)
     with pytest.MonkeyPatch.context() as patch:
         fewer(patch)
-        experiment(paper=tiny(), lecture=tiny(), data=drawn, out=folder)
+        experiment(paper_experiment(tiny(), tiny()), data=drawn, out=folder)
     return folder
 
 
 def fewer(monkeypatch):
     wanted = ("seqpix2pix", "window-1", "lecture")
     monkeypatch.setattr(
-        experiments,
+        paper_and_ablation,
         "paper_trials",
         lambda *configs: [trial for trial in paper_trials(*configs) if trial.name in wanted],
     )
@@ -171,9 +170,9 @@ def test_the_page_and_the_numbers_are_there(out):
 @pytest.mark.slow
 def test_the_ablation_has_a_page_too(out, tiny, drawn, tmp_path, monkeypatch):
     row = ("VAE without the weights of parts", "vae", {"mouth": 1.0})
-    monkeypatch.setattr(experiment_trials, "ROWS", {"vae-no-parts": row})
+    monkeypatch.setattr(trials, "ROWS", {"vae-no-parts": row})
     shutil.copytree(out / "runs" / "lecture", tmp_path / "runs" / "lecture")
-    experiment(paper=Config(), lecture=tiny(), data=drawn, out=tmp_path, which="ablation")
+    experiment(ablation_experiment(tiny()), data=drawn, out=tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert "What lecture adds" in page and "Table 1" not in page and "Figure 3" not in page
     assert "VAE without the weights of parts" in page
@@ -191,7 +190,7 @@ def test_what_is_done_is_not_done_again(out, tiny, drawn, monkeypatch):
         name = "train" if module is experiments else "evaluate"
         monkeypatch.setattr(module, name, None)
     before = (out / "results.json").read_text()
-    experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out)
+    experiment(paper_experiment(tiny(), tiny()), data=drawn, out=out)
     assert (out / "results.json").read_text() == before
 
 
@@ -201,16 +200,16 @@ def test_other_settings_data_or_kinds_are_refused(out, tiny, drawn, monkeypatch)
     other = tiny()
     other.seqpix2pix.pixel = 7.0
     with pytest.raises(UserError, match=r"lecture was trained with seqpix2pix.pixel=50.0, not 7.0"):
-        experiment(paper=tiny(), lecture=other, data=drawn, out=out)
+        experiment(paper_experiment(tiny(), other), data=drawn, out=out)
 
     another = dataclasses.replace(open_dataset(drawn), consent={"who": "somebody else"})
     monkeypatch.setattr(experiments, "open_dataset", lambda folder: another)
     with pytest.raises(UserError, match=r"was trained on another dataset \(consent differ\)"):
-        experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out)
+        experiment(paper_experiment(tiny(), tiny()), data=drawn, out=out)
 
-    monkeypatch.setattr(experiment_trials, "ROWS", {})
+    monkeypatch.setattr(trials, "ROWS", {})
     with pytest.raises(UserError, match="holds the results of --which=paper"):
-        experiment(paper=tiny(), lecture=tiny(), data=drawn, out=out, which="ablation")
+        experiment(ablation_experiment(tiny()), data=drawn, out=out)
 
 
 def test_a_trial_that_was_stopped_goes_on_and_links_what_it_does_not_train(
@@ -239,8 +238,8 @@ def test_a_trial_that_was_stopped_goes_on_and_links_what_it_does_not_train(
         experiments.run([first, plain, row], dataset, tmp_path)
     for _ in range(2):
         experiments.run([first, plain, row], dataset, tmp_path)
-    resumed = [("lecture", stage, drawn) for stage in experiment_trials.STAGES]
-    apart = [("plain", stage, own.folder) for stage in experiment_trials.STAGES]
+    resumed = [("lecture", stage, drawn) for stage in trials.STAGES]
+    apart = [("plain", stage, own.folder) for stage in trials.STAGES]
     assert calls == [*resumed[:2], *resumed, *apart, ("no-motion", "seqpix2pix", drawn)]
     assert measured == [("lecture", drawn), ("plain", own.folder), ("no-motion", drawn)]
     assert (tmp_path / "runs/no-motion/vae").samefile(tmp_path / "runs/lecture/vae")
@@ -250,8 +249,7 @@ ROOT = Path(__file__).parents[2]
 # What Python runs at its start: two trials, a few steps each, in place of all that are told below.
 SHORTER = """
 from configs import lumierenet
-from lumiere_jax.commands import experiments
-from lumiere_jax.workflows import experiment_trials as trials
+from lumiere_jax.systems.lumierenet.experiments import paper_and_ablation, trials
 
 smallest = lumierenet.tiny()
 
@@ -266,8 +264,8 @@ def tiny(config, triplets):
 
 lumierenet.two_cores = tiny
 trials.ROWS = {name: trials.ROWS[name] for name in ("no-motion", "no-narrow")}
-every = experiments.paper_trials
-experiments.paper_trials = lambda *configs: [every(*configs)[0], every(*configs)[-1]]
+every = paper_and_ablation.paper_trials
+paper_and_ablation.paper_trials = lambda *configs: [every(*configs)[0], every(*configs)[-1]]
 """
 
 

@@ -30,6 +30,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.outputs.report import METRICS, PAGE
 from lumiere_jax.runtime import compiled_programs
+from lumiere_jax.systems.lumierenet.experiments import paper_and_ablation
 from lumiere_jax.training import checkpoint
 
 RATE, SECONDS = 10, 8
@@ -60,12 +61,19 @@ def called(monkeypatch):
         given.update(arguments)
         raise Called
 
+    whole = paper_and_ablation.ablation_experiment
+
+    def ablation(lecture, plain, layers):
+        given["plain"] = plain
+        return whole(lecture, plain, layers)
+
+    monkeypatch.setattr(paper_and_ablation, "ablation_experiment", ablation)
+    monkeypatch.setattr(experiments, "experiment", lambda _, **places: note(**places))
     for module, name in (
         (prepare, "prepare_footage"),
         (prepare, "prepare_synthetic"),
         (infer, "infer"),
         (live, "live"),
-        (experiments, "experiment"),
         (repeats, "repeat"),
         (evaluate, "evaluate"),
     ):
@@ -87,12 +95,12 @@ def asks(presets):
         ),
         "live": (from_flags.run_infer, {"audio": "-", "live": True}, ("workdir", "out")),
         "experiments": (
-            lambda given: from_flags.run_experiments(given, presets),
+            lambda given: from_flags.run_experiments(given, lambda name: presets),
             {"which": "ablation"},
             ("data", "out", "plain"),
         ),
         "repeats": (
-            lambda given: from_flags.run_experiments(given, presets),
+            lambda given: from_flags.run_experiments(given, lambda name: presets),
             {"config": ["FILE:PRESET"]},
             ("data", "out"),
         ),
@@ -156,7 +164,7 @@ def test_a_config_is_read_whatever_its_folder_is_called(
     assert fresh.config == {"y": 7}
     with pytest.raises(Called):
         from_flags.run_experiments(
-            {"config": [f"{typed}/c.py:x"], "data": "a", "out": "b"}, presets
+            {"config": [f"{typed}/c.py:x"], "data": "a", "out": "b"}, lambda name: presets
         )
     (preset,) = called["presets"]
     path, _, name = preset.rpartition(":")

@@ -1,15 +1,17 @@
 """Presets by several seeds: what is trained, what comes out, and what is refused."""
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 
-from lumiere_jax.commands import repeats
+from lumiere_jax.commands import experiments
 from lumiere_jax.commands.repeats import repeat
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.outputs.repeats_page import spread
+from lumiere_jax.systems import ENTRIES
 
 PRESETS = Path(__file__).parents[2] / "configs" / "lumierenet.py"
 
@@ -19,11 +21,11 @@ def measured(monkeypatch):
     """Training and measuring, told and not done; a run's PSNR is 20 and its seed."""
     told = []
 
-    def train(*, config, data, workdir):
-        told.append((workdir.name, config.seed, config.vae.steps, config.blstm.steps))
-        workdir.mkdir(parents=True)
+    def train(*, config, data, workdir, stage):
+        told.append((workdir.name, config.seed, stage, getattr(config, stage).steps))
 
-    def evaluate(*, workdir, data, out):
+    def evaluate(*, workdir, data, split, out):
+        assert split == "test"
         seed = int(workdir.name.rpartition("-")[2])
         pictures = {name: {"psnr": 20.0 + seed} for name in ("vae", "blstm", "seqpix2pix")}
         out.mkdir()
@@ -32,15 +34,17 @@ def measured(monkeypatch):
             values["video"]["flicker"] = 0.1
         (out / "metrics.json").write_text(json.dumps(values))
 
-    monkeypatch.setattr(repeats, "train", train)
-    monkeypatch.setattr(repeats, "evaluate", evaluate)
+    monkeypatch.setattr(experiments, "train", train)
+    monkeypatch.setattr(experiments.evaluate, "evaluate", evaluate)
     return told
 
 
 def test_each_preset_is_trained_by_each_seed_and_only_once(measured, drawn, tmp_path):
     given = {"presets": [f"{PRESETS}:tiny", f"{PRESETS}:demo"], "data": drawn, "out": tmp_path}
     repeat(**given, seeds=2, steps=7)
-    runs = [(f"{name}-{seed}", seed, 7, 7) for name in ("tiny", "demo") for seed in (0, 1)]
+    stages = ENTRIES["lumierenet"].stages
+    seeded = itertools.product(("tiny", "demo"), (0, 1), stages)
+    runs = [(f"{name}-{seed}", seed, stage, 7) for name, seed, stage in seeded]
     assert measured == runs
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["table"]["tiny"]["vae"]["psnr"] == [20.5, pytest.approx(0.5**0.5)]
@@ -51,7 +55,7 @@ def test_each_preset_is_trained_by_each_seed_and_only_once(measured, drawn, tmp_
     assert page.count("<tr><th>synthesised from the audio: ") == 2
     assert page.count("<tr><th>real</th>") == 1
     repeat(**given, seeds=2, steps=7)
-    assert len(measured) == 4
+    assert measured == runs
 
 
 def test_one_seed_has_no_spread():

@@ -5,9 +5,10 @@
 figures and frames in [-1, 1] for SeqPix2Pix; batches and results are uint8.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from lumiere_jax.systems.entry import Entry
+from lumiere_jax.systems.entry import Entry, Flag
 
 
 def load() -> Any:
@@ -15,6 +16,13 @@ def load() -> Any:
     from lumiere_jax.systems.lumierenet.system import SYSTEM
 
     return SYSTEM
+
+
+def experiment(name: str, presets: Any, options: Mapping[str, Any]) -> Any:
+    """Makes the experiment of a name."""
+    from lumiere_jax.systems.lumierenet.experiments import paper_and_ablation
+
+    return paper_and_ablation.from_flags(name, presets, options)
 
 
 ENTRY = Entry(
@@ -29,4 +37,33 @@ ENTRY = Entry(
     },
     stages=("vae", "blstm", "seqpix2pix"),
     load=load,
+    experiments=("paper", "ablation"),
+    experiment=experiment,
+    experiment_flags=(
+        Flag(
+            name="scale",
+            help="Two cores, or the presets' own.",
+            default="small",
+            choices=("small", "full"),
+        ),
+        Flag(
+            name="triplets",
+            help="SeqPix2Pix's triplets a run at small scale.",
+            kind="integer",
+            default=1500,
+        ),
+        Flag(
+            name="config.vgg",
+            help="VGG-19 weights: a file, download or random.",
+            default="download",
+        ),
+        Flag(
+            name="config.vgg_layers", help="Its layers; the paper's, or what there is.", kind="list"
+        ),
+        Flag(
+            name="plain",
+            help="For the ablation: DATA's footage prepared with --noexplicit.",
+            kind="path",
+        ),
+    ),
 )

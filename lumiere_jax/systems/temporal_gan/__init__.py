@@ -6,7 +6,7 @@ the networks and uint8 in batches and results.
 
 from typing import Any
 
-from lumiere_jax.systems.entry import Demo, Entry
+from lumiere_jax.systems.entry import Demo, Entry, Repeats
 
 # Faces of the demo, the last of which speaks.
 FACES = 50
@@ -31,6 +31,12 @@ ENTRY = Entry(
     },
     stages=("animator",),
     load=load,
+    repeats={
+        "ablation": Repeats(
+            presets=("small-l1", "small-frame", "small", "small-static"),
+            steps=300,
+        )
+    },
     demo=Demo(
         video="talk.mp4",
         prepare=("--align=face", f"--speakers={FACES}", "--minutes=3"),

@@ -1,35 +1,19 @@
-"""Comparison of finished trials: measures of single stages, and the data of the page."""
+"""Comparison of finished trials: the content of the page."""
 
 import csv
-import functools
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 
 import lumiere_jax
-from lumiere_jax import losses
 from lumiere_jax.body_parts import part_mask
 from lumiere_jax.inputs.dataset.lectures import Dataset
-from lumiere_jax.inputs.media import picture_bytes
-from lumiere_jax.measures import evaluation, summaries
-from lumiere_jax.measures.evaluation import BATCH
-from lumiere_jax.outputs import report
-from lumiere_jax.outputs import trials_page as page
-from lumiere_jax.runtime.chunks import in_batches
-from lumiere_jax.systems.lumierenet.blstm import blstm_network
+from lumiere_jax.measures import summaries
+from lumiere_jax.outputs import report, report_samples
+from lumiere_jax.systems.experiment import TIMES, Trial
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
-from lumiere_jax.systems.lumierenet.hearing import split_features
-from lumiere_jax.systems.lumierenet.system import stages
-from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
-from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows import report_samples
-from lumiere_jax.workflows.experiment_trials import Trial
-
-RESULTS = page.RESULTS
-LOSSES, FIGURES, TIMES = "losses.json", "figures.json", "times.json"
+from lumiere_jax.systems.lumierenet.experiments import trials_page as page
+from lumiere_jax.systems.lumierenet.experiments.trials import FIGURES, LOSSES
 
 
 def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> None:
@@ -38,10 +22,10 @@ def compare(trials: list[Trial], dataset: Dataset, out: Path, which: str) -> Non
     windows = {
         trial.config.blstm.window: report_samples.read_own(folder / trial.name / LOSSES)
         for trial in trials
-        if trial.figure_4a
+        if LOSSES in trial.measures
     }
     first = trials[0]
-    shown = [trial for trial in trials if trial.draws or trial.codes_alone]
+    shown = [trial for trial in trials if trial.evaluated or FIGURES in trial.measures]
     if which == "paper":
         # Baselines come before the model whose stages they link to, as in Table 1.
         shown.sort(key=lambda trial: not trial.links)
@@ -84,7 +68,7 @@ def _layers(config: Config) -> str:
 def _made(trial: Trial, folder: Path) -> page.Made:
     workdir = folder / trial.name
     times = report_samples.read_own(workdir / TIMES) if (workdir / TIMES).exists() else {}
-    if trial.codes_alone:
+    if FIGURES in trial.measures:
         metrics = {"vae": report_samples.read_own(workdir / FIGURES)}
         return page.Made(name=trial.name, title=trial.title, metrics=metrics, seconds=times)
     with (workdir / "report" / report_samples.FRAMES).open() as handle:
@@ -141,48 +125,3 @@ def _square(mask: np.ndarray) -> tuple[int, int, int] | None:
     side = int(max(end[-1] - end[0] for end in ends)) + 1
     x, y = (min(max(0, int(e[0] + e[-1] + 1 - side) // 2), size - side) for e in ends)
     return x, y, side
-
-
-def blstm_losses(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float]:
-    """Measures a trained BLSTM on training frames and on held-out ones (val and test).
-
-    Returns:
-      Mean squared errors "train" and "held_out", and as "train_variance" and "held_out_variance"
-      the codes' mean squared distances from the training mean.
-    """
-    every = stages(config, dataset.size)
-    vae = checkpoint.restore_frozen(workdir, every["vae"], "vae")["vae"]
-    variables = checkpoint.restore_frozen(workdir, every["blstm"], "blstm")["blstm"]
-    model = blstm_network(config)
-    error = jax.jit(lambda a, z: losses.mse(model.apply(variables, a), z))
-
-    def missed(rows: np.ndarray, steps: np.ndarray, z: np.ndarray) -> jax.Array:
-        return error(rows[steps], z)
-
-    values: dict[str, list[Any]] = {}
-    mean = np.zeros(())
-    for split in ("train", "val", "test"):
-        if not dataset.frames(split):
-            continue
-        rows, steps = split_features(dataset, split), heard_rows(config, dataset, split)
-        z = codes(config, dataset, split, vae)
-        mean = z.mean(0) if split == "train" else mean
-        part = "train" if split == "train" else "held_out"
-        found = in_batches(functools.partial(missed, rows), 64, steps, z)
-        values.setdefault(part, []).append(found)
-        values.setdefault(f"{part}_variance", []).append(((z - mean) ** 2).mean(1))
-    return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}
-
-
-def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str, float | None]:
-    """Compares a trained VAE's reconstructions with the test split's figures, by measure."""
-    vae = checkpoint.restore_frozen(workdir, stages(config, dataset.size)["vae"], "vae")["vae"]
-    model = vae_network(config, dataset.size)
-    again = jax.jit(lambda w: reconstruct(model, vae, w))
-    records, values = dataset.records("test"), []
-    for first in range(0, len(records), BATCH):
-        known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
-        w = np.stack([picture_bytes.decode(record["figure"], dataset.shape) for record in known])
-        keypoints = np.stack([record["keypoints"] for record in known])
-        values.append(evaluation.judge(in_batches(again, BATCH, w), w, keypoints))
-    return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})

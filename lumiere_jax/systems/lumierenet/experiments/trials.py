@@ -1,14 +1,17 @@
 """Trials of the paper's experiments (section 4.5) and of the ablation of `lecture`."""
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.systems.experiment import Trial
 from lumiere_jax.systems.lumierenet.config import Config
+from lumiere_jax.systems.lumierenet.experiments.stage_measures import blstm_losses, figure_measures
 
 WINDOWS = (1, 5, 10, 15, 20, 30)
 STAGES = ("vae", "blstm", "seqpix2pix")
+# Files in a workdir: the points of Figure 4(a), and the measures of a VAE alone.
+LOSSES, FIGURES = "losses.json", "figures.json"
 _EVEN: dict[str, Any] = dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0)
 _TEMPORAL = {name: getattr(Config().seqpix2pix, name) for name in ("lambda1", "lambda2")}
 # Rows of the ablation: title, changed stage, and changed config fields.
@@ -33,40 +36,6 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A workdir to train and measure.
-
-    Attributes:
-      name: Name of the workdir's folder.
-      title: Name shown on the page.
-      config: Config of all stages.
-      trains: Stages that the trial trains itself.
-      links: Trial whose other stages it links to.
-      figure_4a: Whether its BLSTM's losses are a point of Figure 4(a).
-      data: Its dataset, where it differs from the other trials'.
-    """
-
-    name: str
-    title: str
-    config: Config
-    trains: tuple[str, ...] = STAGES
-    links: str = ""
-    figure_4a: bool = False
-    data: Dataset | None = None
-
-    @property
-    def draws(self) -> bool:
-        """Whether its frames are evaluated; false for a point of Figure 4(a) and a VAE alone."""
-        points = self.figure_4a and self.trains == ("blstm",)
-        return not points and not self.codes_alone
-
-    @property
-    def codes_alone(self) -> bool:
-        """Whether it trains only a VAE, whose reconstructed figures are measured."""
-        return self.trains == ("vae",)
-
-
 def changed(config: Config, part: str, **values: Any) -> Config:
     """Returns a copy of the config with changed fields of one stage."""
     config = copy.deepcopy(config)
@@ -81,15 +50,17 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
     """Returns the trials of the full model, Figure 4(a), Table 1's baselines, and `lecture`."""
 
     def linked(name: str, title: str, stage: str, **values: Any) -> Trial:
-        config = changed(paper, stage, **values)
         return Trial(
             name=name,
             title=title,
-            config=config,
+            config=changed(paper, stage, **values),
             trains=(stage,),
             links="seqpix2pix",
-            figure_4a=stage == "blstm",
+            evaluated=stage != "blstm",
+            measures=figure_4a if stage == "blstm" else {},
         )
+
+    figure_4a = {LOSSES: blstm_losses}
 
     windows = [
         linked(f"window-{window}", f"look-back window {window}", "blstm", window=window)
@@ -99,14 +70,14 @@ def paper_trials(paper: Config, lecture: Config) -> list[Trial]:
     adversarial = {"lambda0": 0.0, "lambda1": 0.0, "lambda2": 0.0}
     structural = {"lambda1": 0.0, "lambda2": 0.0}
     return [
-        Trial(name="seqpix2pix", title="SeqPix2Pix", config=paper, figure_4a=True),
+        _whole("seqpix2pix", "SeqPix2Pix", paper, measures=figure_4a),
         *windows,
         # No other loss ties its frames to the figures, so D has to see both.
         linked(
             "baseline-1", "Baseline 1", "seqpix2pix", conditional_discriminator=True, **adversarial
         ),
         linked("baseline-2", "Baseline 2", "seqpix2pix", **structural),
-        Trial(name="lecture", title="lecture", config=lecture),
+        _whole("lecture", "lecture", lecture),
     ]
 
 
@@ -115,13 +86,26 @@ def ablation_trials(lecture: Config, plain: Dataset | None = None) -> list[Trial
 
     A dataset `plain` of the same footage without explicit eyes, lips and fingers adds one trial.
     """
-    trials = [Trial(name="lecture", title="lecture", config=lecture)]
+    trials = [_whole("lecture", "lecture", lecture)]
     if plain:
         title = "without explicit eyes, lips and fingers"
-        trials.append(Trial(name="plain", title=title, config=lecture, data=plain))
+        trials.append(_whole("plain", title, lecture, data=plain))
     for name, (title, part, values) in ROWS.items():
-        config = changed(lecture, part, **values)
         # `lecture`'s other stages are trained on its own VAE and would misjudge another.
-        links = "" if part == "vae" else "lecture"
-        trials.append(Trial(name=name, title=title, config=config, trains=(part,), links=links))
+        alone = part == "vae"
+        trials.append(
+            Trial(
+                name=name,
+                title=title,
+                config=changed(lecture, part, **values),
+                trains=(part,),
+                links="" if alone else "lecture",
+                evaluated=not alone,
+                measures={FIGURES: figure_measures} if alone else {},
+            )
+        )
     return trials
+
+
+def _whole(name: str, title: str, config: Config, **more: Any) -> Trial:
+    return Trial(name=name, title=title, config=config, trains=STAGES, **more)

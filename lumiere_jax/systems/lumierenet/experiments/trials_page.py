@@ -18,7 +18,6 @@ from lumiere_jax.outputs.measures_table import describe
 from lumiere_jax.outputs.plots import line_plot
 from lumiere_jax.systems.lumierenet.measures import EVALUATION, PAPER
 
-RESULTS = "results.json"
 TITLES = {"paper": "The paper's experiments", "ablation": "What lecture adds"}
 Rows = list[tuple[str, list[str]]]
 
@@ -103,7 +102,7 @@ def write_page(out: Path, comparison: Comparison) -> None:
         "measures": _measures(c.made),
         "videos": _videos(out, drawn),
     }
-    page = report.environment().get_template("trials_page.html").render(values)
+    page = report.environment(Path(__file__).parent).get_template("trials_page.html").render(values)
     results = {
         "which": c.which,
         "facts": dict(c.facts),
@@ -115,7 +114,7 @@ def write_page(out: Path, comparison: Comparison) -> None:
         ],
         "measures": {m.name: m.metrics for m in c.made},
     }
-    write_whole(out / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_whole(out / report.RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
     write_whole(out / report.PAGE, page)
 
 

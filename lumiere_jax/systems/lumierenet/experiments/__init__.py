@@ -1,0 +1,1 @@
+"""LumièreNet's experiments: those of the paper, and the ablation of the preset `lecture`."""
