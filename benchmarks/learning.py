@@ -45,8 +45,8 @@ from lumiere_jax.drawn.scripts import (
     face_scripts,
 )
 from lumiere_jax.inputs.batches import device_dataset
-from lumiere_jax.inputs.batches.shuffled_indices import shuffled_indices
-from lumiere_jax.measures.evaluation import beside_still, compare, mouths, named
+from lumiere_jax.inputs.batches.example_order import shuffled_indices
+from lumiere_jax.measures.frame_comparison import beside_still, compare, mouths, named
 from lumiere_jax.measures.summaries import summarise
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.runtime.chunks import in_batches
@@ -57,8 +57,8 @@ from lumiere_jax.systems.lumierenet import device_data
 from lumiere_jax.systems.lumierenet.batches import MEMORY
 from lumiere_jax.systems.lumierenet.feed import NETWORKS
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.temporal_gan.synthesis import animate

@@ -35,13 +35,13 @@ from lumiere_jax.frames.generators import UNet
 from lumiere_jax.runtime import chunks
 from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 from lumiere_jax.systems.contract import Model, Run
-from lumiere_jax.systems.lumierenet import synthesis, triplet_losses
+from lumiere_jax.systems.lumierenet import seqpix2pix_losses, synthesis
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.temporal_gan.networks import generator as animator
 from lumiere_jax.systems.temporal_gan.synthesis import animate
@@ -252,7 +252,7 @@ def chain_of(case: Case) -> tuple[Callable[[Any, Any], Any], Any, np.ndarray]:
 def write_expected(case: Case, path: Path) -> None:
     """Variables, and what a step makes of them: losses and the norms of gradients, or outputs."""
     case = small(case)
-    triplet_losses.UNet = lambda *sizes: UNet(*sizes, dropout=0.0)
+    seqpix2pix_losses.UNet = lambda *sizes: UNet(*sizes, dropout=0.0)
     noise = arrays(case)["noise"]
     if case.kind == "train":
         normal, jax.random.normal = jax.random.normal, lambda *_: jnp.asarray(noise)

@@ -27,7 +27,7 @@ from configs import temporal_gan as faces
 from lumiere_jax import systems, vgg
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.front_ends import log_mel, rows_of
-from lumiere_jax.measures import evaluation
+from lumiere_jax.measures import frame_comparison
 from lumiere_jax.systems.contract import System
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.synthesis import painter
@@ -188,7 +188,7 @@ def rows_of_sound(dtype: str) -> Numbers:
 
 def measures(dtype: str) -> Numbers:
     a, b = random_pictures(4), random_pictures(4)[::-1] // 2
-    return evaluation.judge(a, b, keypoints(4))
+    return frame_comparison.judge(a, b, keypoints(4))
 
 
 def deviation(found: Numbers, wanted: Numbers) -> float:

@@ -25,8 +25,9 @@ from lumiere_jax.inputs.dataset.lectures import Dataset, open_dataset
 from lumiere_jax.inputs.dataset.segments import SPLITS, Segment
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.measures.drawn_lecturer import measure_aperture
-from lumiere_jax.measures.evaluation import BATCH, Evaluation, Finders, Values, named
+from lumiere_jax.measures.evaluation import BATCH, Evaluation, Finders, Values
 from lumiere_jax.measures.face_embeddings import Embed, open_embedding, read_embeddings
+from lumiere_jax.measures.frame_comparison import named
 from lumiere_jax.measures.metrics import content_distances, word_error_rate
 from lumiere_jax.measures.mouth_landmarks import open_finder
 from lumiere_jax.measures.summaries import summarise

@@ -8,7 +8,7 @@ from typing import Any
 
 from lumiere_jax import errors, systems
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.inputs.batches import device_dataset, example_order
 from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
 from lumiere_jax.inputs.dataset.segments import TRIPLET, longest
 from lumiere_jax.measures.face_width import small_face
@@ -208,7 +208,7 @@ def _on_device(
 
     def batches(first: int) -> Iterator[Any]:
         rest = first, stage.steps, hosts.own_part()
-        return pipeline.index_batches(chosen, stage.batch, seed, *rest)
+        return example_order.index_batches(chosen, stage.batch, seed, *rest)
 
     return gathering(stage), batches, {"data": data}
 

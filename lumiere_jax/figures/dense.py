@@ -10,14 +10,13 @@ Unlike the paper's figures, these show fingers and features explicitly: fingers 
 their own, and the features of the face are painted over its part (see `lumiere_jax.figures.face`).
 """
 
-from dataclasses import dataclass, field
-
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
 from lumiere_jax import keypoints as places
 from lumiere_jax.figures.face import MOUTH, mean_face, paint_features, with_forehead
+from lumiere_jax.figures.hands import draw_hand
+from lumiere_jax.figures.uv_cells import Cells, fill_capsules, fill_mesh
 from lumiere_jax.shapes import Picture
 
 __all__ = ["MOUTH", "draw_figure"]
@@ -25,122 +24,11 @@ __all__ = ["MOUTH", "draw_figure"]
 CLOTHES, TORSO, RIGHT_HAND, LEFT_HAND, HAIR, FACE = 1, 2, 3, 4, 23, 24
 UPPER_ARM_L, UPPER_ARM_R, FOREARM_L, FOREARM_R = 15, 16, 19, 20
 _SURE = 0.2  # body points that an estimator only guesses are below this
-_SHIFT = 6  # fractional bits of cv2's coordinates
 
 
-@dataclass
-class _Cells:
-    """A map of cell numbers, painted in order, with each cell's part and affine (U, V)."""
-
-    index: np.ndarray
-    parts: list[int] = field(default_factory=lambda: [0])
-    affine: list[np.ndarray] = field(default_factory=lambda: [np.zeros((2, 3))])
-
-    def add(self, part: int, affine: np.ndarray) -> int:
-        self.parts.append(part)
-        self.affine.append(affine)
-        return len(self.parts) - 1
-
-    def colours(self) -> np.ndarray:
-        figure = np.zeros((*self.index.shape, 3), np.uint8)
-        y, x = np.nonzero(self.index)
-        cells = self.index[y, x]
-        maps = np.asarray(self.affine, np.float32)[cells]
-        uv = maps[:, :, 0] * x[:, None] + maps[:, :, 1] * y[:, None] + maps[:, :, 2]
-        figure[y, x, 1::-1] = np.rint(255 * np.clip(uv, 0, 1)).astype(np.uint8)
-        figure[y, x, 2] = np.rint(np.asarray(self.parts) * (255 / 24)).astype(np.uint8)[cells]
-        return figure
-
-
-def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.rint(points * (1 << _SHIFT)).astype(np.int32)
-
-
-def _mesh(cells: _Cells, part: int, points: np.ndarray, uv: np.ndarray, triangles: np.ndarray):
-    """Paints triangles with barycentric (U, V).
-
-    Points are in pixels (n, 2), uv is (n, 2), triangles are (m, 3).
-    """
-    corners = np.concatenate([points, np.ones((len(points), 1))], 1)[triangles]
-    a, b, c = points[triangles].transpose(1, 0, 2)
-    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    flat = np.abs(area) < 1e-3
-    corners[flat] = np.eye(3)  # seen edge on: no area, and no inverse
-    affine = (np.linalg.inv(corners) @ uv[triangles]).transpose(0, 2, 1)
-    fixed = _fixed(points)
-    for i in np.flatnonzero(~flat):
-        number = cells.add(part, affine[i])
-        cv2.fillConvexPoly(cells.index, fixed[triangles[i]], number, cv2.LINE_8, _SHIFT)
-
-
-def _capsules(cells: _Cells, part: int, start, end, widths, along, across) -> None:
-    """Paints n tapered limbs with round ends.
-
-    All arguments are (n, 2): start, end, widths (at both), and the ranges of (U, V), `along` and
-    `across`.
-    """
-    axis = end - start
-    length = np.maximum(np.hypot(*axis.T), 1e-3)[:, None]
-    axis = axis / length
-    normal = axis[:, ::-1] * (-1, 1)
-    u = (along[:, 1:] - along[:, :1]) / length * axis
-    v = (across[:, 1:] - across[:, :1]) / np.maximum(widths.sum(1, keepdims=True), 1e-3) * normal
-    maps = np.stack([u, v], 1)
-    origin = np.stack([along[:, 0], across.mean(1)], 1) - (maps @ start[:, :, None])[:, :, 0]
-    affine = np.concatenate([maps, origin[:, :, None]], 2)
-    side = normal[:, None] * widths[:, :, None] / 2
-    first, last = (
-        start[:, None] + side[:, :1] * ((1,), (-1,)),
-        end[:, None] - side[:, 1:] * ((1,), (-1,)),
-    )
-    quads = _fixed(np.concatenate([first, last], 1))
-    centres, radii = _fixed(np.stack([start, end], 1)).tolist(), _fixed(widths / 2).tolist()
-    for i, quad in enumerate(quads):
-        number = cells.add(part, affine[i])
-        cv2.fillConvexPoly(cells.index, quad, number, cv2.LINE_8, _SHIFT)
-        for centre, radius in zip(centres[i], radii[i], strict=True):
-            cv2.circle(cells.index, centre, radius, number, -1, cv2.LINE_8, _SHIFT)
-
-
-_FINGER_BONES = np.array([1 + 4 * f + i for f in (0, 4, 3, 2, 1) for i in range(3)])
-_FINGER_U = np.repeat([0.6, 0.2, 0.8, 0.4, 1.0], 3)  # neighbours far apart
-_PALM = [0, 1, 5, 9, 13, 17]
-
-
-def _hand(cells: _Cells, part: int, points: np.ndarray, seen: np.ndarray, explicit: bool) -> None:
-    """Paints the palm and five fingers.
-
-    U names the finger (palm 0, thumb 0.6, then 1, 0.4, 0.8, 0.2). V runs from the wrist (0) over
-    the knuckles (0.5) to the finger's tip (1). Without `explicit` fingers, the hull of all points
-    is painted like the palm.
-    """
-    breadth = max(np.hypot(*(points[9] - points[0])), np.hypot(*(points[5] - points[17])))
-    width = max(0.21 * float(breadth), 1.0)
-    if seen[_PALM].all():
-        axis = points[[5, 9, 13, 17]].mean(0) - points[0]
-        slope = 0.5 * axis / max(float(axis @ axis), 1e-3)
-        number = cells.add(part, np.array([(0, 0, 0), (*slope, -slope @ points[0])]))
-        spanned = points[_PALM] if explicit else points[seen]
-        outline = _fixed(cv2.convexHull(spanned.astype(np.float32))[:, 0])
-        cv2.fillConvexPoly(cells.index, outline, number, cv2.LINE_8, _SHIFT)
-        cv2.polylines(
-            cells.index, [outline], True, number, max(1, round(width / 2)), cv2.LINE_8, _SHIFT
-        )
-    if not explicit:
-        return
-    whole = seen[_FINGER_BONES] & seen[_FINGER_BONES + 1]
-    bones, u = _FINGER_BONES[whole], _FINGER_U[whole]
-    joint = (bones - 1)[:, None] % 4 + np.array([0, 1])
-    widths = width * (1 - 0.12 * joint)
-    along = 0.5 + 0.5 / 3 * joint
-    first = len(cells.parts)
-    _capsules(cells, part, points[bones], points[bones + 1], widths, along, np.stack([u, u], 1))
-    cells.affine[first:] = [affine[::-1] for affine in cells.affine[first:]]
-
-
-def _limb(cells: _Cells, part: int, start, end, widths) -> None:
+def _limb(cells: Cells, part: int, start, end, widths) -> None:
     unit = np.array([(0.0, 1.0)])
-    _capsules(cells, part, start[None], end[None], np.array([widths]), unit, unit)
+    fill_capsules(cells, part, start[None], end[None], np.array([widths]), unit, unit)
 
 
 def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
@@ -154,7 +42,7 @@ def _frame(origin: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
     return np.stack([u, v])
 
 
-def _silhouette(cells: _Cells, mask: np.ndarray, body, sure, face) -> None:
+def _silhouette(cells: Cells, mask: np.ndarray, body, sure, face) -> None:
     """Paints clothes in coordinates of the shoulders, and hair in those of the head.
 
     Hair is the part of the silhouette that is nearer to the face than to neck and shoulders.
@@ -180,7 +68,7 @@ def _trust(confidence):
     return np.clip((confidence - _SURE) / 0.4, 0, 1)
 
 
-def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> None:
+def _trunk(cells: Cells, body: np.ndarray, confidence: np.ndarray, face) -> None:
     """Paints torso and neck; estimates guessed hips from the shoulders by proportion."""
     right, left = body[2], body[5]
     shoulders = left - right
@@ -191,7 +79,7 @@ def _trunk(cells: _Cells, body: np.ndarray, confidence: np.ndarray, face) -> Non
     hips = trust * hips + (1 - trust) * guess
     points = np.concatenate([[right, left], hips])
     uv = np.array([(0, 0.2), (1, 0.2), (0, 1), (1, 1.0)])
-    _mesh(cells, TORSO, points, uv, np.array([(0, 1, 2), (1, 3, 2)]))
+    fill_mesh(cells, TORSO, points, uv, np.array([(0, 1, 2), (1, 3, 2)]))
     if face is not None:
         # Reaches into the face, which is painted over it, and into the torso by its radius.
         wide = 0.6 * float(np.hypot(*(face[16] - face[0])))
@@ -224,7 +112,7 @@ def draw_figure(
     body, sure = points[places.BODY], confidence[places.BODY] >= _SURE
     face, seen = points[places.FACE], confidence[places.FACE] > 0
     oval = face if seen[[0, 8, 16, *range(17, 36)]].all() else None
-    cells = _Cells(np.zeros((size, size), np.int32))
+    cells = Cells(np.zeros((size, size), np.int32))
     if silhouette is not None:
         _silhouette(cells, silhouette, body, sure, oval)
     breadth = float(np.hypot(*(body[5] - body[2]))) if sure[[2, 5]].all() else 0.25 * size
@@ -242,7 +130,7 @@ def draw_figure(
         span = np.ptp(mean, axis=0)
         uv = (mean - mean.min(0)) / span
         shown = triangles[whole[triangles].all(1)]
-        _mesh(cells, FACE, with_forehead(face[places.LANDMARKS]), uv, shown)
+        fill_mesh(cells, FACE, with_forehead(face[places.LANDMARKS]), uv, shown)
     behind = len(cells.parts)
     left, right = places.LEFT_HAND.start, places.RIGHT_HAND.start
     for elbow, wrist, hand, part in ((3, 4, right, FOREARM_R), (6, 7, left, FOREARM_L)):
@@ -252,7 +140,7 @@ def draw_figure(
             trust = arm * _trust(confidence[[elbow, end]].min())
             _limb(cells, part, body[elbow], points[end], (0.8 * trust, 0.5 * trust))
     for hand, part in ((places.LEFT_HAND, LEFT_HAND), (places.RIGHT_HAND, RIGHT_HAND)):
-        _hand(cells, part, points[hand], confidence[hand] > 0, explicit)
+        draw_hand(cells, part, points[hand], confidence[hand] > 0, explicit)
     figure = cells.colours()
     if explicit and seen.any():
         paint_features(figure, face, seen, cells.index >= behind)

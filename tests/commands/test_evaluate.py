@@ -8,20 +8,20 @@ import pytest
 from lumiere_jax.commands.evaluate import _finders, evaluate
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import open_dataset, write_description
-from lumiere_jax.measures import evaluation, summaries
+from lumiere_jax.measures import frame_comparison, summaries
 from lumiere_jax.runtime.output_folders import built_aside
 from lumiere_jax.systems.lumierenet.measures import EVALUATION
 
 
 def test_shuffled_rows_are_the_same_rows_and_no_block_keeps_its_place():
     rows = np.arange(820.0)[:, None].repeat(40, 1)
-    wrong = evaluation.shuffled(rows, 30)
+    wrong = frame_comparison.shuffled(rows, 30)
     assert np.array_equal(np.sort(wrong, axis=0), rows)
     assert np.mean(wrong == rows) < 0.02
-    assert np.array_equal(wrong, evaluation.shuffled(rows, 30))
+    assert np.array_equal(wrong, frame_comparison.shuffled(rows, 30))
     # Whole blocks move, so that what is heard is still speech.
     assert np.mean(np.diff(wrong[:, 0]) == 1) > 0.95
-    assert evaluation.shuffled(rows[:3], 30).shape == (3, 40)
+    assert frame_comparison.shuffled(rows[:3], 30).shape == (3, 40)
 
 
 @pytest.fixture
@@ -185,10 +185,10 @@ def frames_and_keypoints(n):
 def test_frames_are_compared_alike_in_one_piece_and_in_many():
     """Also where a piece is longer than a batch, and where it is a single frame."""
     made, true, keypoints = frames_and_keypoints(19)
-    whole = evaluation.compare(made, true, keypoints)
+    whole = frame_comparison.compare(made, true, keypoints)
     pieces, before = [], None
     for piece in (slice(0, 11), slice(11, 12), slice(12, 19)):
-        pieces.append(evaluation.compare(made[piece], true[piece], keypoints[piece], before))
+        pieces.append(frame_comparison.compare(made[piece], true[piece], keypoints[piece], before))
         before = made[piece][-1], true[piece][-1]
     for name, values in whole.items():
         joined = np.concatenate([piece[name] for piece in pieces])
@@ -205,7 +205,7 @@ def test_the_mouths_distance_is_in_pixels_and_beside_it_in_widths():
     lips[:] = lips.mean(0) + 2 * (lips - lips.mean(0))
     radius = np.linalg.norm(true[1, 73:93, :2] - true[1, 73:93, :2].mean(0), axis=1).mean()
     width = np.linalg.norm(true[1, 79, :2] - true[1, 73, :2])
-    found = evaluation.compare_mouths(made, true, (200, 200))
+    found = frame_comparison.compare_mouths(made, true, (200, 200))
     np.testing.assert_allclose(
         found["mouth_landmark_distance"], [0, 200 * radius], rtol=1e-4, atol=1e-4
     )

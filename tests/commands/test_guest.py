@@ -23,13 +23,14 @@ import pytest
 from lumiere_jax import losses, systems
 from lumiere_jax.audio.features import frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of
-from lumiere_jax.inputs.batches.shuffled_indices import shuffled_indices
+from lumiere_jax.inputs.batches.example_order import shuffled_indices
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Column
 from lumiere_jax.inputs.dataset.geometry import SQUARE
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.inputs.media import picture_bytes
-from lumiere_jax.measures.evaluation import BATCH, Chunk, Evaluation, Sheet, compare, mouths, named
-from lumiere_jax.measures.evaluation import shuffled as in_another_order
+from lumiere_jax.measures.evaluation import BATCH, Chunk, Evaluation, Sheet
+from lumiere_jax.measures.frame_comparison import compare, mouths, named
+from lumiere_jax.measures.frame_comparison import shuffled as in_another_order
 from lumiere_jax.systems.contract import Feed, Narration, Request, Scene, System
 from lumiere_jax.systems.entry import Entry, Flag
 from lumiere_jax.systems.pictures import to_uint8, unit

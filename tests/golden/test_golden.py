@@ -22,7 +22,7 @@ from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.autoencoder import Decoder, Encoder
 from lumiere_jax.frames.discriminators import DCGANDiscriminator
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import triplet_losses, vae
+from lumiere_jax.systems.lumierenet import seqpix2pix_losses, vae
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.temporal_gan.networks import Generator
 from lumiere_jax.training.stage import TrainState
@@ -264,7 +264,7 @@ def test_gradients_of_the_vaes_loss(tmp_path, monkeypatch):
 
 
 def test_gradients_of_seqpix2pixs_losses(tmp_path, monkeypatch):
-    monkeypatch.setattr(triplet_losses, "UNet", lambda *sizes: UNet(*sizes, dropout=0.0))
+    monkeypatch.setattr(seqpix2pix_losses, "UNet", lambda *sizes: UNet(*sizes, dropout=0.0))
     states = {name: parameters(name) for name in "GPD"}
     batch = {
         "figures": hashed.picture("w", (2, 3, 32, 32, 3)),
@@ -277,7 +277,7 @@ def test_gradients_of_seqpix2pixs_losses(tmp_path, monkeypatch):
         for name, state in states.items()
     }
     gradients = jax.jit(
-        lambda networks, batch, key: triplet_losses.gradients(
+        lambda networks, batch, key: seqpix2pix_losses.gradients(
             networks, config(), frozen, batch, key
         )
     )

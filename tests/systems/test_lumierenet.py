@@ -14,7 +14,7 @@ from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.errors import UserError
 from lumiere_jax.figures.autoencoder import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.systems.lumierenet import blstm, seqpix2pix, triplet_losses, vae
+from lumiere_jax.systems.lumierenet import blstm, seqpix2pix, seqpix2pix_losses, vae
 from lumiere_jax.systems.lumierenet.blstm import narrowed
 from lumiere_jax.systems.lumierenet.config import Config, check_config
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
@@ -152,7 +152,7 @@ def test_reconstructed_figures_are_what_the_vae_makes_of_them():
     def gradients(share, batch):
         frozen, config = {"vgg": {}, "vae": vae}, tiny(reconstructed=share)
         found, statistics, _ = jax.jit(
-            lambda networks, batch, key: triplet_losses.gradients(
+            lambda networks, batch, key: seqpix2pix_losses.gradients(
                 networks, config, frozen, batch, key
             )
         )(state.networks, batch, jax.random.key(2))
@@ -330,7 +330,7 @@ def test_a_batch_in_four_parts_is_the_batch(monkeypatch, name):
 
 def test_a_gans_parts_have_fakes_and_batchnorm_of_their_own(monkeypatch):
     """Gradients and running averages are the means of those of each part alone."""
-    monkeypatch.setattr(triplet_losses, "UNet", functools.partial(UNet, dropout=0.0))
+    monkeypatch.setattr(seqpix2pix_losses, "UNet", functools.partial(UNet, dropout=0.0))
     use_descent(monkeypatch)
     size, plain = 32, {"lambda1": 0.0, "lambda2": 0.0, "pixel": 1.0}
     both, alone = (

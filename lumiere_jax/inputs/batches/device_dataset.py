@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lumiere_jax.errors import UserError, readable_bytes
-from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.batches import record_reader
 from lumiere_jax.inputs.dataset.lectures import Dataset
 
 # Networks, optimisers and activations need the rest.
@@ -92,7 +92,7 @@ def decoded(dataset: Dataset, split: str, names: Sequence[str]) -> dict[str, np.
     done = 0
     quiet = jax.process_index() > 0
     with tqdm(total=frames, desc=f"frames of {split}", unit="frame", disable=quiet) as bar:
-        for chunk in pipeline.in_order(dataset, split, names):
+        for chunk in record_reader.in_order(dataset, split, names):
             count = len(chunk["index"])
             for name, table in tables.items():
                 table[done : done + count] = chunk[name].reshape(count, *table.shape[1:])

@@ -1,4 +1,4 @@
-"""Batches for training and measuring: tf.data over indices, a pure function of seed and step.
+"""The order of a training's examples: a pure function of seed and step.
 
 Example i of a run is item `i mod n` of epoch `i div n`, shuffled by a keyed permutation, so a
 run resumed at step k gets batch k at once. `part` (i, n) reads only the i-th of n equal slices of
@@ -6,33 +6,16 @@ every batch, as each of n hosts does.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
-from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.dataset.columns import Column
-from lumiere_jax.inputs.dataset.lectures import Dataset
-from lumiere_jax.inputs.dataset.records import Records
-
-Load = Callable[[Any], dict[str, Any]]
-"""A TensorFlow function from items' indices to a batch's arrays, by name. Among these is `index`:
-the frame of the split that each item is, or ends with."""
+from lumiere_jax.inputs.batches.record_reader import Load, as_it_is, host_tensorflow, loaded
 
 FOREVER = np.iinfo(np.int64).max
 # Seeds near zero permute hardly at all: the cipher needs bits in its key.
 KEY = (2654435769, 1013904223, 1779033703)
-
-
-@functools.cache
-def host_tensorflow() -> Any:
-    """Returns TensorFlow on the CPU alone: it would take an accelerator's memory from JAX."""
-    import tensorflow as tf
-
-    for kind in ("GPU", "TPU"):
-        tf.config.set_visible_devices([], kind)
-    return tf
 
 
 def shuffled(
@@ -67,90 +50,7 @@ def shuffled(
             index=positions % items, seed=seeds, max_index=np.int64(items - 1), rounds=8
         )
 
-    return _run(tf.data.Dataset.range(first, last).map(_as_it_is(indices)), load)
-
-
-def _as_it_is(function: Callable) -> Callable:
-    """Exempts a function from AutoGraph's rewriting: none of ours branches on tensors."""
-    return host_tensorflow().autograph.experimental.do_not_convert(function)
-
-
-def _run(indices: Any, load: Load) -> Iterator[dict[str, np.ndarray]]:
-    """Runs `load` in parallel, on as many cores as tf.data chooses, and yields in order."""
-    tf = host_tensorflow()
-    batches = indices.map(_as_it_is(load), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-
-
-def with_user_errors(
-    batches: Iterator[dict[str, np.ndarray]], records: Records
-) -> Iterator[dict[str, np.ndarray]]:
-    """Re-raises TensorFlow's read errors as UserError."""
-    try:
-        yield from batches
-    except host_tensorflow().errors.OpError as error:
-        raise records.failure or UserError(
-            f"{records.name}: a record holds no example of this project "
-            f"({' '.join(error.message.split())[:80]}): make the dataset anew with prepare.py."
-        ) from error
-
-
-def reader(records: Records, dataset: Dataset, names: Sequence[str]) -> Load:
-    """Returns a function that reads the columns of these names.
-
-    It returns pictures (n, rows, cols, 3) uint8 and numbers (n, *shape).
-
-    Python passes on bytes alone. TensorFlow parses and decodes them outside the GIL.
-    """
-    tf, shape = host_tensorflow(), dataset.shape
-    columns = [dataset.column(name) for name in names]
-    features = {column.name: _feature(column) for column in columns}
-
-    def fetch(index):
-        # One by one: the source starts threads for every call that reads several.
-        return np.array([records.encoded(i) for i in index.tolist()], object)
-
-    def decode(data):
-        picture = tf.io.decode_image(data, 3, expand_animations=False)
-        return tf.ensure_shape(picture, [*shape, 3])
-
-    def load(index):
-        encoded = tf.ensure_shape(tf.numpy_function(fetch, [index], tf.string), index.shape)
-        examples = tf.io.parse_example(encoded, features)
-        for column in columns:
-            if column.is_picture:
-                # Batches are decoded in parallel, so pictures need not be.
-                examples[column.name] = tf.map_fn(
-                    decode,
-                    examples[column.name],
-                    parallel_iterations=1,
-                    fn_output_signature=tf.uint8,
-                )
-            else:
-                examples[column.name] = tf.cast(examples[column.name], column.dtype)
-        return {**examples, "index": tf.cast(index, tf.int32)}
-
-    return load
-
-
-def _feature(column: Column) -> Any:
-    """Returns TensorFlow's description of a column in a record, where integers have 64 bits."""
-    tf = host_tensorflow()
-    if column.is_picture:
-        return tf.io.FixedLenFeature([], tf.string)
-    kind = tf.float32 if np.issubdtype(column.dtype, np.floating) else tf.int64
-    return tf.io.FixedLenFeature(column.shape, kind)
-
-
-def in_order(
-    dataset: Dataset, split: str, names: Sequence[str], chunk: int = 16
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields a split's columns of these names once, in order, up to `chunk` examples at a time."""
-    tf, records = host_tensorflow(), dataset.records(split)
-    load = reader(records, dataset, names)
-    return with_user_errors(
-        _run(tf.data.Dataset.range(dataset.frames(split)).batch(chunk), load), records
-    )
+    return loaded(tf.data.Dataset.range(first, last).map(as_it_is(indices)), load)
 
 
 def index_batches(
@@ -165,3 +65,21 @@ def index_batches(
     tf = host_tensorflow()
     load = lambda i: {"index": tf.cast(tf.gather(frames, i), tf.int32)}  # noqa: E731
     return shuffled(load, batch, len(frames), seed, first, last, part)
+
+
+def shuffled_indices(
+    items: np.ndarray, batch: int, seed: int, first: int = 0
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the `index` (batch,) int32 of each step's items, without TensorFlow and without end.
+
+    Example i of a run is item `i mod n` of epoch `i div n`, and each epoch has its own permutation.
+    The order differs from that of `index_batches`, which TensorFlow draws.
+    """
+
+    @functools.lru_cache(2)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, epoch)).permutation(items).astype(np.int32)
+
+    for step in itertools.count(first):
+        places = (divmod(i, len(items)) for i in range(step * batch, (step + 1) * batch))
+        yield {"index": np.array([order(epoch)[i] for epoch, i in places], np.int32)}

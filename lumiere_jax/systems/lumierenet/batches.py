@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lumiere_jax.inputs.batches import pipeline
-from lumiere_jax.inputs.batches.pipeline import FOREVER
+from lumiere_jax.inputs.batches import example_order, record_reader
+from lumiere_jax.inputs.batches.example_order import FOREVER
 from lumiere_jax.inputs.dataset.lectures import Dataset
 
 # Frames before the last one of a triplet.
@@ -23,9 +23,9 @@ def figure_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields pose figures (batch, size, size, 3) uint8 and keypoints (batch, 137, 3)."""
     records = dataset.records(split)
-    load = pipeline.reader(records, dataset, ("figure", "keypoints"))
-    chosen = pipeline.shuffled(load, batch, len(records), seed, first, last, part)
-    return pipeline.with_user_errors(chosen, records)
+    load = record_reader.reader(records, dataset, ("figure", "keypoints"))
+    chosen = example_order.shuffled(load, batch, len(records), seed, first, last, part)
+    return record_reader.with_user_errors(chosen, records)
 
 
 def triplet_targets(dataset: Dataset, split: str, stride: int) -> np.ndarray:
@@ -53,8 +53,8 @@ def triplet_batches(
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields frames t-2 to t and their figures, (batch, 3, size, size, 3) uint8, and keypoints."""
-    tf, records = pipeline.host_tensorflow(), dataset.records(split)
-    load = pipeline.reader(records, dataset, ("frame", "figure", "keypoints"))
+    tf, records = record_reader.host_tensorflow(), dataset.records(split)
+    load = record_reader.reader(records, dataset, ("frame", "figure", "keypoints"))
     targets = triplet_targets(dataset, split, stride)
 
     def triplets(index):
@@ -68,8 +68,8 @@ def triplet_batches(
         }
         return {**own, "index": tf.cast(ends, tf.int32)}
 
-    return pipeline.with_user_errors(
-        pipeline.shuffled(triplets, batch, len(targets), seed, first, last, part), records
+    return record_reader.with_user_errors(
+        example_order.shuffled(triplets, batch, len(targets), seed, first, last, part), records
     )
 
 
@@ -91,7 +91,7 @@ def window_batches(
       codes: Codes (frames, code).
     """
 
-    tf = pipeline.host_tensorflow()
+    tf = record_reader.host_tensorflow()
 
     def fetch(index):
         return rows[steps[index]], codes[index]
@@ -100,4 +100,4 @@ def window_batches(
         features, targets = tf.numpy_function(fetch, [index], [tf.float32, tf.float32])
         return {"features": features, "codes": targets, "index": tf.cast(index, tf.int32)}
 
-    return pipeline.shuffled(load, batch, len(codes), seed, first, last, part)
+    return example_order.shuffled(load, batch, len(codes), seed, first, last, part)

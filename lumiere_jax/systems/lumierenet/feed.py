@@ -28,7 +28,7 @@ from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.hearing import segment_features, split_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 from lumiere_jax.systems.pictures import to_uint8
 from lumiere_jax.systems.scenes import BATCH, longest_segment

@@ -26,6 +26,8 @@ from lumiere_jax.measures.evaluation import (
     Sheet,
     Table,
     Values,
+)
+from lumiere_jax.measures.frame_comparison import (
     beside_still,
     compare,
     judge,
@@ -42,8 +44,8 @@ from lumiere_jax.systems.contract import Model
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.hearing import segment_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network
 
 # The stages whose frames are compared with the real ones.

@@ -12,7 +12,7 @@ import optax
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.measures import metrics
 from lumiere_jax.systems.lumierenet.config import Config, SeqPix2PixConfig
-from lumiere_jax.systems.lumierenet.triplet_losses import discriminator, generator, gradients
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import discriminator, generator, gradients
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8
 from lumiere_jax.training.accumulate import accumulate

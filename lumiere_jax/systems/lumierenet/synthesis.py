@@ -16,7 +16,7 @@ from lumiere_jax.runtime.chunks import chunk_frames, chunked, platform_of
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.vae import vae_network
 from lumiere_jax.systems.pictures import to_uint8
 

@@ -10,13 +10,8 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import Segment
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.measures import metrics
-from lumiere_jax.measures.evaluation import (
-    BATCH,
-    Chunk,
-    Evaluation,
-    Finders,
-    Sheet,
-    Table,
+from lumiere_jax.measures.evaluation import BATCH, Chunk, Evaluation, Finders, Sheet, Table
+from lumiere_jax.measures.frame_comparison import (
     beside_still,
     compare,
     mouths,

@@ -1,4 +1,4 @@
-"""Batches of sequences: frames with the waveform that belongs to each; see `batches.pipeline`."""
+"""Batches of sequences: frames with the waveform that belongs to each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,13 +8,8 @@ import numpy as np
 from lumiere_jax.audio.encoders import WINDOW
 from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches.pipeline import (
-    FOREVER,
-    host_tensorflow,
-    reader,
-    shuffled,
-    with_user_errors,
-)
+from lumiere_jax.inputs.batches.example_order import FOREVER, shuffled
+from lumiere_jax.inputs.batches.record_reader import host_tensorflow, reader, with_user_errors
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import Segment
 

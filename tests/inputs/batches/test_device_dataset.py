@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches import device_dataset, pipeline
+from lumiere_jax.inputs.batches import device_dataset, example_order
 from lumiere_jax.systems.lumierenet import device_data
 from lumiere_jax.systems.lumierenet.batches import (
     figure_batches,
@@ -50,7 +50,7 @@ def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
     whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     gather = jax.jit(lambda data, batch: device_dataset.gather(data, batch["index"]))
     kept = jax.device_put(data, whole)
-    indices = pipeline.index_batches(frames, BATCH, SEED)
+    indices = example_order.index_batches(frames, BATCH, SEED)
     for index, batch in itertools.islice(zip(indices, batches, strict=True), STEPS):
         mine = gather(kept, parallel.place(index, mesh))
         np.testing.assert_array_equal(index["index"], batch.pop("index"))

@@ -7,11 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.batches import record_reader
+from lumiere_jax.inputs.batches.example_order import shuffled_indices
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.records import Records
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.systems.lumierenet import batches
+
+ITEMS = np.arange(10, 17)
 
 
 def stamps(batch):
@@ -51,7 +54,7 @@ def test_the_order_is_the_one_that_older_runs_were_trained_in(noise):
 
 def test_pictures_are_tensorflows_bit_for_bit(noise, monkeypatch):
     """Other decoders give other levels, and another training."""
-    tf = pipeline.host_tensorflow()
+    tf = record_reader.host_tensorflow()
     texture = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3)).astype(np.uint8)
     frames = [picture_bytes.encode_jpeg(cv2.GaussianBlur(x, (5, 5), 2)) for x in texture]
     figures = [picture_bytes.encode_png(x) for x in texture]
@@ -79,7 +82,7 @@ def test_tensorflow_sees_no_accelerator(monkeypatch):
 
     asked = []
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *what: asked.append(what))
-    pipeline.host_tensorflow.__wrapped__()
+    record_reader.host_tensorflow.__wrapped__()
     assert asked == [([], "GPU"), ([], "TPU")]
 
 
@@ -158,3 +161,20 @@ def test_windows_stay_with_their_codes():
         np.testing.assert_array_equal(batch["features"][:, 0, 0], past)
         seen += batch["codes"][:, 0].tolist()
     assert sorted(seen) == list(range(30)) != seen
+
+
+def test_an_epoch_has_every_item_once_and_each_has_an_order_of_its_own():
+    taken = [batch["index"] for batch in itertools.islice(shuffled_indices(ITEMS, 3, seed=0), 7)]
+    epochs = np.concatenate(taken).reshape(3, 7)
+    assert all(sorted(epoch) == sorted(ITEMS) for epoch in epochs.tolist())
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) == 3
+
+
+def test_shuffled_indices_are_a_function_of_seed_and_step():
+    whole = [batch["index"] for batch in itertools.islice(shuffled_indices(ITEMS, 3, 1), 8)]
+    later = [
+        batch["index"] for batch in itertools.islice(shuffled_indices(ITEMS, 3, 1, first=5), 3)
+    ]
+    np.testing.assert_array_equal(whole[5:], later)
+    other = next(shuffled_indices(ITEMS, 3, 2))["index"]
+    assert other.dtype == np.int32 and not np.array_equal(whole[0], other)

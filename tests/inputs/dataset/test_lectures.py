@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lumiere_jax.audio.features import normalise
 from lumiere_jax.audio.front_ends import log_mel
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.batches import record_reader
 from lumiere_jax.inputs.dataset import lectures
 from lumiere_jax.inputs.dataset.geometry import SIZES
 from lumiere_jax.inputs.dataset.lectures import open_dataset
@@ -318,7 +318,7 @@ def test_what_a_dataset_says_to_tfds_is_neither_run_nor_followed(hostile, noise)
             for split in SPLITS:
                 np.testing.assert_array_equal(features(dataset, split), features(noise, split))
                 assert len(list(dataset.records(split))) == noise.frames(split)
-            list(pipeline.in_order(dataset, "val", ("figure",)))
+            list(record_reader.in_order(dataset, "val", ("figure",)))
     names = {f"lectures-{split}.array_record-00000-of-00001" for split in SPLITS}
     assert not elsewhere and here - {""} == names  # the folder itself has no name
     assert not (outside / "trace").exists()

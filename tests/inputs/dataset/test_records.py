@@ -9,7 +9,7 @@ import pytest
 from array_record.python import array_record_data_source
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.inputs.batches import pipeline
+from lumiere_jax.inputs.batches import record_reader
 from lumiere_jax.inputs.dataset.records import Records
 from lumiere_jax.systems.lumierenet.batches import figure_batches, triplet_batches
 
@@ -103,7 +103,7 @@ def test_more_than_a_few_stop_the_run(damage):
     with pytest.raises(UserError, match=wanted):
         list(itertools.islice(triplet_batches(dataset, "train", 5, 0, 1), 40))
     with pytest.raises(UserError, match=wanted):
-        list(pipeline.in_order(dataset, "train", ("frame",)))
+        list(record_reader.in_order(dataset, "train", ("frame",)))
 
 
 def test_a_split_of_damaged_records_alone_is_refused(damage):

@@ -10,7 +10,7 @@ import numpy as np
 from lumiere_jax import losses
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
-from lumiere_jax.measures import evaluation, summaries
+from lumiere_jax.measures import frame_comparison, summaries
 from lumiere_jax.measures.evaluation import BATCH
 from lumiere_jax.runtime.chunks import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
@@ -63,5 +63,5 @@ def figure_measures(config: Config, dataset: Dataset, workdir: Path) -> dict[str
         known = [records[i] for i in range(first, min(first + BATCH, len(records)))]
         w = np.stack([picture_bytes.decode(record["figure"], dataset.shape) for record in known])
         keypoints = np.stack([record["keypoints"] for record in known])
-        values.append(evaluation.judge(in_batches(again, BATCH, w), w, keypoints))
+        values.append(frame_comparison.judge(in_batches(again, BATCH, w), w, keypoints))
     return summaries.averages({n: np.concatenate([v[n] for v in values]) for n in values[0]})
