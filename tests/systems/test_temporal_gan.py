@@ -53,6 +53,16 @@ def batch():
     }
 
 
+WEIGHTS = {"reconstruction": 7.0, "frame_adversarial": 2.0, "sequence_adversarial": 3.0}
+
+
+@pytest.fixture(scope="module")
+def stepped(make):
+    """The first state of `tiny` with other weights, and its guarded step, compiled once."""
+    _, stage, state = make(**WEIGHTS)
+    return state, jax.jit(guarded(stage.step))
+
+
 def different(a, b):
     return [bool(jnp.any(x != y)) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)]
 
@@ -77,9 +87,8 @@ def test_parameter_counts_of_the_paper():
     assert count["G"] == encoder + 2 * gru + noise + identity + decoder + 2 * halves
 
 
-def test_a_step_moves_every_network_and_nothing_past_a_sequences_end_matters(make, batch):
-    _, stage, state = make()
-    step = jax.jit(guarded(stage.step))
+def test_a_step_moves_every_network_and_nothing_past_a_sequences_end_matters(stepped, batch):
+    state, step = stepped
     after, metrics = step(state, {}, batch)
     assert float(metrics["skipped"]) == 0
     for name, network in after.networks.items():
@@ -92,19 +101,17 @@ def test_a_step_moves_every_network_and_nothing_past_a_sequences_end_matters(mak
     assert all(float(metrics[name]) == float(same[name]) for name in metrics)
 
 
-def test_the_loss_is_the_weighted_sum_of_equation_3(make, batch):
-    weights = {"reconstruction": 7.0, "frame_adversarial": 2.0, "sequence_adversarial": 3.0}
-    _, stage, state = make(**weights)
-    _, terms = jax.jit(stage.step)(state, {}, batch)
-    wanted = sum(weight * float(terms[name]) for name, weight in weights.items())
+def test_the_loss_is_the_weighted_sum_of_equation_3(stepped, batch):
+    state, step = stepped
+    _, terms = step(state, {}, batch)
+    wanted = sum(weight * float(terms[name]) for name, weight in WEIGHTS.items())
     assert float(terms["loss"]) == pytest.approx(wanted, rel=1e-5)
-    assert all(float(terms[name]) > 0.01 for name in weights)
+    assert all(float(terms[name]) > 0.01 for name in WEIGHTS)
 
 
-def test_the_frame_discriminator_judges_one_frame_drawn_from_those_that_are_there(make, batch):
+def test_the_frame_discriminator_judges_one_frame_drawn_from_those_that_are_there(stepped, batch):
     """S(x) of Eq. 1."""
-    _, stage, state = make()
-    step = jax.jit(stage.step)
+    state, step = stepped
 
     def judged(number):
         """The frames of the first sequence whose change the frame discriminator's loss notices."""
