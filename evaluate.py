@@ -26,7 +26,7 @@ flags.DEFINE_string("hypotheses", None, "What a lip reader has read, line by lin
 
 
 def main() -> None:
-    from lumiere_jax.commands.from_flags import run_evaluate
+    from lumiere_jax.commands.flag_checks import run_evaluate
 
     metrics, out = run_evaluate(cli.given())
     from lumiere_jax.outputs.report import text_table

@@ -24,7 +24,7 @@ import importlib
 from absl import flags
 
 from lumiere_jax.commands import cli
-from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems.registry import ENTRIES
 
 NAMES = {name: None for e in ENTRIES.values() for name in (*e.experiments, *e.repeats)}
 
@@ -39,7 +39,7 @@ cli.define_system_flags(lambda entry: entry.experiment_flags)
 
 
 def main() -> None:
-    from lumiere_jax.commands.from_flags import run_experiments
+    from lumiere_jax.commands.flag_checks import run_experiments
 
     page = run_experiments(cli.given(), lambda name: importlib.import_module(f"configs.{name}"))
     print(page)

@@ -50,7 +50,7 @@ flags.DEFINE_string("verify", None, "A video: print what it says of itself, and 
 
 
 def main() -> None:
-    from lumiere_jax.commands.from_flags import run_infer
+    from lumiere_jax.commands.flag_checks import run_infer
 
     sys.exit(run_infer(cli.given()))
 

@@ -32,7 +32,7 @@ def main() -> None:
     from lumiere_jax.runtime import hosts
 
     hosts.start(MULTIHOST.value)
-    from lumiere_jax.commands.from_flags import run_train
+    from lumiere_jax.commands.flag_checks import run_train
 
     given = {"config": CONFIG.value, "data": DATA.value, "workdir": WORKDIR.value}
     run_train(**given, stage=STAGE.value, initial=INITIAL.value)

@@ -32,8 +32,9 @@ from rounds import say
 
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
-from lumiere_jax import systems, vgg
-from lumiere_jax.audio.features import RATE, frames_within, loudness_gain, normalise
+from lumiere_jax import vgg
+from lumiere_jax.audio.features import RATE, loudness_gain, normalise
+from lumiere_jax.audio.frame_times import frames_within
 from lumiere_jax.audio.front_ends import log_mel, rows_of, waveform
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.drawn.scripts import (
@@ -49,9 +50,10 @@ from lumiere_jax.inputs.batches.example_order import shuffled_indices
 from lumiere_jax.measures.frame_comparison import beside_still, compare, mouths, named
 from lumiere_jax.measures.summaries import summarise
 from lumiere_jax.outputs.mark import marked
-from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.inference_batches import in_batches
 from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.runtime.worker_processes import cores, side_by_side
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.systems.lumierenet import device_data
 from lumiere_jax.systems.lumierenet.batches import MEMORY
@@ -183,7 +185,7 @@ def lecturer(scale: Scale, sheets: Path) -> None:
     spans = list(itertools.pairwise(ends.tolist()))
     setting = f"the losses of lecture, width {scale.width}, random VGG-19, every frame a target"
     say(system="lumierenet", setting=setting)
-    stages, every = systems.get("lumierenet").stages(config, (size, size)), np.arange(ends[-1])
+    stages, every = registry.get("lumierenet").stages(config, (size, size)), np.arange(ends[-1])
     frozen: dict[str, Any] = {"vgg": vgg.load_vgg19("random")}
     with tempfile.TemporaryDirectory() as workdir:
 
@@ -256,7 +258,7 @@ def talker(scale: Scale, sheets: Path) -> None:
     every = drawn(scripts, drawn_faces, size)
     heard = [heard_windows(script) for script in scripts]
     say(system="temporal_gan", setting=f"the losses of small, width {scale.width}")
-    stage = systems.get("temporal_gan").stages(config, every[0].frame.shape[1:3])["animator"]
+    stage = registry.get("temporal_gan").stages(config, every[0].frame.shape[1:3])["animator"]
 
     def batches(first: int) -> Iterator[Batch]:
         """Sequences of faces that train, each from a random frame on, with a random still."""

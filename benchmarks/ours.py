@@ -32,7 +32,7 @@ from configs import temporal_gan as faces
 from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.runtime import chunks
+from lumiere_jax.runtime import inference_batches
 from lumiere_jax.runtime.memory_allocation import keep_freed_memory
 from lumiere_jax.systems.contract import Model, Run
 from lumiere_jax.systems.lumierenet import seqpix2pix_losses, synthesis
@@ -45,8 +45,8 @@ from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.systems.temporal_gan.networks import generator as animator
 from lumiere_jax.systems.temporal_gan.synthesis import animate
+from lumiere_jax.training.device_mesh import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.guard import SKIPPED
-from lumiere_jax.training.parallel import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.stage import Batch, Stage, State
 from lumiere_jax.workflows import trained_model
 
@@ -190,7 +190,7 @@ def built(case: Case) -> Built:
 def stream(case: Case) -> Callable[[int], None]:
     """A face that speaks window by window, as it would live."""
     function, variables, windows = frames_of(case)
-    chunks.AHEAD = 0  # a frame is there before the next window comes
+    inference_batches.AHEAD = 0  # a frame is there before the next window comes
 
     def run(steps: int) -> None:
         for _ in range(steps):

@@ -24,10 +24,11 @@ from sides import QUICKLY
 
 from configs import lumierenet as lectures
 from configs import temporal_gan as faces
-from lumiere_jax import systems, vgg
+from lumiere_jax import vgg
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.measures import frame_comparison
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import System
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.synthesis import painter
@@ -97,7 +98,7 @@ def keypoints(*lead: int) -> np.ndarray:
 
 def lecture_steps(losses: str, name: str, dtype: str) -> Numbers:
     config = lecture_config(losses, dtype)
-    every, system = stages(config, SIZE), systems.get("lumierenet")
+    every, system = stages(config, SIZE), registry.get("lumierenet")
     b = every[name].batch
     random = np.random.default_rng(2)
     batch = {
@@ -128,7 +129,7 @@ def face_steps(dtype: str) -> Numbers:
         "windows": np.random.default_rng(3).standard_normal((c.batch, c.frames, 2560), np.float32),
         "lengths": np.full(c.batch, c.frames, np.int32),
     }
-    return steps(systems.get("temporal_gan"), config, FACE, "animator", {}, batch)
+    return steps(registry.get("temporal_gan"), config, FACE, "animator", {}, batch)
 
 
 def steps(
@@ -158,7 +159,7 @@ def lecture_frames(dtype: str) -> Numbers:
     config = lecture_config("lecture", dtype)
     every = stages(config, SIZE)
     variables = {}
-    for stage, networks in systems.get("lumierenet").networks.items():
+    for stage, networks in registry.get("lumierenet").networks.items():
         state = on_cpu(every[stage].init, jax.random.key(0))
         variables[stage] = {network: used(state.networks[network]) for network in networks}
     windows = np.random.default_rng(4).standard_normal((4, config.blstm.window, 40), np.float32)
@@ -174,7 +175,7 @@ def used(network: TrainState) -> Any:
 def face_frames(dtype: str) -> Numbers:
     config = faces.tiny()
     config.animator.dtype = dtype
-    stage = systems.get("temporal_gan").stages(config, FACE)["animator"]
+    stage = registry.get("temporal_gan").stages(config, FACE)["animator"]
     variables = {"animator": {"G": used(on_cpu(stage.init, jax.random.key(0)).networks["G"])}}
     windows = np.random.default_rng(5).standard_normal((6, 2560), np.float32) / 4
     made = animate(config, variables, random_pictures(shape=FACE), windows, chunk=3)

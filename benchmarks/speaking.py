@@ -20,10 +20,11 @@ from cases import FPS, SECONDS, Case, speech
 from ours import model_of, synthesise
 from rounds import say
 
-from lumiere_jax.audio.features import RATE, frames_covering, gain_to_loudness
-from lumiere_jax.audio.listening import Heard, measure
+from lumiere_jax.audio.features import RATE, gain_to_loudness
+from lumiere_jax.audio.frame_times import frames_covering
+from lumiere_jax.audio.level_and_band import Heard, measure
 from lumiere_jax.outputs.mark import marked
-from lumiere_jax.runtime.chunks import chunk_frames
+from lumiere_jax.runtime.inference_batches import chunk_frames
 from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Model, Narration, Request, Timing

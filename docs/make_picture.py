@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.inputs.media import picture_bytes
-from lumiere_jax.systems.lumierenet.hearing import split_features
+from lumiere_jax.systems.lumierenet.normalised_features import split_features
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.pictures import sheet
 from lumiere_jax.systems.temporal_gan.measures import EVALUATION

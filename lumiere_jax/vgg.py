@@ -18,7 +18,7 @@ from lumiere_jax.convolutions import Pictures, conv3x3
 from lumiere_jax.errors import UserError, disk_is_full, is_disk_full
 from lumiere_jax.layers import max_pool, unfused
 from lumiere_jax.paths import CACHE, cache_folder, user_path
-from lumiere_jax.weights import read_arrays
+from lumiere_jax.weight_files import read_arrays
 
 Params = dict[str, Any]
 """`mean` and `std` (3,) of the input, and for each convolution `kernel` (HWIO) and `bias`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lumiere_jax.commands import demo
-from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems.registry import ENTRIES
 
 ROOT = Path(__file__).parents[1]
 needs_torch = pytest.mark.skipif(

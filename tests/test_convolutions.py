@@ -8,7 +8,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lumiere_jax import convolutions, matmul_convolutions
-from lumiere_jax.training import parallel
+from lumiere_jax.training import device_mesh
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -156,10 +156,10 @@ def test_bf16_products_stay_within_a_percent_of_float32(case):
 
 def test_pictures_that_are_spread_over_devices_stay_where_they_are(monkeypatch):
     monkeypatch.setattr(matmul_convolutions, "CACHED", 1)
-    mesh = parallel.data_mesh(jax.device_count())
+    mesh = device_mesh.data_mesh(jax.device_count())
     spread = NamedSharding(mesh, PartitionSpec("data"))
     x = jax.ShapeDtypeStruct((mesh.size, 64, 64, 16), jnp.float32, sharding=spread)
-    kernel = jax.ShapeDtypeStruct((4, 4, 16, 4), jnp.float32, sharding=parallel.whole(mesh))
+    kernel = jax.ShapeDtypeStruct((4, 4, 16, 4), jnp.float32, sharding=device_mesh.whole(mesh))
 
     def loss(x, kernel):
         return (convolutions.conv4x4_down(x, kernel) ** 2).mean()

@@ -16,7 +16,7 @@ from lumiere_jax import torch_files
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.poses import torch_dump
 from lumiere_jax.torch_files import open_torch
-from lumiere_jax.weights import read_arrays
+from lumiere_jax.weight_files import read_arrays
 
 
 @pytest.mark.parametrize("save", [save_zip, save_legacy])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from torch_writer import Call, save_legacy, save_zip
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.weights import read_arrays
+from lumiere_jax.weight_files import read_arrays
 
 
 def save_npz(path, arrays):
@@ -68,7 +68,7 @@ def test_what_was_saved_is_read_whatever_the_files_name(tmp_path, save):
 
 @pytest.mark.parametrize("save", WRITERS)
 def test_only_what_is_wanted_is_read(tmp_path, save, monkeypatch):
-    monkeypatch.setattr("lumiere_jax.weights._LARGEST", 8)  # the bias has 8 bytes
+    monkeypatch.setattr("lumiere_jax.weight_files._LARGEST", 8)  # the bias has 8 bytes
     save(tmp_path / "weights", arrays())
     assert list(read_arrays(tmp_path / "weights", lambda key: key == "conv.bias")) == ["conv.bias"]
     with pytest.raises(UserError, match=r"conv\.weight \(4, 3, 3, 3\) is larger than any weights"):

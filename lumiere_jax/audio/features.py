@@ -7,7 +7,6 @@ hour. Windows are start-aligned, so a frame hears 44 ms from its own start on.
 
 import functools
 from collections.abc import Iterable
-from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -16,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.signal import get_window
 
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.shapes import AnyArray, Chunk, Features, Waveform
 
-RATE = 16_000
 FFT = 1024
 WINDOW = 704
 FILTERS = 40
@@ -30,21 +29,6 @@ CLIP = 4.0
 SILENT = 10**-7.0
 
 BLOCK = RATE // 10
-
-
-def frame_start(t: int, fps: Fraction, rate: int = RATE) -> int:
-    """Returns the first sample of frame t: floor(rate · t / fps)."""
-    return rate * t * fps.denominator // fps.numerator
-
-
-def frames_covering(samples: int, fps: Fraction, rate: int = RATE) -> int:
-    """Returns the fewest frames whose time covers every sample: ceil(samples · fps / rate)."""
-    return -(-samples * fps.numerator // (rate * fps.denominator))
-
-
-def frames_within(samples: int, fps: Fraction, rate: int = RATE) -> int:
-    """Returns the most frames that the samples fill: floor(samples · fps / rate)."""
-    return samples * fps.numerator // (rate * fps.denominator)
 
 
 @functools.cache

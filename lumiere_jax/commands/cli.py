@@ -24,8 +24,8 @@ from lumiere_jax.errors import UserError, disk_is_full, escaped, is_disk_full, p
 from lumiere_jax.paths import expanded
 from lumiere_jax.runtime.compiled_programs import keep_compiled
 from lumiere_jax.runtime.memory_allocation import claim_accelerator, keep_freed_memory
-from lumiere_jax.systems import ENTRIES
 from lumiere_jax.systems.entry import Entry, Flag
+from lumiere_jax.systems.registry import ENTRIES
 
 # A run that a signal stops exits with 128 plus the signal's number, as shells report it.
 USAGE_ERROR, INTERRUPTED = 2, 128

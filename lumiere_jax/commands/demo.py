@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lumiere_jax.systems import ENTRIES
 from lumiere_jax.systems.entry import Entry
+from lumiere_jax.systems.registry import ENTRIES
 
 ROOT = Path(__file__).parents[2]
 NARRATION = "lumiere_jax/drawn/narrations/second.flac"

@@ -17,7 +17,6 @@ import numpy as np
 from tqdm import tqdm
 
 import lumiere_jax
-from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.errors import UserError, printable
 from lumiere_jax.inputs.dataset.consent import consent_id
@@ -36,6 +35,7 @@ from lumiere_jax.outputs import report
 from lumiere_jax.outputs.report_samples import FRAMES, log_lines, sampled
 from lumiere_jax.outputs.video import write_video
 from lumiere_jax.runtime.output_folders import built_aside
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Model, Run
 from lumiere_jax.workflows.trained_model import load_model, record_of
 from lumiere_jax.workflows.workdir import read_run
@@ -74,7 +74,7 @@ def evaluate(
     if split not in SPLITS:
         raise UserError(f"--split={split}: choose one of {', '.join(SPLITS)}.")
     run, dataset = read_run(workdir), open_dataset(data)
-    system = systems.of(run.config)
+    system = registry.of(run.config)
     check_kind(system, dataset, data, "--data")
     _check_fits(workdir, run, dataset, split)
     embed, measured = _brought(run, embedding, references, hypotheses)
@@ -111,7 +111,7 @@ def _brought(
 ) -> tuple[Embed | None, dict[str, float]]:
     """Returns the face network, if any, and the numbers that follow from the user's files alone."""
     given = {"embedding": embedding, "references": references, "hypotheses": hypotheses}
-    files = systems.of(run.config).evaluation.report_files
+    files = registry.of(run.config).evaluation.report_files
     if other := [name for name, path in given.items() if path and name not in files]:
         raise UserError(
             f"--{other[0]} goes with a model of faces, and '{run.config.system}' is none: leave it "

@@ -13,7 +13,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lumiere_jax import systems
 from lumiere_jax.commands import evaluate
 from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
@@ -23,6 +22,7 @@ from lumiere_jax.outputs import report
 from lumiere_jax.outputs.report_samples import read_own
 from lumiere_jax.runtime.disk_space import written_into
 from lumiere_jax.runtime.locks import LOCK, lock
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.experiment import TIMES, Experiment, Trial
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.workdir import FILE, run_of, write_run
@@ -105,7 +105,7 @@ def _write(path: Path, values: Callable[[], Any]) -> None:
 def _link(workdir: Path, trial: Trial) -> None:
     """Links the stages that a trial does not train to those of the trial that does."""
     workdir.mkdir(parents=True, exist_ok=True)
-    stages = systems.ENTRIES[systems.of(trial.config).name].stages
+    stages = registry.ENTRIES[registry.of(trial.config).name].stages
     for stage in stages if trial.links else ():
         place = workdir / stage
         if stage not in trial.trains and not place.is_symlink():

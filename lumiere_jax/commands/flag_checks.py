@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.paths import expanded, user_path
-from lumiere_jax.systems import ENTRIES
 from lumiere_jax.systems.entry import Entry, Flag
+from lumiere_jax.systems.registry import ENTRIES
 
 if TYPE_CHECKING:
     from lumiere_jax.systems.experiment import Experiment

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from lumiere_jax import systems
-from lumiere_jax.audio.features import frames_covering, gain_to_loudness
-from lumiere_jax.audio.listening import band_message, measure
+from lumiere_jax.audio.features import gain_to_loudness
+from lumiere_jax.audio.frame_times import frames_covering
+from lumiere_jax.audio.level_and_band import band_message, measure
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.consent import consent_id, read_consent
 from lumiere_jax.inputs.faces.alignment import paster
@@ -30,6 +30,7 @@ from lumiere_jax.runtime.device_threads import spread
 from lumiere_jax.runtime.disk_space import announce_space, written_into
 from lumiere_jax.runtime.prefetch import made_ahead
 from lumiere_jax.shapes import Picture
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Model, Narration, Request, System
 from lumiere_jax.workflows.disk_estimates import video_bytes
 from lumiere_jax.workflows.trained_model import load_model, record_of, with_defaults
@@ -158,7 +159,7 @@ def infer(
     """
     signer = read_credentials(certificate, key) if certificate and key else None
     named = narrations(audio, out)
-    system = systems.of(read_run(workdir).config)
+    system = registry.of(read_run(workdir).config)
     given = _given(workdir, system, image, paste, consent)
     options = with_defaults(workdir, system.name, options)
     model = load_model(workdir)

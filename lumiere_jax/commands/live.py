@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lumiere_jax import systems
 from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.listening import Heard
+from lumiere_jax.audio.level_and_band import Heard
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.live_sound import Ear, listen
 from lumiere_jax.outputs.credentials import Credentials, read_credentials
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import check_writable, write_video
 from lumiere_jax.runtime.disk_space import written_into
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Model, Timing
 from lumiere_jax.workflows.trained_model import load_model, record_of
 from lumiere_jax.workflows.workdir import read_run
@@ -55,7 +55,7 @@ def live(
     timing = Timing()
     signer = _signer(certificate, key, out)
     with _opened(out) as target, contextlib.redirect_stdout(sys.stderr):
-        system = systems.of(read_run(workdir).config)
+        system = registry.of(read_run(workdir).config)
         if system.live is None:
             raise UserError(
                 f"{workdir} is of '{system.name}', which does not speak live: name a narration's "

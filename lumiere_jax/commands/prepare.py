@@ -14,7 +14,6 @@ from typing import Any, cast
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.clips.clip_plan import Footage, Source
 from lumiere_jax.inputs.dataset import description, lectures, left_out_frames
@@ -31,6 +30,7 @@ from lumiere_jax.paths import user_path
 from lumiere_jax.runtime.disk_space import announce_space
 from lumiere_jax.runtime.output_folders import built_aside
 from lumiere_jax.runtime.worker_processes import cores, side_by_side
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import System
 from lumiere_jax.workflows import beam
 from lumiere_jax.workflows.dataset_assembly import check_lengths, check_place, finish
@@ -140,7 +140,7 @@ def prepare_footage(
     Raises:
       UserError: a flag, the consent record, the table, a clip or the poses are unusable.
     """
-    system = system or systems.default()
+    system = system or registry.default()
     geometry, columns = system.geometry, system.columns
     size = geometry.size if size is None else size
     rate, square, record = parse_fps(fps or geometry.fps), parse_crop(crop), read_consent(consent)

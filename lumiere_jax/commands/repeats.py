@@ -12,13 +12,13 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lumiere_jax import systems
 from lumiere_jax.commands import experiments
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.outputs import repeats_page as page
 from lumiere_jax.outputs import report
 from lumiere_jax.outputs.report_samples import read_own, sampled
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.experiment import Experiment, Trial
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.workdir_checks import check_kind, checked
@@ -71,7 +71,7 @@ def _trials(configs: Mapping[str, Any], seeds: int, dataset: Dataset) -> list[Tr
                     name=f"{name}-{own.seed}",
                     title=f"{name}, seed {own.seed}",
                     config=system.fit(own, dataset),
-                    trains=systems.ENTRIES[system.name].stages,
+                    trains=registry.ENTRIES[system.name].stages,
                 )
             )
     return trials
@@ -87,7 +87,7 @@ def _write_page(presets: list[str], trials: list[Trial], dataset: Dataset, out: 
         f"{dataset.frames('test'):,} to test, {float(dataset.fps):g} a second",
         "Steps": ", ".join(f"{name} {_steps(out, name)}" for name in metrics),
     }
-    evaluation = systems.of(trials[0].config).evaluation
+    evaluation = registry.of(trials[0].config).evaluation
     samples = len(sampled(dataset.frames("test")))
     page.write_page(out, page.Repeats(evaluation, metrics, samples, facts))
 
@@ -105,7 +105,7 @@ def _config(preset: str, steps: int | None) -> Any:
         if not colon:
             raise ValueError("name it as FILE:PRESET")
         config = runpy.run_path(path)["get_config"](name)
-        systems.of(config)
+        registry.of(config)
     except UserError:
         raise
     except Exception as error:  # a config is a program

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lumiere_jax import errors, systems
+from lumiere_jax import errors
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.batches import device_dataset, example_order
 from lumiere_jax.inputs.dataset.lectures import DESCRIPTION, Dataset, open_dataset
@@ -15,10 +15,11 @@ from lumiere_jax.measures.face_width import small_face
 from lumiere_jax.runtime import hosts
 from lumiere_jax.runtime.disk_space import announce_space, while_folder_stays, written_into
 from lumiere_jax.runtime.locks import LOCK, lock
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import DeviceSplit, Feed, System, Trained, Variables
 from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.training import checkpoint, loop
-from lumiere_jax.training.parallel import stage_mesh
+from lumiere_jax.training.device_mesh import stage_mesh
 from lumiere_jax.training.stage import Stage, State
 from lumiere_jax.workflows import previews
 from lumiere_jax.workflows.artefacts import write_artefacts
@@ -117,7 +118,7 @@ def _train_stage(
     frozen: dict[str, Any],
     initial: Path | None,
 ) -> None:
-    stage, system = every[name], systems.of(config)
+    stage, system = every[name], registry.of(config)
     feed = system.feed(stage, config, dataset, _trained(workdir, every, system))
     batches, frozen = feed.batches, frozen | dict(feed.needs())
     metadata: dict[str, Any] = {"config": asdict(config), "stage": name, **made_with()}

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from lumiere_jax.audio import features
+from lumiere_jax.audio import features, frame_times
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.shapes import Waveform
 
@@ -47,7 +47,7 @@ def move(waveform: Waveform, fps: Fraction, seed: int, take: int, gain: float | 
       take: Number of the take, which changes the random motion, too.
       gain: Factor on the sound; None brings it to -26 dBFS.
     """
-    frames = features.frames_covering(len(waveform), fps)
+    frames = frame_times.frames_covering(len(waveform), fps)
     gain = features.loudness_gain([waveform]) if gain is None else gain
     rows = rows_of(log_mel(fps), [waveform], frames, gain).astype(np.float64)
     aperture, width = _mouth(rows, fps)

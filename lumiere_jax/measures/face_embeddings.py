@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lumiere_jax.errors import UserError, shortened
-from lumiere_jax.weights import read_arrays
+from lumiere_jax.weight_files import read_arrays
 
 INSTALL = "pip install onnxruntime"
 # Most bytes of a network, and most pixels on a side of its input.

@@ -10,7 +10,7 @@ import numpy as np
 from lumiere_jax.body_parts import part_mask
 from lumiere_jax.measures import drawn_lecturer, metrics, mouth_landmarks
 from lumiere_jax.measures.evaluation import BATCH, Finders, Values
-from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.inference_batches import in_batches
 from lumiere_jax.shapes import Picture
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.listening import Heard
+from lumiere_jax.audio.level_and_band import Heard
 from lumiere_jax.inputs.batches.device_dataset import Resident
 from lumiere_jax.inputs.dataset.columns import Column
 from lumiere_jax.inputs.dataset.description import Description

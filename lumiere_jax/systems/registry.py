@@ -1,4 +1,4 @@
-"""The systems, by name. A new one needs a package here, and a line below."""
+"""The systems, by name. A new one needs a package in this folder, and a line below."""
 
 from __future__ import annotations
 

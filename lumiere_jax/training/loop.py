@@ -19,7 +19,7 @@ from lumiere_jax.errors import UserError
 from lumiere_jax.runtime import hosts
 from lumiere_jax.runtime.compile_alarms import silence_alarms
 from lumiere_jax.runtime.stop_signals import Wish, wishes_to_stop
-from lumiere_jax.training import checkpoint, parallel
+from lumiere_jax.training import checkpoint, device_mesh
 from lumiere_jax.training.guard import STOP, Call, Watch
 from lumiere_jax.training.log import Check
 from lumiere_jax.training.progress_reports import CLIPS, REPORTS, Due, Preview, due_at, reporting
@@ -83,7 +83,7 @@ def train(
       KeyboardInterrupt: A signal asked it to stop; the argument is the signal.
     """
     silence_alarms()
-    folder, mesh = workdir / stage.name, parallel.stage_mesh(stage)
+    folder, mesh = workdir / stage.name, device_mesh.stage_mesh(stage)
     with contextlib.ExitStack() as opened:
         wish = opened.enter_context(wishes_to_stop())
         # One host alone cannot stop what all of them compute: it asks the others at the first step.
@@ -93,7 +93,7 @@ def train(
         if first >= stage.steps or first and checkpoint.has_ended(folder, stage.patience):
             hosts.say(f"{stage.name}: {first} steps are done already")
             return state
-        frozen, take = parallel.replicate(frozen, mesh), parallel.compile_steps(stage, mesh)
+        frozen, take = device_mesh.replicate(frozen, mesh), device_mesh.compile_steps(stage, mesh)
         epoch = stage.epoch if stage.patience else 0
         due_after = due_at(stage.steps, reports, clips, epoch)
         saved, saves = time.monotonic(), 0
@@ -130,7 +130,7 @@ def train(
                 if before_saving is not None:
                     with hosts.together():
                         if hosts.is_first():
-                            before_saving(parallel.local(state))
+                            before_saving(device_mesh.local(state))
                 checkpoint.save(manager, state, {**metadata, **ended})
                 if last or not saves:  # a checkpoint counts once it can be read
                     checkpoint.confirm(manager, state, {**metadata, **ended})
@@ -156,9 +156,9 @@ def _begin(
     """Restores or makes the state to go on from; returns it and the number of its steps."""
     first = manager.latest_step() or 0
     if first:
-        abstract = checkpoint.abstract_state(stage, parallel.whole(mesh))
+        abstract = checkpoint.abstract_state(stage, device_mesh.whole(mesh))
         return checkpoint.restore(manager, first, abstract), first
-    return parallel.first_state(stage, mesh, seed, initial()), 0
+    return device_mesh.first_state(stage, mesh, seed, initial()), 0
 
 
 def _calls(first: int, stage: Stage, due_after: Callable[[int], Due]) -> Iterator[range]:

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from lumiere_jax.runtime import hosts
+from lumiere_jax.training.device_mesh import local
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.log import Check, Clip, Line, Log
-from lumiere_jax.training.parallel import local
 from lumiere_jax.training.stage import Batch, Stage, State
 
 Preview = Callable[[int, State], Clip | None]

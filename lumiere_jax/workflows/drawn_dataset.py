@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lumiere_jax import systems
 from lumiere_jax.drawn import lecturer
 from lumiere_jax.drawn.scripts import (
     FACES_FPS,
@@ -28,6 +27,7 @@ from lumiere_jax.inputs.sound.sound_tracks import probe_audio, read_sound, to_mo
 from lumiere_jax.runtime.disk_space import announce_space
 from lumiere_jax.runtime.output_folders import built_aside
 from lumiere_jax.runtime.worker_processes import side_by_side
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import System
 from lumiere_jax.workflows.dataset_assembly import check_lengths, check_place, finish
 from lumiere_jax.workflows.disk_estimates import dataset_bytes
@@ -61,7 +61,7 @@ def prepare_synthetic(
     Raises:
       UserError: a flag is invalid, or the folder cannot be used.
     """
-    system = system or systems.default()
+    system = system or registry.default()
     geometry, columns, faces = system.geometry, system.columns, system.geometry.aligned
     check_place(out, size, geometry)
     if minutes is not None and not 0.1 <= minutes <= 600:

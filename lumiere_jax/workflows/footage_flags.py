@@ -10,8 +10,7 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from lumiere_jax import systems
-from lumiere_jax.audio.listening import band_message, measure
+from lumiere_jax.audio.level_and_band import band_message, measure
 from lumiere_jax.errors import UserError, printable, shortened
 from lumiere_jax.inputs.clips.clip_plan import Source
 from lumiere_jax.inputs.dataset.description import FASTEST, SLOWEST
@@ -20,6 +19,7 @@ from lumiere_jax.inputs.footage import probing, reading
 from lumiere_jax.inputs.media import upright_pictures
 from lumiere_jax.inputs.sound.sound_tracks import track_message
 from lumiere_jax.paths import expanded, matching
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import System
 
 # Least seconds of sound above silence in a clip with a voice; a click has fewer.
@@ -36,17 +36,17 @@ def system_for(name: str | None, align: str | None = None) -> System:
       UserError: there is no such system, or it does not learn from aligned faces as `align` asks.
     """
     if name is None:
-        every = map(systems.get, systems.ENTRIES)
+        every = map(registry.get, registry.ENTRIES)
         return next(s for s in every if s.geometry.aligned == bool(align))
-    if name not in systems.ENTRIES:
-        raise UserError(f"--system={name}: choose one of {', '.join(systems.ENTRIES)}.")
-    geometry = systems.get(name).geometry
+    if name not in registry.ENTRIES:
+        raise UserError(f"--system={name}: choose one of {', '.join(registry.ENTRIES)}.")
+    geometry = registry.get(name).geometry
     if align and not geometry.aligned:
         raise UserError(
             f"--align={align} makes aligned faces, and --system={name} learns from "
             f"{geometry.pictures}: leave one of them out."
         )
-    return systems.get(name)
+    return registry.get(name)
 
 
 def parse_fps(text: str) -> Fraction:

@@ -6,11 +6,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.runtime.compile_alarms import silence_alarms
-from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Model
+from lumiere_jax.systems.registry import ENTRIES
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.artefacts import read_artefacts
 from lumiere_jax.workflows.workdir import origin, read_run
@@ -31,7 +31,7 @@ def load_model(workdir: Path) -> Model:
     """
     silence_alarms()
     run = read_run(workdir)
-    system = systems.of(run.config)
+    system = registry.of(run.config)
     every = system.stages(run.config, run.shape)
     steps = {name: checkpoint.require(workdir, stage) for name, stage in every.items()}
     variables: dict[str, Any] = {}

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import lumiere_jax
-from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json, write_whole
 from lumiere_jax.inputs.dataset.consent import consent_id
 from lumiere_jax.inputs.dataset.description import describe_columns, described
 from lumiere_jax.inputs.dataset.lectures import Dataset
-from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Run
+from lumiere_jax.systems.registry import ENTRIES
 from lumiere_jax.training import checkpoint
 
 FILE = "run.json"
@@ -110,8 +110,8 @@ def read_run(workdir: Path) -> Run:
                 f"{workdir} was trained for the system '{name}', which this lumiere_jax does not "
                 f"know ({', '.join(ENTRIES)}): update it, or name another --workdir."
             )
-        config = _fill(systems.get(name).config(), values["config"])
-        systems.get(name).check(config)
+        config = _fill(registry.get(name).config(), values["config"])
+        registry.get(name).check(config)
         return Run(config=config, **described(values))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}): train into a new --workdir.") from error

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lumiere_jax import systems
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import Dataset
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Run, System
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.workdir import FILE, read_run, run_of
@@ -66,7 +66,7 @@ def _check_architecture(
     workdir: Path, stage: str, old: Any, new: Any, flag: str = "--workdir"
 ) -> None:
     """Raises a UserError where a stage's architecture differs between two configs."""
-    for key in systems.of(new).architecture[stage]:
+    for key in registry.of(new).architecture[stage]:
         before, now = (getattr(getattr(config, stage), key) for config in (old, new))
         same = bool(before) == bool(now) if isinstance(now, float) else before == now
         if not same:
@@ -140,7 +140,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def checked(config: Any) -> System:
     """Validates a config and returns its system."""
-    system = systems.of(config)
+    system = registry.of(config)
     system.check(config)
     return system
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lumiere_jax.audio import features, make_filters
+from lumiere_jax.audio.frame_times import frame_start
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 
 FPS = Fraction(30)
@@ -16,27 +17,9 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.1 * rng.standard_normal(int(16_000 * seconds))).astype(np.float32)
 
 
-def test_an_hour_stays_within_one_sample():
-    assert features.frames_within(3600 * 16_000, FPS) == 108_000
-    assert features.frame_start(107_999, FPS) == 57_599_466
-    assert 57_599_466 + features.WINDOW - 3600 * 16_000 == 170
-
-
-def test_ntsc_rate_is_exact():
-    fps = Fraction(30_000, 1001)
-    assert features.frame_start(30_000, fps) == 16_000 * 1001
-
-
-@pytest.mark.parametrize("samples", [1, 533, 534, 1600, 1601, 212_893])
-def test_frames_cover_every_sample_and_no_more(samples):
-    frames = features.frames_covering(samples, FPS)
-    assert frames / 30 >= samples / 16_000 > (frames - 1) / 30
-    assert features.frames_within(samples, FPS) in (frames, frames - 1)
-
-
 def test_a_frame_hears_its_own_window_only():
     wave = noise(2.0)
-    start = features.frame_start(20, FPS)
+    start = frame_start(20, FPS)
     changed = wave.copy()
     changed[start + features.WINDOW :] = 0
     before, after = (rows_of(log_mel(FPS), [sound], 60) for sound in (wave, changed))

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax import systems
 from lumiere_jax.commands.evaluate import evaluate
 from lumiere_jax.commands.experiments import experiment
 from lumiere_jax.commands.infer import infer
@@ -30,6 +29,7 @@ from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.keypoints import FACE as FACE_PLACES
 from lumiere_jax.measures import drawn_lecturer, metrics
 from lumiere_jax.outputs.video import read_record
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.lumierenet.experiments.paper_and_ablation import paper_experiment
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import drawn_dataset
@@ -169,7 +169,7 @@ def test_epochs_of_a_few_steps_are_refused_where_patience_would_end(faces, faces
         train(config=config, data=faces.folder, workdir=tmp_path / "run")
     assert not list(tmp_path.iterdir())
     config.animator.patience = 0
-    assert systems.get("temporal_gan").fit(config, faces).animator.epoch == 2
+    assert registry.get("temporal_gan").fit(config, faces).animator.epoch == 2
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ def test_an_animator_that_was_stopped_ends_where_it_would_have_bit_for_bit(
         config = faces_presets.get_config("tiny")
         config.animator.steps = steps
         train(config=config, data=faces.folder, workdir=tmp_path / "run")
-    stage = systems.get("temporal_gan").stages(config, faces.shape)["animator"]
+    stage = registry.get("temporal_gan").stages(config, faces.shape)["animator"]
     stopped, whole = (
         checkpoint.restore_frozen(folder, stage, "G") for folder in (tmp_path / "run", trained)
     )
@@ -366,11 +366,11 @@ def test_the_readmes_picture_is_made(trained, faces, tmp_path):
 ONE_PRESET = """
 import dataclasses
 
-from lumiere_jax import systems
+from lumiere_jax.systems import registry
 
-entry = systems.ENTRIES["temporal_gan"]
+entry = registry.ENTRIES["temporal_gan"]
 one = dataclasses.replace(entry.repeats["ablation"], presets=("tiny",))
-systems.ENTRIES["temporal_gan"] = dataclasses.replace(entry, repeats={"ablation": one})
+registry.ENTRIES["temporal_gan"] = dataclasses.replace(entry, repeats={"ablation": one})
 """
 
 

@@ -20,8 +20,8 @@ import numpy as np
 import optax
 import pytest
 
-from lumiere_jax import losses, systems
-from lumiere_jax.audio.features import frame_start
+from lumiere_jax import losses
+from lumiere_jax.audio.frame_times import frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of
 from lumiere_jax.inputs.batches.example_order import shuffled_indices
 from lumiere_jax.inputs.dataset.columns import APERTURE, FRAME, KEYPOINTS, Column
@@ -31,6 +31,7 @@ from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.measures.evaluation import BATCH, Chunk, Evaluation, Sheet
 from lumiere_jax.measures.frame_comparison import compare, mouths, named
 from lumiere_jax.measures.frame_comparison import shuffled as in_another_order
+from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Feed, Narration, Request, Scene, System
 from lumiere_jax.systems.entry import Entry, Flag
 from lumiere_jax.systems.pictures import to_uint8, unit
@@ -307,7 +308,7 @@ ENTRY = Entry(
 @pytest.fixture
 def run_guest(monkeypatch, run_in_process, tmp_path):
     """Runs a script to which the guest is known; returns what it printed."""
-    monkeypatch.setitem(systems.ENTRIES, "guest", ENTRY)
+    monkeypatch.setitem(registry.ENTRIES, "guest", ENTRY)
     config = tmp_path / "guest.py"
     config.write_text(
         f"import sys\n\n\ndef get_config(seed='0'):\n"

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from lumiere_jax import systems
 from lumiere_jax.commands.train import train
 from lumiere_jax.errors import UserError
+from lumiere_jax.systems import registry
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.workdir import read_run
 
@@ -16,7 +16,7 @@ from lumiere_jax.workflows.workdir import read_run
 def variables_of(workdir, stage):
     run = read_run(workdir)
     return checkpoint.restore_frozen(
-        workdir, systems.of(run.config).stages(run.config, run.shape)[stage]
+        workdir, registry.of(run.config).stages(run.config, run.shape)[stage]
     )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from spoken import cut, voice
 
-from lumiere_jax.audio.features import frames_covering, loudness_gain, normalise
+from lumiere_jax.audio.features import loudness_gain, normalise
+from lumiere_jax.audio.frame_times import frames_covering
 from lumiere_jax.audio.front_ends import log_mel, rows_of
-from lumiere_jax.audio.listening import Level
+from lumiere_jax.audio.level_and_band import Level
 from lumiere_jax.commands import live
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.sound_tracks import probe_audio

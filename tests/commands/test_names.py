@@ -18,7 +18,7 @@ from lumiere_jax.commands import (
     cli,
     evaluate,
     experiments,
-    from_flags,
+    flag_checks,
     infer,
     live,
     prepare,
@@ -89,32 +89,32 @@ def asks(presets):
         "prepare": (prepare.prepare, {"footage": "x"}, ("out", "consent", "poses", "clips")),
         "synthetic": (prepare.prepare, {"synthetic": True}, ("out",)),
         "infer": (
-            from_flags.run_infer,
+            flag_checks.run_infer,
             {"audio": "x"},
             ("workdir", "out", "image", "consent", "certificate", "key"),
         ),
-        "live": (from_flags.run_infer, {"audio": "-", "live": True}, ("workdir", "out")),
+        "live": (flag_checks.run_infer, {"audio": "-", "live": True}, ("workdir", "out")),
         "experiments": (
-            lambda given: from_flags.run_experiments(given, lambda name: presets),
+            lambda given: flag_checks.run_experiments(given, lambda name: presets),
             {"which": "ablation"},
             ("data", "out", "plain"),
         ),
         "repeats": (
-            lambda given: from_flags.run_experiments(given, lambda name: presets),
+            lambda given: flag_checks.run_experiments(given, lambda name: presets),
             {"config": ["FILE:PRESET"]},
             ("data", "out"),
         ),
         "train": (
-            lambda given: from_flags.run_train(config=None, **given),
+            lambda given: flag_checks.run_train(config=None, **given),
             {},
             ("data", "workdir"),
         ),
         "evaluate": (
-            from_flags.run_evaluate,
+            flag_checks.run_evaluate,
             {"split": "val"},
             ("workdir", "data", "out", "embedding", "references", "hypotheses"),
         ),
-        "verify": (from_flags.run_infer, {}, ("verify",)),
+        "verify": (flag_checks.run_infer, {}, ("verify",)),
     }
 
 
@@ -163,7 +163,7 @@ def test_a_config_is_read_whatever_its_folder_is_called(
     fresh(cli.with_config_expanded(argv))
     assert fresh.config == {"y": 7}
     with pytest.raises(Called):
-        from_flags.run_experiments(
+        flag_checks.run_experiments(
             {"config": [f"{typed}/c.py:x"], "data": "a", "out": "b"}, lambda name: presets
         )
     (preset,) = called["presets"]
@@ -253,10 +253,10 @@ def test_a_workdir_of_any_name_speaks(home, workdir, speech, typed, there):
     shutil.copytree(workdir, place / "run")
     shutil.copy(speech, place / f"{Path(there).name}.wav")
     given = {"workdir": f"{typed}/run", "audio": f"{typed}/*.wav", "out": f"{typed}/videos"}
-    assert from_flags.run_infer(given) == 0
+    assert flag_checks.run_infer(given) == 0
     (video,) = (place / "videos").iterdir()
     assert video.name == f"{Path(there).name}.mp4" and video.stat().st_size > 1000
-    assert from_flags.run_infer({"verify": f"{typed}/videos/{Path(there).name}.mp4"}) == 0
+    assert flag_checks.run_infer({"verify": f"{typed}/videos/{Path(there).name}.mp4"}) == 0
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from lumiere_jax.commands.repeats import repeat
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.outputs.repeats_page import spread
-from lumiere_jax.systems import ENTRIES
+from lumiere_jax.systems.registry import ENTRIES
 
 PRESETS = Path(__file__).parents[2] / "configs" / "lumierenet.py"
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lumiere_jax.audio.features import WINDOW, frame_start, frames_covering
+from lumiere_jax.audio.features import WINDOW
+from lumiere_jax.audio.frame_times import frame_start, frames_covering
 from lumiere_jax.drawn import lecturer, motion, person
 from lumiere_jax.drawn.body import BAND
 from lumiere_jax.errors import UserError

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from lumiere_jax.audio.features import frame_start
+from lumiere_jax.audio.frame_times import frame_start
 from lumiere_jax.inputs.dataset import clip_archives, lectures
 from lumiere_jax.inputs.dataset.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Moment
 from lumiere_jax.inputs.dataset.geometry import SQUARE

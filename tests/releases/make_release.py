@@ -23,11 +23,11 @@ from record import restored
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lumiere_jax import systems
 from lumiere_jax.commands.prepare import prepare
 from lumiere_jax.commands.train import train
 from lumiere_jax.drawn import lecturer
 from lumiere_jax.runtime.worker_processes import one_by_one
+from lumiere_jax.systems import registry
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows import drawn_dataset
 from lumiere_jax.workflows.workdir import read_run
@@ -71,7 +71,7 @@ def main(path: Path) -> None:
 def number_arrays(workdir: Path) -> None:
     """Puts i / 1000 into the i-th array of each stage's networks."""
     run = read_run(workdir)
-    for name, stage in systems.of(run.config).stages(run.config, run.shape).items():
+    for name, stage in registry.of(run.config).stages(run.config, run.shape).items():
         folder = workdir / name
         state = restored(folder, stage)
         metadata = checkpoint.read_metadata(folder)

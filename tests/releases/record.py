@@ -32,10 +32,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lumiere_jax import systems
 from lumiere_jax.commands.train import train
 from lumiere_jax.runtime import compiled_programs
-from lumiere_jax.training import checkpoint, parallel
+from lumiere_jax.systems import registry
+from lumiere_jax.training import checkpoint, device_mesh
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -74,16 +74,16 @@ def lowered_steps() -> Iterator[tuple[str, str]]:
         for preset in presets:
             config = get_config(system, preset)
             shape = (128, 128) if system == "lumierenet" else (128, 96)
-            frozen = systems.of(config).pretrained(config)
+            frozen = registry.of(config).pretrained(config)
             if system == "temporal_gan":
                 config.animator.epoch = 10
-            stages = systems.of(config).stages(config, shape)
+            stages = registry.of(config).stages(config, shape)
             if system == "lumierenet":
                 vae = jax.eval_shape(stages["vae"].init, jax.random.key(0)).networks["vae"]
                 frozen["vae"] = vae.inference_variables
             for name, stage in stages.items():
                 state = jax.eval_shape(stage.init, jax.random.key(0))
-                step = parallel.compile_step(stage, parallel.data_mesh(1))
+                step = device_mesh.compile_step(stage, device_mesh.data_mesh(1))
                 text = step.lower(state, frozen, batch_of(name, stage.batch, config, shape))
                 text = text.as_text()
                 for named, nameless in UNNAMED:
@@ -127,11 +127,11 @@ def trained_parameters() -> Iterator[tuple[str, list[np.ndarray]]]:
                 config = get_config(system, preset)
                 data = Path(folder) / "release" / DATA[system]
                 workdir = Path(folder) / f"{system} {preset}"
-                for name in systems.of(config).networks:
+                for name in registry.of(config).networks:
                     getattr(config, name).steps = STEPS_TAKEN
                 train(config=config, data=data, workdir=workdir)
                 shape = (64, 64) if system == "lumierenet" else (128, 96)
-                for name, stage in systems.of(config).stages(config, shape).items():
+                for name, stage in registry.of(config).stages(config, shape).items():
                     state = restored(workdir / name, stage)
                     for network, found in state.networks.items():
                         leaves = jax.tree.leaves(found)
@@ -140,7 +140,7 @@ def trained_parameters() -> Iterator[tuple[str, list[np.ndarray]]]:
 
 def restored(folder: Path, stage: Any) -> Any:
     """A stage's newest state."""
-    abstract = checkpoint.abstract_state(stage, parallel.whole(parallel.data_mesh(1)))
+    abstract = checkpoint.abstract_state(stage, device_mesh.whole(device_mesh.data_mesh(1)))
     with checkpoint.open_checkpoints(folder, alone=True) as manager:
         step = manager.latest_step()
         assert step is not None

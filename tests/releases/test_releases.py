@@ -9,7 +9,6 @@ import pytest
 import soundfile
 from releases.record import restored
 
-from lumiere_jax import systems
 from lumiere_jax.audio.features import normalise
 from lumiere_jax.commands.infer import infer
 from lumiere_jax.commands.train import train
@@ -17,7 +16,8 @@ from lumiere_jax.inputs.dataset.description import ROWS
 from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.outputs.video import read_record
-from lumiere_jax.systems.lumierenet.hearing import split_features
+from lumiere_jax.systems import registry
+from lumiere_jax.systems.lumierenet.normalised_features import split_features
 from lumiere_jax.training import checkpoint
 from lumiere_jax.workflows.trained_model import load_model
 from lumiere_jax.workflows.workdir import read_run
@@ -65,7 +65,7 @@ def check_dataset(folder, frames):
 def check_arrays(workdir):
     """Asserts that every stage is restored at its last step, array by array."""
     run = read_run(workdir)
-    for name, stage in systems.of(run.config).stages(run.config, run.shape).items():
+    for name, stage in registry.of(run.config).stages(run.config, run.shape).items():
         state = restored(workdir / name, stage)
         assert checkpoint.latest_step(workdir / name) == stage.steps == int(state.step)
         leaves = jax.tree.leaves(state.networks)
@@ -78,7 +78,7 @@ def check_arrays(workdir):
 def train_further(workdir, data):
     """Trains the last stage of a workdir by one step."""
     config = read_run(workdir).config
-    (*_, name) = systems.of(config).networks
+    (*_, name) = registry.of(config).networks
     steps = checkpoint.latest_step(workdir / name) + 1
     getattr(config, name).steps = steps
     train(config=config, data=data, workdir=workdir, stage=name)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lumiere_jax import systems, vgg
+from lumiere_jax import vgg
+from lumiere_jax.systems import registry
 
 CONVOLUTION = re.compile(r"stablehlo\.convolution\(.*?\) ?.*?: \(tensor<[\dx]*(\w+)>, ")
 
@@ -33,7 +34,7 @@ def lecture(presets, dtype):
     config.vae.perceptual = 1.0
     for part in (config.vae, config.blstm, config.seqpix2pix):
         part.dtype = dtype
-    stages = systems.get("lumierenet").stages(config, (64, 64))
+    stages = registry.get("lumierenet").stages(config, (64, 64))
     vae = jax.eval_shape(stages["vae"].init, jax.random.key(0)).networks["vae"]
     frozen = {"vgg": vgg.load_vgg19("random"), "vae": vae.inference_variables}
     triplets = pictures(1, 3, 64, 64, 3)
@@ -59,7 +60,7 @@ def test_steps_of_lumierenet_have_native_convolutions_on_a_gpu(presets, dtype, k
 def test_a_step_of_the_animator_has_native_convolutions_on_a_gpu(faces_presets, dtype, kind):
     config = faces_presets.get_config("tiny")
     config.animator.dtype, config.animator.epoch = dtype, 1
-    stage = systems.get("temporal_gan").stages(config, (128, 96))["animator"]
+    stage = registry.get("temporal_gan").stages(config, (128, 96))["animator"]
     batch = {
         "frames": pictures(2, 6, 128, 96, 3),
         "still": pictures(2, 128, 96, 3),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from spoken import cut, voice
 
-from lumiere_jax.audio.features import WINDOW, frame_start, frames_covering
+from lumiere_jax.audio.features import WINDOW
+from lumiere_jax.audio.frame_times import frame_start, frames_covering
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.systems.lumierenet import live
 

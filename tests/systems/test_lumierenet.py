@@ -21,7 +21,7 @@ from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct
 from lumiere_jax.systems.pictures import sheet, signed, to_uint8, unit
-from lumiere_jax.training import parallel
+from lumiere_jax.training import device_mesh
 
 SIZE = 64
 
@@ -246,10 +246,10 @@ def test_the_step_over_a_mesh_is_that_of_one_device_and_the_pmapped_step(monkeyp
     monkeypatch.setattr(nn, "leaky_relu", lambda x, slope: nn.gelu(x))
     monkeypatch.setattr(jnp, "abs", lambda x: jnp.sqrt(x**2 + 1e-3))
     state = jax.jit(stage.init)(jax.random.key(0))
-    meshes = [parallel.data_mesh(count) for count in (devices, 1)]
+    meshes = [device_mesh.data_mesh(count) for count in (devices, 1)]
     expected, single = (
-        parallel.compile_step(stage, mesh)(
-            jax.tree.map(jnp.copy, state), frozen, parallel.place(batch, mesh)
+        device_mesh.compile_step(stage, mesh)(
+            jax.tree.map(jnp.copy, state), frozen, device_mesh.place(batch, mesh)
         )[0]
         for mesh in meshes
     )
@@ -365,14 +365,14 @@ def poisoned(batch, name):
 def test_a_bad_batch_changes_nothing_of_any_network_and_a_good_one_all(name, what):
     """BatchNorm's averages, those of weights, and the optimisers of a GAN's both sides."""
     config = tiny(pixel=1.0, motion=1.0, lambda1=0.0, lambda2=0.0)
-    config.vae.average, mesh = 0.99, parallel.data_mesh(1)
+    config.vae.average, mesh = 0.99, device_mesh.data_mesh(1)
     stage = stages(config, 32)[name]
-    take, state = parallel.compile_step(stage, mesh), parallel.first_state(stage, mesh, 0)
+    take, state = device_mesh.compile_step(stage, mesh), device_mesh.first_state(stage, mesh, 0)
     batch = batches_of(2, 32)[name]
     good = {**batch, what: batch[what].astype(np.float32)}
 
     def taken(state, batch):
-        new, metrics = take(state, {"vgg": {}}, parallel.place(batch, mesh))
+        new, metrics = take(state, {"vgg": {}}, device_mesh.place(batch, mesh))
         return new, float(metrics["skipped"])
 
     # One step, that optimisers have something to lose.

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lumiere_jax.audio.encoders import WINDOW
-from lumiere_jax.audio.features import frame_start, loudness_gain
+from lumiere_jax.audio.features import loudness_gain
+from lumiere_jax.audio.frame_times import frame_start
 from lumiere_jax.audio.front_ends import waveform
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset import builder, clip_archives, lectures

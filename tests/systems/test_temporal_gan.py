@@ -18,7 +18,7 @@ from lumiere_jax.systems.temporal_gan.config import Config, check_config
 from lumiere_jax.systems.temporal_gan.networks import generator
 from lumiere_jax.systems.temporal_gan.synthesis import animate
 from lumiere_jax.systems.temporal_gan.system import stages
-from lumiere_jax.training import parallel
+from lumiere_jax.training import device_mesh
 from lumiere_jax.training.guard import guarded
 
 SHAPE = (128, 96)
@@ -137,10 +137,10 @@ def test_the_step_over_a_mesh_is_that_of_one_device(make, batch, monkeypatch):
     monkeypatch.setattr(animator, "optimisers", lambda c: every)
     _, stage, state = make()
     two, one = (
-        parallel.compile_step(stage, mesh)(
-            jax.tree.map(jnp.copy, state), {}, parallel.place(batch, mesh)
+        device_mesh.compile_step(stage, mesh)(
+            jax.tree.map(jnp.copy, state), {}, device_mesh.place(batch, mesh)
         )[0]
-        for mesh in map(parallel.data_mesh, (2, 1))
+        for mesh in map(device_mesh.data_mesh, (2, 1))
     )
     for name, network in two.networks.items():
         other = one.networks[name]

@@ -191,14 +191,14 @@ def weights(folder: Path) -> None:
 
 def workdirs(folder: Path) -> None:
     """What a workdir says of itself, and its logs."""
-    from lumiere_jax import systems
     from lumiere_jax.audio.features import FILTERS
+    from lumiere_jax.systems import registry
     from lumiere_jax.systems.contract import Run
     from lumiere_jax.workflows.workdir import write_run
 
     zeros = np.zeros(FILTERS, np.float32)
     consent = {"who": "Ada", "when": "2026-01-31", "purpose": "tests"}
-    for system in map(systems.get, systems.ENTRIES):
+    for system in map(registry.get, registry.ENTRIES):
         seed = folder / system.name
         seed.mkdir()
         known = {"size": 128, "fps": Fraction(30), "drawn_seed": None, "config": system.config()}

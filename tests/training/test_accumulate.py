@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lumiere_jax.training import parallel
+from lumiere_jax.training import device_mesh
 from lumiere_jax.training.accumulate import accumulate
 
 KEY = jax.random.key(0)
@@ -45,11 +45,11 @@ def test_parts_of_a_batch_on_many_devices_stay_where_they_are(batch):
     """Every part is spread over all devices, and only sums are sent between them."""
     params = {"a": jnp.arange(1.0, 4.0), "b": jnp.float32(0)}
     gradient = functools.partial(jax.grad(loss), params)
-    mesh = parallel.data_mesh(4)
+    mesh = device_mesh.data_mesh(4)
     step = jax.jit(
-        lambda batch: accumulate(gradient, 2, batch, KEY), out_shardings=parallel.whole(mesh)
+        lambda batch: accumulate(gradient, 2, batch, KEY), out_shardings=device_mesh.whole(mesh)
     )
-    compiled = step.lower(parallel.place(batch, mesh)).compile().as_text()
+    compiled = step.lower(device_mesh.place(batch, mesh)).compile().as_text()
     assert "all-reduce" in compiled
     assert not [
         how for how in ("all-gather", "all-to-all", "collective-permute") if how in compiled

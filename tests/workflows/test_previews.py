@@ -17,7 +17,7 @@ from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.outputs.mark import ENOUGH
 from lumiere_jax.outputs.video import read_record
 from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
-from lumiere_jax.training import checkpoint, parallel
+from lumiere_jax.training import checkpoint, device_mesh
 from lumiere_jax.workflows import previews
 
 SIZE = 64
@@ -43,7 +43,7 @@ def make(workdir, drawn, tiny, tmp_path):
         dataset = open_dataset(drawn)
         feed = SYSTEM.feed(every[name], tiny(), dataset, trained)
         preview = previews.make_preview(name, feed, dataset, tmp_path)
-        mesh = parallel.data_mesh(8)
+        mesh = device_mesh.data_mesh(8)
         whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         return preview, jax.jit(every[name].init, out_shardings=whole)(jax.random.key(0))
 

@@ -15,7 +15,7 @@ import numpy as np
 from av import VideoFrame
 from jaxtyping import Float, Int
 
-from lumiere_jax.audio.listening import above_rumble
+from lumiere_jax.audio.level_and_band import above_rumble
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.footage.probing import ROUNDING, Clip, check_crop, check_size, probe
 from lumiere_jax.inputs.media.containers import Track, decoded, decoded_from

@@ -13,7 +13,7 @@ import av
 import av.error
 import numpy as np
 
-from lumiere_jax.audio.listening import Heard
+from lumiere_jax.audio.level_and_band import Heard
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.sound_tracks import RATE
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from jaxtyping import Float
 
-from lumiere_jax.audio.listening import above_rumble
+from lumiere_jax.audio.level_and_band import above_rumble
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.media.containers import best, open_media, tracks
 from lumiere_jax.inputs.media.sound_headers import cut_off

@@ -10,7 +10,7 @@ import optax
 
 from lumiere_jax import losses
 from lumiere_jax.audio.features import FILTERS, filter_tops
-from lumiere_jax.audio.listening import NARROWEST, WHOLE
+from lumiere_jax.audio.level_and_band import NARROWEST, WHOLE
 from lumiere_jax.codes.recurrent import BLSTM, Windows
 from lumiere_jax.systems.lumierenet.config import BLSTMConfig, Config
 from lumiere_jax.training.accumulate import accumulate

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lumiere_jax import vgg
 from lumiere_jax.errors import UserError, printable
-from lumiere_jax.systems.bounds import check_decays, check_numbers, check_parts, check_run
+from lumiere_jax.systems.config_checks import check_decays, check_numbers, check_parts, check_run
 
 POSITIVE = ("steps", "batch", "learning_rate", "code", "cells", "window", "width", "stride")
 POSITIVE += ("accumulate", "dispatch")

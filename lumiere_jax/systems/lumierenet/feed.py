@@ -14,7 +14,7 @@ from lumiere_jax.inputs.batches import device_dataset
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.runtime import hosts
-from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.inference_batches import in_batches
 from lumiere_jax.systems.contract import DeviceSplit, Feed, Scene, Trained
 from lumiere_jax.systems.lumierenet import device_data
 from lumiere_jax.systems.lumierenet.batches import (
@@ -26,7 +26,7 @@ from lumiere_jax.systems.lumierenet.batches import (
 )
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.hearing import segment_features, split_features
+from lumiere_jax.systems.lumierenet.normalised_features import segment_features, split_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, reconstruct, vae_network

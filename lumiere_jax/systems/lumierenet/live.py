@@ -11,8 +11,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from lumiere_jax.audio.features import FILTERS, WINDOW, frame_start, log_mel, normalise
-from lumiere_jax.audio.listening import Heard, Level, high_passed
+from lumiere_jax.audio.features import FILTERS, WINDOW, log_mel, normalise
+from lumiere_jax.audio.frame_times import frame_start
+from lumiere_jax.audio.level_and_band import Heard, Level, high_passed
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Live, Model, Timing
 from lumiere_jax.systems.lumierenet.synthesis import Painter, painter, stream_windows

@@ -38,11 +38,11 @@ from lumiere_jax.measures.frame_comparison import (
     whole_first,
 )
 from lumiere_jax.measures.summaries import FEWEST
-from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.inference_batches import in_batches
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Model
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
-from lumiere_jax.systems.lumierenet.hearing import segment_features
+from lumiere_jax.systems.lumierenet.normalised_features import segment_features
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
 from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.synthesis import stream_windows, synthesise

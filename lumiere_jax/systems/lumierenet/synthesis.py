@@ -12,7 +12,7 @@ import numpy as np
 from lumiere_jax.codes.recurrent import BLSTM
 from lumiere_jax.figures.autoencoder import VAE
 from lumiere_jax.frames.generators import UNet
-from lumiere_jax.runtime.chunks import chunk_frames, chunked, platform_of
+from lumiere_jax.runtime.inference_batches import chunk_frames, chunked, platform_of
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config

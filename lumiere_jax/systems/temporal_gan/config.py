@@ -8,7 +8,7 @@ stay float32.
 from dataclasses import dataclass, field
 
 from lumiere_jax.errors import UserError
-from lumiere_jax.systems.bounds import check_decays, check_numbers, check_run
+from lumiere_jax.systems.config_checks import check_decays, check_numbers, check_run
 
 POSITIVE = ("steps", "batch", "frames", "learning_rate", "frame_learning_rate", "width")
 POSITIVE += ("sequence_learning_rate", "code", "cells", "noise", "identity", "rate_decay")

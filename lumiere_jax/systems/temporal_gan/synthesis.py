@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lumiere_jax.audio.front_ends import stream, waveform
-from lumiere_jax.runtime.chunks import chunk_frames, chunked, platform_of
+from lumiere_jax.runtime.inference_batches import chunk_frames, chunked, platform_of
 from lumiere_jax.shapes import Picture
 from lumiere_jax.systems.contract import Model, Request
 from lumiere_jax.systems.pictures import signed, to_uint8

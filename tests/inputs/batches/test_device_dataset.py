@@ -15,7 +15,7 @@ from lumiere_jax.systems.lumierenet.batches import (
     triplet_targets,
     window_batches,
 )
-from lumiere_jax.training import parallel
+from lumiere_jax.training import device_mesh
 
 BATCH, STEPS, SEED = 8, 9, 5
 
@@ -46,18 +46,18 @@ def both(name, dataset):
 @pytest.mark.parametrize("name", ["figures", "triplets", "windows"])
 def test_batches_are_the_pipelines_bit_for_bit(noise, name, devices):
     data, frames, batches = both(name, noise)
-    mesh = parallel.data_mesh(devices)
+    mesh = device_mesh.data_mesh(devices)
     whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     gather = jax.jit(lambda data, batch: device_dataset.gather(data, batch["index"]))
     kept = jax.device_put(data, whole)
     indices = example_order.index_batches(frames, BATCH, SEED)
     for index, batch in itertools.islice(zip(indices, batches, strict=True), STEPS):
-        mine = gather(kept, parallel.place(index, mesh))
+        mine = gather(kept, device_mesh.place(index, mesh))
         np.testing.assert_array_equal(index["index"], batch.pop("index"))
         chex.assert_trees_all_equal(mine, batch)
         chex.assert_trees_all_equal_dtypes(mine, batch)
         assert all(array.sharding.is_equivalent_to(split, array.ndim) for array in mine.values())
-    text = gather.lower(kept, parallel.place(index, mesh)).compile().as_text()
+    text = gather.lower(kept, device_mesh.place(index, mesh)).compile().as_text()
     assert "all-" not in text, "a device asks another for its pictures"
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere_jax.audio.features import frame_start
+from lumiere_jax.audio.frame_times import frame_start
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset import clip_archives
 from lumiere_jax.inputs.dataset.columns import APERTURE, FIGURE, FRAME, KEYPOINTS, Column, Moment

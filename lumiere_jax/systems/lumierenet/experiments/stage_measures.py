@@ -12,11 +12,11 @@ from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.media import picture_bytes
 from lumiere_jax.measures import frame_comparison, summaries
 from lumiere_jax.measures.evaluation import BATCH
-from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.inference_batches import in_batches
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.feed import codes, heard_rows
-from lumiere_jax.systems.lumierenet.hearing import split_features
+from lumiere_jax.systems.lumierenet.normalised_features import split_features
 from lumiere_jax.systems.lumierenet.system import stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training import checkpoint
