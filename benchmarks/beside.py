@@ -14,50 +14,39 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+import systems
 from cases import Case
 from rounds import say
 from sides import Side
 
 ROUND_SECONDS, TOGETHER = 0.3, 8
-NETWORKS = (
-    ("seqpix2pix", "forward"),
-    ("seqpix2pix", "train"),
-    ("vae", "train"),
-    ("vae", "forward"),
-)
 
 
 def full() -> tuple[list[Case], list[Case]]:
     """The cases, the most telling first, and those that Inductor compiles too."""
-
-    def at(size: int, batch: int, dtype: str) -> list[Case]:
-        return [
-            Case(name=name, kind=kind, dtype=dtype, size=size, batch=batch)
-            for name, kind in NETWORKS
-        ]
-
-    cases = []
-    for dtype in ("bfloat16", "float32"):
-        cases += at(256, 8, dtype) + at(256, 1, dtype)
-        for kind in ("train", "forward"):
-            cases.append(Case(name="blstm", kind=kind, dtype=dtype, size=0, batch=128))
-        cases.append(Case(name="animator", kind="streaming", dtype=dtype, size=128, batch=1))
-    for size, batch in ((128, 32), (512, 1)):
-        cases += at(size, batch, "bfloat16") + at(size, batch, "float32")
-    # The quickest to compile come first.
-    return cases, [cases[0], cases[2], cases[5]]
+    modules = systems.modules("cases").values()
+    cases = [
+        case
+        for dtype in ("bfloat16", "float32")
+        for module in modules
+        for case in module.telling(dtype)
+    ]
+    more = [case for module in modules for case in module.more()]
+    compiled = [module.telling("bfloat16")[i] for module in modules for i in module.COMPILED]
+    return cases + more, compiled
 
 
 def short() -> tuple[list[Case], list[Case]]:
-    """One of each network in small, the U-Net and the BLSTM in use and in training."""
-    sizes = {"seqpix2pix": 64, "blstm": 0, "animator": 128}
+    """Some of each system in small, and what Inductor compiles in seconds: without pictures."""
+    modules = systems.modules("cases").values()
+    sizes = {name: size for module in modules for name, size in module.SHORT.items()}
     cases = [
         replace(case, size=sizes[case.name], batch=1, width=4, cells=8)
         for case in full()[0]
         if case.name in sizes and case.dtype == "float32"
     ]
     cases = list(dict.fromkeys(cases))
-    return cases, [case for case in cases if (case.name, case.kind) == ("blstm", "forward")]
+    return cases, [case for case in cases if case.kind == "forward" and not case.size]
 
 
 def rows(cases: list[Case], sides: dict[str, Side], rounds: int) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import systems
 from scipy.io import wavfile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,17 +14,27 @@ sys.path.insert(0, str(ROOT))
 
 SPEECH = ROOT / "benchmarks/speech"
 SECONDS, FPS = 3, 30
-# Frames of a face, one after the other.
+# Frames of a stream, one after the other.
 STREAMED = 25
-TOTAL = 1e9  # steps, so that no schedule ends
+# Frames of one step, whose times are a frame's; other kinds have one part.
+PARTS = {"synthesis": SECONDS * FPS, "streaming": STREAMED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`batch` counts figures (vae), windows (blstm), triplets in training or frames (seqpix2pix),
-    and the frames that are made at once (synthesis, whose times are a frame's, from a sound file
-    to an MP4; animator, a frame's from a window of sound); `size` is 0 where there are no
-    pictures."""
+    """One measurement.
+
+    Attributes:
+      name: Network, or whole system, of those in a system's `cases.NAMES`.
+      kind: "forward", "train", "synthesis" from a sound file to an MP4, or "streaming": frames one
+        after the other, each with what it needs of those before.
+      dtype: Of products.
+      size: Rows of its pictures; 0 where there are none.
+      batch: Examples of a step, or frames that are made at once.
+      width: Channels of a generator's first layer.
+      cells: Cells of a recurrent network.
+      dropout: Of a generator; 0 also takes all other noise out.
+    """
 
     name: str
     kind: str
@@ -42,32 +53,20 @@ def small(case: Case) -> Case:
     return dataclasses.replace(case, size=128, batch=batch, width=16, cells=32, dropout=0.0)
 
 
+def case_names() -> list[str]:
+    """Names of the systems' cases."""
+    return [name for module in systems.modules("cases").values() for name in module.NAMES]
+
+
 def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
-    """Every network, forward and training; the BLSTM, which has no size, with its batch of 128."""
-    pictures = [
-        Case(name=name, kind=kind, dtype=dtype, size=size, batch=batch)
-        for size in sizes
-        for name in ("vae", "seqpix2pix")
-        for kind in ("forward", "train")
-        for batch in batches
-        for dtype in dtypes
-    ]
-    sound = [
-        Case(name="blstm", kind=kind, dtype=dtype, size=0, batch=batch)
-        for kind in ("forward", "train")
-        for batch in (*batches, 128)
-        for dtype in dtypes
-    ]
-    whole = [
-        Case(name="synthesis", kind="synthesis", dtype=dtype, size=size, batch=batch)
-        for size in sizes
-        for batch in batches
-        for dtype in dtypes
-    ]
-    faces = [
-        Case(name="animator", kind="streaming", dtype=dtype, size=128, batch=1) for dtype in dtypes
-    ]
-    return sound + pictures + whole + faces
+    """The systems' cases; of these sizes and batches where they have a choice."""
+    modules = systems.modules("cases").values()
+    return [case for module in modules for case in module.grid(sizes, batches, dtypes)]
+
+
+def arrays(case: Case) -> dict[str, np.ndarray]:
+    """A batch in the form in which the pipeline gives it, uint8 pictures, and noise."""
+    return systems.module_of(case.name, "cases").arrays(case)
 
 
 def speech(name: str) -> np.ndarray:
@@ -83,21 +82,3 @@ def narration(folder: Path, seconds: float = SECONDS) -> Path:
     path = folder / "narration.wav"
     wavfile.write(path, rate, np.resize(samples, round(seconds * rate)))
     return path
-
-
-def arrays(case: Case) -> dict[str, np.ndarray]:
-    """A batch in the form in which the pipeline gives it, uint8 pictures, and the VAE's noise."""
-    random = np.random.default_rng(0)
-    b, size = case.batch, case.size
-    pictures = lambda *lead: random.integers(0, 256, (*lead, size, size, 3), np.uint8)  # noqa: E731
-    return {
-        "features": random.standard_normal((b, 15, 40), np.float32),
-        "codes": random.standard_normal((b, 128), np.float32),
-        "noise": random.standard_normal((b, 128), np.float32),
-        "figure": pictures(b),
-        "figures": pictures(b, 3),
-        "frames": pictures(b, 3),
-        "keypoints": np.zeros((b, 137, 3), np.float32),
-        "windows": random.standard_normal((STREAMED, 2560), np.float32) / 4,
-        "still": random.integers(0, 256, (size, size * 3 // 4, 3), np.uint8),
-    }

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from cases import Case, grid
+from cases import Case, case_names, grid
 from sides import HERE, Side
 from tqdm import tqdm
 
@@ -175,7 +175,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
-    parser.add_argument("--names", default="blstm,vae,seqpix2pix,synthesis,animator")
+    parser.add_argument("--names", default=",".join(case_names()))
     parser.add_argument("--passes", default="forward,train,synthesis,streaming")
     parser.add_argument("--sizes", default="128,256")
     parser.add_argument("--batches", default="1,4")

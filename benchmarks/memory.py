@@ -1,4 +1,4 @@
-"""Peak memory of each stage's training step, and of narrations of growing length.
+"""Peak memory of LumièreNet's training steps, and of its narrations of growing length.
 
   python benchmarks/memory.py [--size=256] [MINUTES ...]
 
@@ -45,7 +45,7 @@ def step(name: str, side: int) -> dict[str, float]:
 
 def speech(minutes: float) -> dict[str, float]:
     """GiB resident at most while `minutes` are spoken."""
-    from ours import synthesise
+    from systems.lumierenet.ours import synthesise
 
     case = Case(
         name="synthesis", kind="synthesis", dtype="float32", size=64, batch=8, width=4, cells=8

@@ -1,5 +1,5 @@
-"""Frames a second from sound to pictures, the first frame, and live latency; a part of
-accelerator.py.
+"""LumièreNet's frames a second from sound to pictures, its first frame, and its live latency; a
+part of accelerator.py.
 
 The networks have the paper's widths, and nobody has trained them. Sound goes through everything
 that infer.py does between its decoder and its encoder: loudness, features, networks, and pictures
@@ -17,8 +17,8 @@ from fractions import Fraction
 import jax
 import numpy as np
 from cases import FPS, SECONDS, Case, speech
-from ours import model_of, synthesise
 from rounds import say
+from systems.lumierenet.ours import model_of, synthesise
 
 from lumiere_jax.audio.features import RATE, gain_to_loudness
 from lumiere_jax.audio.frame_times import frames_covering

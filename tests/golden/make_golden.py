@@ -25,10 +25,19 @@ import librosa
 import numpy as np
 import python_speech_features as psf
 import torch
+from systems.lumierenet.torch_networks import (
+    BLSTM,
+    DCGAN,
+    LAYERS,
+    VAE,
+    VGG,
+    UNet,
+    caffe,
+    imagenet,
+)
+from systems.temporal_gan.torch_networks import Animator
 from torch import nn
 from torch.nn import functional as F
-from torch_animator import Animator
-from torch_networks import BLSTM, DCGAN, LAYERS, VAE, VGG, UNet, caffe, imagenet
 
 golden: dict[str, np.ndarray] = {}
 shapes: dict[str, dict[str, list[int]]] = {}

@@ -3,7 +3,6 @@ skips add to the decoder is computed once, where the paper concatenates them for
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -87,36 +86,3 @@ class Animator(nn.Module):
             y = self.layer(f"decoder_conv{i}", y, skip)
             y = self.layer(f"decoder_up{i}", y)
         return torch.tanh(self.decoder_up4(y)), (context, noise_memory)
-
-
-def animator_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Variables of ours, by their path, in PyTorch's layout and names."""
-    parts = {"encoder": "encoder", "identity_encoder": "identity", "decoder": "decoder"}
-    leaves = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-    found = {**_gru(arrays, "context", "context"), **_gru(arrays, "noise_generator", "noise")}
-    for path, x in arrays.items():
-        part, name, leaf = path.split("/")[0], path.split("/")[-2], path.split("/")[-1]
-        if part not in parts:
-            continue
-        if leaf == "kernel" and part == "encoder":
-            x = x.reshape(-1, AUDIO[int(name[4:])], x.shape[-1]).transpose(2, 1, 0)
-        elif name == "start":
-            x = x.reshape(len(x), 4, 3, -1).transpose(0, 3, 1, 2)
-        elif leaf == "kernel":
-            x = x.transpose(3, 2, 0, 1)
-        found[f"{parts[part]}_{name}.{leaves.get(leaf, leaf)}"] = np.ascontiguousarray(x)
-    return found
-
-
-def _gru(arrays: dict[str, np.ndarray], ours: str, theirs: str) -> dict[str, np.ndarray]:
-    """Of its two biases ours has one but for the new state's."""
-    found, layers = {}, {path.split("/")[1] for path in arrays if path.startswith(f"{ours}/")}
-    for layer in layers:
-        at, end = f"{ours}/{layer}", f"l{layer.removeprefix('layer')}"
-        for kind, letter in (("ih", "i"), ("hh", "h")):
-            kernels = [arrays[f"{at}/{letter}{gate}/kernel"].T for gate in "rzn"]
-            found[f"{theirs}.weight_{kind}_{end}"] = np.concatenate(kernels)
-            zero = np.zeros(len(kernels[0]), np.float32)
-            biases = [arrays.get(f"{at}/{letter}{gate}/bias", zero) for gate in "rzn"]
-            found[f"{theirs}.bias_{kind}_{end}"] = np.concatenate(biases)
-    return found

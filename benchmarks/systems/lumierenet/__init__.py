@@ -1,0 +1,1 @@
+"""LumièreNet: lectures."""

@@ -1,0 +1,1 @@
+"""The temporal GAN: talking faces."""
