@@ -8,8 +8,7 @@ forms of convolutions that accelerators take.
 
 import argparse
 import contextlib
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fractions import Fraction
 from typing import Any
@@ -17,24 +16,14 @@ from unittest import mock
 
 import jax
 import numpy as np
+import systems
 from cases import speech
-from ours import lively, lively_state
+from numerics import Computation, Numbers, random_keypoints, random_pictures
 from rounds import say
-from sides import QUICKLY
 
-from configs import lumierenet as lectures
-from configs import temporal_gan as faces
-from lumiere_jax import vgg
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.front_ends import log_mel, rows_of
-from lumiere_jax.measures import frame_comparison
-from lumiere_jax.systems import registry
-from lumiere_jax.systems.contract import System
-from lumiere_jax.systems.lumierenet.config import Config
-from lumiere_jax.systems.lumierenet.synthesis import painter
-from lumiere_jax.systems.lumierenet.system import stages
-from lumiere_jax.systems.temporal_gan.synthesis import animate
-from lumiere_jax.training.stage import TrainState
+from lumiere_jax.measures import evaluation
 
 # Largest relative deviations (of root mean squares). TensorFloat-32 keeps 10 bits of a number and
 # bfloat16 7. A step amplifies what is lost, networks as narrow as these the most: bfloat16 gave
@@ -46,140 +35,25 @@ TOLERANCES = {
     "metrics": {"float32": 1e-4, "tf32": 1e-4},
 }
 SECOND = 2e-2
-SIZE, FACE = 64, (128, 96)
 CPU = jax.devices("cpu")[0]
 THREADS = 8
 
 Key = tuple[str, str]
 """A kind of computation, as in `TOLERANCES`, and what it is of."""
-Numbers = dict[str, np.ndarray]
-Computation = Callable[[str], Numbers]
-"""Numbers by name, computed on JAX's default device with products of this dtype."""
 
 
 def computations(short: bool) -> dict[Key, Computation]:
-    """All that is compared, by kind and name; the slowest to compile come first."""
-    found: dict[Key, Computation] = {("step", "temporal_gan animator"): face_steps}
-    for losses, names in {
-        "paper": () if short else ("seqpix2pix", "vae"),
-        "lecture": ("seqpix2pix", "vae", "blstm"),
-    }.items():
-        for name in names:
-            compute = functools.partial(lecture_steps, losses, name)
-            found["step", f"lumierenet {name}, losses of {losses}"] = compute
-    found["synthesis", "temporal_gan"] = face_frames
-    found["synthesis", "lumierenet"] = lecture_frames
+    """All that is compared, by kind and name."""
+    found: dict[Key, Computation] = {}
+    # The slowest to compile come first: steps, and the last system's.
+    every = [*systems.modules("right").items()][::-1]
+    for system, module in every:
+        steps = module.steps(short).items()
+        found |= {("step", f"{system} {name}"): compute for name, compute in steps}
+    found |= {("synthesis", system): module.synthesis for system, module in every}
     found["features", "log-mel"] = rows_of_sound
     found["metrics", "of pictures"] = measures
     return found
-
-
-def lecture_config(losses: str, dtype: str) -> Config:
-    config = lectures.tiny()
-    if losses == "paper":
-        whole = lectures.paper()
-        for part in ("perceptual", "pixel"):
-            setattr(config.vae, part, getattr(whole.vae, part))
-        for part in ("lambda0", "lambda1", "lambda2", "adversarial", "pixel", "motion"):
-            setattr(config.seqpix2pix, part, getattr(whole.seqpix2pix, part))
-        config.seqpix2pix.reconstructed, config.vgg = 0.0, "random"
-    for part in (config.vae, config.blstm, config.seqpix2pix):
-        part.dtype = dtype
-    return config
-
-
-def random_pictures(*lead: int, shape: tuple[int, int] = (SIZE, SIZE)) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (*lead, *shape, 3), np.uint8)
-
-
-def keypoints(*lead: int) -> np.ndarray:
-    return np.random.default_rng(1).random((*lead, 137, 3), np.float32)
-
-
-def lecture_steps(losses: str, name: str, dtype: str) -> Numbers:
-    config = lecture_config(losses, dtype)
-    every, system = stages(config, SIZE), registry.get("lumierenet")
-    b = every[name].batch
-    random = np.random.default_rng(2)
-    batch = {
-        "vae": {"figure": random_pictures(b), "keypoints": keypoints(b)},
-        "blstm": {
-            "features": random.standard_normal((b, config.blstm.window, 40), np.float32),
-            "codes": random.standard_normal((b, config.vae.code), np.float32),
-        },
-        "seqpix2pix": {
-            "figures": random_pictures(b, 3),
-            "frames": random_pictures(b, 3)[:, ::-1],
-            "keypoints": keypoints(b, 3),
-        },
-    }[name]
-    frozen: dict[str, Any] = {"vgg": vgg.load_vgg19("random") if losses == "paper" else {}}
-    if name == "seqpix2pix":
-        frozen["vae"] = used(on_cpu(every["vae"].init, jax.random.key(0)).networks["vae"])
-    return steps(system, config, (SIZE, SIZE), name, frozen, batch)
-
-
-def face_steps(dtype: str) -> Numbers:
-    config = faces.tiny()
-    c = config.animator
-    c.dtype, c.epoch = dtype, 1
-    batch = {
-        "frames": random_pictures(c.batch, c.frames, shape=FACE),
-        "still": random_pictures(c.batch, shape=FACE),
-        "windows": np.random.default_rng(3).standard_normal((c.batch, c.frames, 2560), np.float32),
-        "lengths": np.full(c.batch, c.frames, np.int32),
-    }
-    return steps(registry.get("temporal_gan"), config, FACE, "animator", {}, batch)
-
-
-def steps(
-    system: System, config: Any, shape: tuple[int, int], name: str, frozen: Any, batch: Any
-) -> Numbers:
-    """The metrics of two steps: losses, and the norms of all gradients."""
-    stage = system.stages(config, shape)[name]
-    state = lively_state(on_cpu(stage.init, jax.random.key(0)))
-    device = jax.config.jax_default_device
-    state, frozen, batch = jax.device_put((state, frozen, batch), device)
-    step = jax.jit(stage.step, compiler_options=QUICKLY if device.platform == "cpu" else None)
-    found = {}
-    for place in ("first", "second"):
-        state, metrics = step(state, frozen, batch)
-        found |= {f"{place} {name}": np.asarray(x) for name, x in metrics.items()}
-    # Counts: one that is beside the threshold may fall on its other side.
-    return {name: x for name, x in found.items() if "accuracy" not in name}
-
-
-def on_cpu(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the CPU makes of arguments, for any device."""
-    with jax.default_device(CPU):
-        return jax.jit(function, compiler_options=QUICKLY)(*arguments)
-
-
-def lecture_frames(dtype: str) -> Numbers:
-    config = lecture_config("lecture", dtype)
-    every = stages(config, SIZE)
-    variables = {}
-    for stage, networks in registry.get("lumierenet").networks.items():
-        state = on_cpu(every[stage].init, jax.random.key(0))
-        variables[stage] = {network: used(state.networks[network]) for network in networks}
-    windows = np.random.default_rng(4).standard_normal((4, config.blstm.window, 40), np.float32)
-    figures, frames = painter(config, SIZE, variables)(windows)
-    return {"figures": np.asarray(figures), "frames": np.asarray(frames)}
-
-
-def used(network: TrainState) -> Any:
-    """A network's variables in use, of the size that training gives."""
-    return jax.tree.map(np.asarray, lively(network.inference_variables))
-
-
-def face_frames(dtype: str) -> Numbers:
-    config = faces.tiny()
-    config.animator.dtype = dtype
-    stage = registry.get("temporal_gan").stages(config, FACE)["animator"]
-    variables = {"animator": {"G": used(on_cpu(stage.init, jax.random.key(0)).networks["G"])}}
-    windows = np.random.default_rng(5).standard_normal((6, 2560), np.float32) / 4
-    made = animate(config, variables, random_pictures(shape=FACE), windows, chunk=3)
-    return {"frames": np.stack(list(made))}
 
 
 def rows_of_sound(dtype: str) -> Numbers:
@@ -188,8 +62,8 @@ def rows_of_sound(dtype: str) -> Numbers:
 
 
 def measures(dtype: str) -> Numbers:
-    a, b = random_pictures(4), random_pictures(4)[::-1] // 2
-    return frame_comparison.judge(a, b, keypoints(4))
+    a = random_pictures(4, 64, 64)
+    return evaluation.judge(a, a[::-1] // 2, random_keypoints(4))
 
 
 def deviation(found: Numbers, wanted: Numbers) -> float:
