@@ -9,8 +9,8 @@ Parts, the most telling first, are processes of their own with a time limit each
   right     steps, synthesis, features and metrics equal the CPU's within tolerances
   card      the rates of matrix products and copies, which limit the rest
   beside    training steps and networks in use beside PyTorch's, in turn
-  learning  what the drawn lecturer's model learns in two minutes, and a talking face's in one
-  speaking  frames a second from sound to pictures, and the latency of live speech
+  learning  what each system's model learns of drawn clips in a minute or two
+  speaking  LumièreNet's frames a second from sound to pictures, and the latency of its live speech
   choices   what XLA's own choices change: four minutes more, where it is asked for
 
 What is measured is written to --out at once, so a run that is cut short still tells; parts that

@@ -1,4 +1,4 @@
-"""What the input pipeline delivers, beside what the training step eats on the same machine.
+"""What LumièreNet's input pipeline delivers, beside what its steps eat on the same machine.
 
   python benchmarks/input.py [--size=256] [--json=PATH]
 

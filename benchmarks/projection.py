@@ -1,4 +1,4 @@
-"""Hours of training that the measured steps foretell, by hours of footage and devices.
+"""Hours of LumièreNet's training that measured steps foretell, by hours of footage and devices.
 
   python benchmarks/projection.py [--device=NAME] [--dtype=bfloat16] [--results=FILE]
 

@@ -1,4 +1,4 @@
-"""How long train.py takes to its first step: with nothing compiled yet, and the second time.
+"""How long train.py takes to LumièreNet's first step: with nothing compiled yet, and again.
 
   python benchmarks/start.py [SIZE]
 

@@ -1,4 +1,4 @@
-"""What a training step of each stage costs at several sizes: seconds and peak memory.
+"""What training steps of LumièreNet cost at several sizes: seconds and peak memory.
 
   python benchmarks/steps.py [SIZE ...]
 
