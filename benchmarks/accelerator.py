@@ -182,6 +182,7 @@ def run(chosen: list[str], limits: dict[str, float], short: bool, out: Path) -> 
         for name in chosen:
             print(f"{name}: at most {limits[name]:.0f} s", flush=True)
             part = results["parts"][name] = {"ended": "before its time", "rows": []}
+            write()
             command = [str(HERE / f"{name}.py")] + ["--short"] * short
             if name == "learning":
                 command.append(f"--sheets={out.with_suffix('')}")

@@ -24,8 +24,9 @@ from numerics import lively, lively_state
 from rounds import Built, serve, serve_many
 from traces import longest_operations
 
-from lumiere_jax.runtime import chunks
+from lumiere_jax.runtime import inference_batches
 from lumiere_jax.runtime.memory_allocation import keep_freed_memory
+from lumiere_jax.training.device_mesh import compile_step, first_state, place, replicate, stage_mesh
 from lumiere_jax.training.guard import SKIPPED
 from lumiere_jax.training.stage import Batch, Stage, State
 
@@ -78,7 +79,7 @@ def forward(case: Case) -> Callable[[int], None]:
 
 def stream(case: Case) -> Callable[[int], None]:
     """Frames one after the other, as they would be made live."""
-    chunks.AHEAD = 0  # a frame is there before the next window comes
+    inference_batches.AHEAD = 0  # a frame is there before the next window comes
     return forward(case)
 
 

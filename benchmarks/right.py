@@ -23,7 +23,7 @@ from rounds import say
 
 from lumiere_jax.audio.features import RATE
 from lumiere_jax.audio.front_ends import log_mel, rows_of
-from lumiere_jax.measures import evaluation
+from lumiere_jax.measures import frame_comparison
 
 # Largest relative deviations (of root mean squares). TensorFloat-32 keeps 10 bits of a number and
 # bfloat16 7. A step amplifies what is lost, networks as narrow as these the most: bfloat16 gave
@@ -63,7 +63,7 @@ def rows_of_sound(dtype: str) -> Numbers:
 
 def measures(dtype: str) -> Numbers:
     a = random_pictures(4, 64, 64)
-    return evaluation.judge(a, a[::-1] // 2, random_keypoints(4))
+    return frame_comparison.judge(a, a[::-1] // 2, random_keypoints(4))
 
 
 def deviation(found: Numbers, wanted: Numbers) -> float:

@@ -14,10 +14,11 @@ import numpy as np
 from cases import speech
 from rounds import say
 
-from lumiere_jax.audio.features import RATE, frames_within, loudness_gain
+from lumiere_jax.audio.features import RATE, loudness_gain
+from lumiere_jax.audio.frame_times import frames_within
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of
 from lumiere_jax.drawn.scripts import Script
-from lumiere_jax.measures.evaluation import beside_still, compare, mouths, named
+from lumiere_jax.measures.frame_comparison import beside_still, compare, mouths, named
 from lumiere_jax.measures.summaries import summarise
 from lumiere_jax.runtime.worker_processes import cores, side_by_side
 from lumiere_jax.systems.pictures import sheet

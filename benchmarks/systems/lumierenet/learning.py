@@ -18,22 +18,23 @@ from timed_training import SEED, Scale, drawn, heard, judged, learn_for, said, w
 
 from configs import lumierenet as presets
 from lumiere_jax import vgg
-from lumiere_jax.audio.features import RATE, frames_within, normalise
+from lumiere_jax.audio.features import RATE, normalise
+from lumiere_jax.audio.frame_times import frames_within
 from lumiere_jax.audio.front_ends import log_mel
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.drawn.scripts import FPS, Script, drawn_lecture
 from lumiere_jax.inputs.batches import device_dataset
-from lumiere_jax.inputs.batches.shuffled_indices import shuffled_indices
+from lumiere_jax.inputs.batches.example_order import shuffled_indices
 from lumiere_jax.outputs.mark import marked
-from lumiere_jax.runtime.chunks import in_batches
+from lumiere_jax.runtime.inference_batches import in_batches
 from lumiere_jax.systems.gathering import gathering
 from lumiere_jax.systems.lumierenet import device_data
 from lumiere_jax.systems.lumierenet.batches import MEMORY
 from lumiere_jax.systems.lumierenet.feed import NETWORKS
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.synthesis import synthesise
 from lumiere_jax.systems.lumierenet.system import SYSTEM
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import encode, vae_network
 
 # Seconds of training, compiling included.

@@ -20,13 +20,13 @@ from configs.lumierenet import paper
 from lumiere_jax import vgg
 from lumiere_jax.frames.generators import UNet
 from lumiere_jax.systems.contract import Model, Run
-from lumiere_jax.systems.lumierenet import synthesis, triplet_losses
+from lumiere_jax.systems.lumierenet import seqpix2pix_losses, synthesis
 from lumiere_jax.systems.lumierenet.blstm import blstm_network
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.seqpix2pix import render
+from lumiere_jax.systems.lumierenet.seqpix2pix_losses import generator
 from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
-from lumiere_jax.systems.lumierenet.triplet_losses import generator
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
 from lumiere_jax.workflows import trained_model
@@ -58,7 +58,7 @@ def _without_chance(stage: Stage, noise: np.ndarray) -> Stage:
 
     def step(state: State, frozen: Any, batch: Batch) -> tuple[State, Metrics]:
         with (
-            mock.patch.object(triplet_losses, "UNet", functools.partial(UNet, dropout=0.0)),
+            mock.patch.object(seqpix2pix_losses, "UNet", functools.partial(UNet, dropout=0.0)),
             mock.patch.object(jax.random, "normal", lambda *_: jnp.asarray(noise)),
         ):
             return stage.step(state, frozen, batch)

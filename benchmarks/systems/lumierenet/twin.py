@@ -160,9 +160,10 @@ def _chain(nets: dict[str, nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]
 def synthesis(twin: Twin) -> Callable[[], None]:
     """A sound file to an MP4; the encoder and the sound's features are those of ours."""
     # Here, because they import JAX, which takes seconds that no other case has to wait.
-    from lumiere_jax.audio.features import frames_covering, gain_to_loudness, normalise
+    from lumiere_jax.audio.features import gain_to_loudness, normalise
+    from lumiere_jax.audio.frame_times import frames_covering
     from lumiere_jax.audio.front_ends import log_mel, stream
-    from lumiere_jax.audio.listening import measure
+    from lumiere_jax.audio.level_and_band import measure
     from lumiere_jax.commands.infer import WAITING
     from lumiere_jax.inputs.sound.sound_tracks import heard, probe_audio, read_sound
     from lumiere_jax.outputs.video import write_video
