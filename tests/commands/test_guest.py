@@ -2,13 +2,15 @@
 
 It hears 120 rows a second, stores a column of its own, has two stages whose networks are both
 called G, and starts from another workdir's weights. Its second stage keeps slots in `State.extra`
-and leaves an artefact that synthesis needs. It adds a flag to infer.py and a measure to the report.
+and leaves an artefact that synthesis needs. It adds a flag to infer.py, a measure to the report and
+an experiment.
 """
 
 import dataclasses
 import functools
 import itertools
 import json
+import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -34,6 +36,7 @@ from lumiere_jax.measures.frame_comparison import shuffled as in_another_order
 from lumiere_jax.systems import registry
 from lumiere_jax.systems.contract import Feed, Narration, Request, Scene, System
 from lumiere_jax.systems.entry import Entry, Flag
+from lumiere_jax.systems.experiment import Experiment, Trial
 from lumiere_jax.systems.pictures import to_uint8, unit
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.network_updates import gradient_norms
@@ -295,6 +298,33 @@ SYSTEM = System(
         goals={},
     ),
 )
+
+
+def make_experiment(name, presets, options):
+    """Two rates of the first stage, of which the second trial alone trains anew."""
+
+    def trials(dataset):
+        fast = presets.Config()
+        fast.coarse.learning_rate = options["fast"]
+        return [
+            Trial(name="plain", title="plain", config=presets.Config(), trains=("coarse", "fine")),
+            Trial(
+                name="fast",
+                title="fast",
+                config=fast,
+                trains=("coarse",),
+                links="plain",
+                evaluated=False,
+                measures={"size.json": lambda config, dataset, workdir: {"size": dataset.size}},
+            ),
+        ]
+
+    def write_page(trials, dataset, out):
+        (out / "index.html").write_text(" ".join(trial.title for trial in trials))
+
+    return Experiment(name=name, trials=trials, write_page=write_page)
+
+
 ENTRY = Entry(
     name="guest",
     learns="a colour",
@@ -302,6 +332,9 @@ ENTRY = Entry(
     stages=("coarse", "fine"),
     load=lambda: SYSTEM,
     flags=(Flag(name="tint", help="Weight of red.", kind="float", default=1.0),),
+    experiments=("rates",),
+    experiment=make_experiment,
+    experiment_flags=(Flag(name="fast", help="The other rate.", kind="float", default=0.2),),
 )
 
 
@@ -309,6 +342,7 @@ ENTRY = Entry(
 def run_guest(monkeypatch, run_in_process, tmp_path):
     """Runs a script to which the guest is known; returns what it printed."""
     monkeypatch.setitem(registry.ENTRIES, "guest", ENTRY)
+    monkeypatch.setitem(sys.modules, "configs.guest", sys.modules[__name__])
     config = tmp_path / "guest.py"
     config.write_text(
         f"import sys\n\n\ndef get_config(seed='0'):\n"
@@ -387,8 +421,24 @@ def test_a_third_system_needs_no_change_elsewhere(run_guest, tmp_path, monkeypat
     assert 0 < values["colour_error"] < 1 and values["mouth_correlation_real_frames"] > 0.5
     assert "Error of the colour" in (report / "index.html").read_text()
 
+    out = tmp_path / "experiment"
+    given = ("experiments.py", f"--data={data}", f"--out={out}", "--system=guest")
+    said = run_guest(*given, "--fast=0.5")
+    assert "fast (2 of 2)" in said and (out / "index.html").read_text() == "plain fast"
+    assert json.loads((out / "runs/fast/size.json").read_text()) == {"size": 64}
+    assert (out / "runs/fast/fine").samefile(out / "runs/plain/fine")
+    assert (out / "runs/plain/report/metrics.json").is_file()
+    said = run_guest(*given, "--plain=x", code=2)
+    assert "--plain is not for 'guest' (its experiments: rates)" in said
+
     (second / "fine" / "artefacts" / "3.npz").unlink()
-    said = run_guest("infer.py", *given, f"--out={tmp_path / 'none.mp4'}", code=2)
+    said = run_guest(
+        "infer.py",
+        f"--workdir={second}",
+        f"--audio={speech}",
+        f"--out={tmp_path / 'none.mp4'}",
+        code=2,
+    )
     assert "artefacts/3.npz is not there" in said and "train it again" in said
 
 
