@@ -41,6 +41,14 @@ def test_help_says_what_to_type_and_exits_with_0(name):
         (["prepare.py", "--synthetic", "--out=x", "--crop=0,0,64"], "--crop goes with --footage"),
         (["prepare.py", "--footage=x", "--out=x", "--seed=1"], "--seed goes with --synthetic"),
         (["experiments.py", "--data=x", "--out=y", "--plain=z"], "--plain goes with --which=abl"),
+        (
+            ["experiments.py", "--data=x", "--out=y", "--system=temporal_gan", "--which=paper"],
+            "--which=paper is not for 'temporal_gan' (its experiments: ablation)",
+        ),
+        (
+            ["experiments.py", "--data=x", "--out=y", "--system=temporal_gan", "--plain=z"],
+            "--plain does not go with presets that are repeated",
+        ),
         (["train.py"], "name --config, --data and --workdir"),
         (["infer.py", "narration.wav"], "'narration.wav' is not a flag"),
         (["infer.py", "--workdir=x", "--audio=-", "--out=y.mp4"], "--audio=- and --out=- go with"),
