@@ -29,7 +29,6 @@ from lumiere_jax.systems.lumierenet.synthesis import painter
 from lumiere_jax.systems.lumierenet.system import SYSTEM, stages
 from lumiere_jax.systems.lumierenet.vae import reconstruct, vae_network
 from lumiere_jax.training.stage import Batch, Metrics, Stage, State
-from lumiere_jax.workflows import trained_model
 from systems.lumierenet.cases import arrays
 
 STEPS = 10**9  # so that no schedule ends
@@ -102,7 +101,7 @@ def synthesise(case: Case, seconds: float = SECONDS) -> Callable[[int], None]:
     from lumiere_jax.commands import infer  # which wants PyAV
 
     model = model_of(case)
-    trained_model.load_model, infer.read_run = lambda _: model, lambda _: model.run
+    infer.load_model, infer.read_run = lambda _: model, lambda _: model.run
     synthesis.chunk_frames = lambda _: case.batch
     folder = Path(tempfile.mkdtemp())
     sound = narration(folder, seconds)
