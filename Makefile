@@ -13,7 +13,7 @@ EXPERIMENTS = $(BIN)/python experiments.py --system=$(SYSTEM) --data=$(DATA) --o
 	$(if $(TRIPLETS),--triplets=$(TRIPLETS)) $(if $(SCALE),--scale=$(SCALE)) $(if $(PLAIN),--plain=$(PLAIN))
 
 paper: given env  ## the paper's experiments with lecture: make paper DATA=data/ada OUT=runs/paper
-	$(EXPERIMENTS)
+	$(EXPERIMENTS) --which=paper
 
 ablation: given env  ## lecture without each of its parts: make ablation DATA=data/ada OUT=runs/ablation; of faces: SYSTEM=temporal_gan
 	$(EXPERIMENTS) --which=ablation $(if $(STEPS),--steps=$(STEPS))

@@ -32,7 +32,7 @@ def full() -> tuple[list[Case], list[Case]]:
         for case in module.telling(dtype)
     ]
     more = [case for module in modules for case in module.more()]
-    compiled = [module.telling("bfloat16")[i] for module in modules for i in module.COMPILED]
+    compiled = [case for module in modules for case in module.compiled()]
     return cases + more, compiled
 
 

@@ -1,4 +1,4 @@
-"""What XLA's own choices change on this device; a part of accelerator.py that is asked for by name.
+"""What XLA's choices change in LumièreNet's steps; a part of accelerator.py, asked for by name.
 
 Each is a process with flags of its own, in which three steps are compiled anew and timed. Users get
 none of them yet: one that pays belongs to what `commands/cli.py` sets, and not in here.

@@ -6,6 +6,7 @@ import pytest
 from lumiere_jax.errors import UserError
 from lumiere_jax.systems.lumierenet.config import Config, check_config
 from lumiere_jax.systems.lumierenet.system import stages
+from lumiere_jax.systems.registry import ENTRIES
 from lumiere_jax.systems.temporal_gan.config import Config as FacesConfig
 from lumiere_jax.systems.temporal_gan.config import check_config as check_faces
 
@@ -103,3 +104,13 @@ def test_another_preset_of_faces_is_refused(faces_presets):
     for name in ("large", "small-l2", "-l1"):
         with pytest.raises(UserError, match=f"no preset '{name}'"):
             faces_presets.get_config(name)
+
+
+def test_presets_that_experiments_repeat_are_there(presets, faces_presets):
+    modules = {"lumierenet": presets, "temporal_gan": faces_presets}
+    for name, entry in ENTRIES.items():
+        for repeats in entry.repeats.values():
+            assert all(modules[name].get_config(preset) for preset in repeats.presets)
+    ablation = ENTRIES["temporal_gan"].repeats["ablation"]
+    assert ablation.presets == ("small-l1", "small-frame", "small", "small-static")
+    assert ablation.steps == 300

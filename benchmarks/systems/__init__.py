@@ -2,9 +2,10 @@
 
 The modules of a package are named for the scripts that use them:
 
-  cases     NAMES of its cases, `grid` of compare.py's and `telling`, `more`, SHORT and COMPILED of
-            accelerator.py's, and the `arrays` of a case, which both sides get
-  ours      JAX: `stage_of` a case for training, `forward_of` for use, `synthesise` to a file
+  cases     NAMES of its cases, `grid` of compare.py's and `telling`, `more`, `compiled` and SHORT
+            of accelerator.py's, and the `arrays` of a case, which both sides get
+  ours      JAX: `stage_of` a case for training, `forward_of` for use, `synthesise` to a file, of
+            which a system without such cases leaves some out
   twin      PyTorch, imported by twin.py alone: `networks` of a case, `torch_arrays` of variables of
             ours, and a function for each kind of its cases
   right     `steps` and `synthesis`, whose numbers right.py compares

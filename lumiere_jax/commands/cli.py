@@ -85,12 +85,13 @@ def define_system_flags(of: Callable[[Entry], Sequence[Flag]]) -> None:
       of: Returns a system's flags.
 
     Raises:
-      ValueError: A system's flag has the name of another, or two systems' differ in kind.
+      ValueError: A system's flag has the name of another, or two systems' differ in their values.
     """
     taken, defined = set(flags.FLAGS), {}
     for entry in ENTRIES.values():
         for flag in of(entry):
-            if flag.name in taken or defined.setdefault(flag.name, flag.kind) != flag.kind:
+            values = (flag.kind, flag.default, flag.choices)
+            if flag.name in taken or defined.setdefault(flag.name, values) != values:
                 raise ValueError(f"--{flag.name} of {entry.name!r} is the name of another flag")
             if flag.name in flags.FLAGS:
                 continue

@@ -29,31 +29,33 @@ from lumiere_jax.workflows.workdir import FILE, run_of, write_run
 from lumiere_jax.workflows.workdir_checks import check_kind, check_same_run, checked
 
 
-def experiment(experiment: Experiment, *, data: Path, out: Path) -> None:
+def experiment(chosen: Experiment, *, data: Path, out: Path, chosen_by: str = "--system") -> None:
     """Trains, measures and compares the trials of an experiment.
 
     Args:
-      experiment: The experiment.
+      chosen: The experiment.
       data: Dataset.
       out: Folder of the trials and the page.
+      chosen_by: Flag that decides whose experiment it is, for messages.
 
     Raises:
       UserError: the configs, the weights, the data or the output folder are unusable.
     """
     dataset = open_dataset(data)
+    check_kind(registry.get(chosen.system), dataset, data, chosen_by)
     if dataset.frames("test") < 2:
         raise UserError(f"{data} has no two test frames to compare: prepare longer footage.")
     if (out / DESCRIPTION).exists():
         raise UserError(f"--out={out} is a dataset's folder: name another one.")
-    trials = experiment.trials(dataset)
-    for system in map(checked, [trial.config for trial in trials]):
-        check_kind(system, dataset, data)
+    trials = chosen.trials(dataset)
+    for trial in trials:
+        checked(trial.config)
     with lock(out / LOCK, out), written_into(out):
-        _check_name(out, experiment.name)
+        _check_name(out, chosen.name)
         for trial in trials:
             check_same_run(out / "runs" / trial.name, trial.config, trial.data or dataset)
         run(trials, dataset, out)
-        experiment.write_page(trials, dataset, out)
+        chosen.write_page(trials, dataset, out)
 
 
 def _check_name(out: Path, name: str) -> None:
@@ -71,7 +73,7 @@ def run(trials: list[Trial], dataset: Dataset, out: Path) -> None:
         tqdm.write(f"\n{trial.title} ({number} of {len(todo)}): {workdir}")
         own = trial.data or dataset
         _link(workdir, trial)
-        if not (workdir / FILE).exists():  # linked stages are from the same dataset
+        if trial.links and not (workdir / FILE).exists():  # of the dataset of what it links to
             write_run(workdir, run_of(trial.config, own))
         for stage in trial.trains:
             _train(trial.config, own, workdir, stage)
@@ -105,7 +107,7 @@ def _write(path: Path, values: Callable[[], Any]) -> None:
 def _link(workdir: Path, trial: Trial) -> None:
     """Links the stages that a trial does not train to those of the trial that does."""
     workdir.mkdir(parents=True, exist_ok=True)
-    stages = registry.ENTRIES[registry.of(trial.config).name].stages
+    stages = registry.ENTRIES[trial.config.system].stages
     for stage in stages if trial.links else ():
         place = workdir / stage
         if stage not in trial.trains and not place.is_symlink():

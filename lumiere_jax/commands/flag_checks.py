@@ -1,20 +1,16 @@
 """Validates the scripts' flags and calls the matching command."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumiere_jax.errors import UserError
 from lumiere_jax.paths import expanded, user_path
 from lumiere_jax.systems.entry import Entry, Flag
 from lumiere_jax.systems.registry import ENTRIES
 
-if TYPE_CHECKING:
-    from lumiere_jax.systems.experiment import Experiment
-
+ROOT = Path(__file__).parents[2]
 PATHS = ("workdir", "certificate", "key", "image", "consent")
 FACES = ("image", "paste", "consent")
 
@@ -44,7 +40,7 @@ def run_infer(given: Mapping[str, Any]) -> int:
     own: dict[str, Any] = {k: user_path(f"--{k}", v) if k in PATHS else v for k, v in given.items()}
     if own["out"] != "-":
         own["out"] = str(user_path("--out", own["out"]))
-    options = _options(own)
+    options = _values([flag for entry in ENTRIES.values() for flag in entry.flags], own)
     if own.pop("live", False):
         if options:
             raise UserError(f"--{next(iter(options))} does not go with --live: leave it out.")
@@ -64,19 +60,15 @@ def run_infer(given: Mapping[str, Any]) -> int:
     return 0
 
 
-def _options(own: dict[str, Any]) -> dict[str, Any]:
-    """Removes the values of systems' flags from `own` and returns them."""
-    return _values((flag for entry in ENTRIES.values() for flag in entry.flags), own)
-
-
 def _values(flags: Iterable[Flag], own: dict[str, Any]) -> dict[str, Any]:
     """Removes the values of flags from `own` and returns them, paths expanded."""
     options = {}
     for flag in flags:
         if flag.name in own:
             value = own.pop(flag.name)
-            is_path = flag.kind == "path" and value
-            options[flag.name] = user_path(f"--{flag.name}", value) if is_path else value
+            if flag.kind == "path" and value:
+                value = user_path(f"--{flag.name}", value)
+            options[flag.name] = value
     return options
 
 
@@ -129,41 +121,46 @@ def run_experiments(given: Mapping[str, Any], presets_of: Callable[[str], Any]) 
     places = {name: user_path(f"--{name}", own.pop(name)) for name in ("data", "out")}
     page = places["out"] / "index.html"
     more = {name: own.pop(name) for name in ("seeds", "steps") if name in own}
-    presets = own.pop("config", None)
-    entry = ENTRIES[own.pop("system", next(iter(ENTRIES)))]
-    which = next(iter((*entry.experiments, *entry.repeats)), "")
-    if not presets:
-        which = own.pop("which", which)
-        if repeats := entry.repeats.get(which):
-            presets = [f"{entry.config}:{name}" for name in repeats.presets]
-            more = {"steps": repeats.steps, **more}
-    if presets:
+    if presets := own.pop("config", None):
         if own:
-            raise UserError(
-                f"--{next(iter(own))} does not go with presets that are repeated: leave it out."
-            )
-        from lumiere_jax.commands.repeats import repeat
-
-        repeat(presets=[expanded("--config", name) for name in presets], **places, **more)
+            raise UserError(f"--{next(iter(own))} does not go with --config: leave it out.")
+        _repeat([expanded("--config", name) for name in presets], **places, **more)
         return page
-    if more:
-        raise UserError(f"--{next(iter(more))} goes with --config=FILE:PRESET: add that.")
-    from lumiere_jax.commands.experiments import experiment
+    entry = ENTRIES[own.pop("system", next(iter(ENTRIES)))]
+    which = _which(entry, own.pop("which", None))
+    flags = () if which in entry.repeats else entry.experiment_flags
+    options = {flag.name: flag.default for flag in flags} | _values(flags, own)
+    if which not in entry.repeats:
+        own |= more
+    if own:
+        raise UserError(
+            f"--{next(iter(own))} is not for --which={which} of '{entry.name}': leave it out."
+        )
+    if repeats := entry.repeats.get(which):
+        presets = [f"{ROOT / entry.config}:{name}" for name in repeats.presets]
+        _repeat(presets, **places, **{"steps": repeats.steps, **more})
+    elif entry.experiment:
+        from lumiere_jax.commands.experiments import experiment
 
-    experiment(_chosen(entry, which, own, presets_of), **places)
+        chosen = entry.experiment(which, presets_of(entry.name), options)
+        experiment(chosen, data=places["data"], out=places["out"])
     return page
 
 
-def _chosen(
-    entry: Entry, which: str, own: dict[str, Any], presets_of: Callable[[str], Any]
-) -> Experiment:
-    """Makes a system's experiment of a name; raises UserError where it has none."""
-    options = _values(entry.experiment_flags, own)
-    if entry.experiment is None or which not in entry.experiments or own:
-        known = ", ".join((*entry.experiments, *entry.repeats)) or "none"
-        wrong = next(iter(own), f"which={which}")
+def _which(entry: Entry, name: str | None) -> str:
+    """Returns the name of an experiment, by default the system's first."""
+    if not entry.comparisons:
+        raise UserError(f"'{entry.name}' has no experiments: compare presets by --config.")
+    name = name or entry.comparisons[0]
+    if name not in entry.comparisons:
         raise UserError(
-            f"--{wrong} is not for '{entry.name}' (its experiments: {known}): leave it out, or "
-            "name another --system."
+            f"--which={name} is no experiment of '{entry.name}': choose "
+            f"{' or '.join(entry.comparisons)}, or another --system."
         )
-    return entry.experiment(which, presets_of(entry.name), options)
+    return name
+
+
+def _repeat(presets: list[str], **given: Any) -> None:
+    from lumiere_jax.commands.repeats import repeat
+
+    repeat(presets=presets, **given)

@@ -114,7 +114,7 @@ def speak(
     if level == -float("inf"):
         tqdm.write(f"warning: {sound.path} is silent, so the speaker keeps still.")
     elif lacking := band_message(band):
-        tqdm.write(f"{sound.path} has {lacking}; what is up there is not heard.")
+        tqdm.write(f"{sound.path} has {lacking}.")
     run, gain = model.run, gain_to_loudness(level)
     frames = frames_covering(sound.samples, run.fps, sound.rate)
     narration = Narration(heard(sound), gain, frames, band)

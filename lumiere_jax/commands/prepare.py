@@ -128,7 +128,7 @@ def prepare_footage(
       figure: Source of the figures: mediapipe, densepose or openpose.
       explicit: Whether figures show eyes, lips and fingers.
       poses: Folder of DensePose's or OpenPose's results.
-      system: System to prepare for; by default LumièreNet.
+      system: System to prepare for; by default the registry's first.
       clips: Table of each clip's speaker and split.
       crop: Square X,Y,SIDE in pixels of the upright picture.
       size: Side of the dataset's pictures in pixels; by default the system's.

@@ -21,7 +21,6 @@ from lumiere_jax.outputs.report_samples import read_own, sampled
 from lumiere_jax.systems import registry
 from lumiere_jax.systems.experiment import Experiment, Trial
 from lumiere_jax.training import checkpoint
-from lumiere_jax.workflows.workdir_checks import check_kind, checked
 
 
 def repeat(
@@ -46,10 +45,11 @@ def repeat(
     configs = _chosen(presets, steps)
     repeats = Experiment(
         name="repeats",
+        system=next(iter(configs.values())).system,
         trials=functools.partial(_trials, configs, seeds),
         write_page=functools.partial(_write_page, list(configs)),
     )
-    experiments.experiment(repeats, data=data, out=out)
+    experiments.experiment(repeats, data=data, out=out, chosen_by="--config")
 
 
 def _chosen(presets: list[str], steps: int | None) -> dict[str, Any]:
@@ -63,8 +63,7 @@ def _chosen(presets: list[str], steps: int | None) -> dict[str, Any]:
 def _trials(configs: Mapping[str, Any], seeds: int, dataset: Dataset) -> list[Trial]:
     trials = []
     for name, config in configs.items():
-        system = checked(config)
-        check_kind(system, dataset, dataset.folder)
+        system = registry.of(config)
         for own in _seeded(config, seeds):
             trials.append(
                 Trial(

@@ -37,7 +37,9 @@ def fixed_point(points: np.ndarray) -> np.ndarray:
     return np.rint(points * (1 << SHIFT)).astype(np.int32)
 
 
-def fill_mesh(cells: Cells, part: int, points: np.ndarray, uv: np.ndarray, triangles: np.ndarray):
+def fill_mesh(
+    cells: Cells, part: int, points: np.ndarray, uv: np.ndarray, triangles: np.ndarray
+) -> None:
     """Paints triangles with barycentric (U, V).
 
     Points are in pixels (n, 2), uv is (n, 2), triangles are (m, 3).

@@ -1,5 +1,5 @@
 """Frames → numbers: metrics, mouth landmarks, face embeddings, transcripts, and the summaries of a
 report.
 
-Imports inputs and the common modules; systems and later rooms import it.
+Imports inputs and the common modules; outputs and later rooms import it.
 """

@@ -1,4 +1,4 @@
 """Frames → labelled video, numbers → report.
 
-Imports systems and earlier rooms; workflows and commands import it.
+Imports measures and earlier rooms; systems and later rooms import it.
 """

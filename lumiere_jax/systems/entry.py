@@ -70,9 +70,9 @@ class Entry:
       load: Imports it.
       demo: Its demo.
       flags: Flags that it adds to infer.py; a request holds their values as options.
-      experiments: Names of its experiments, the default first.
+      experiments: Names of the experiments that it makes itself.
       experiment: `experiment(name, presets, options)` makes one of them from the module of its
-        presets and the values of its flags.
+        presets and the values of its flags, which all have one.
       experiment_flags: Flags that it adds to experiments.py.
       repeats: Experiments that repeat presets, by name.
     """
@@ -88,6 +88,11 @@ class Entry:
     experiment: Callable[[str, Any, Mapping[str, Any]], Experiment] | None = None
     experiment_flags: tuple[Flag, ...] = ()
     repeats: Mapping[str, Repeats] = field(default_factory=dict)
+
+    @property
+    def comparisons(self) -> tuple[str, ...]:
+        """Names of all of its experiments, the default first."""
+        return (*self.experiments, *self.repeats)
 
     @property
     def config(self) -> str:

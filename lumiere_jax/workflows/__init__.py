@@ -1,5 +1,4 @@
-"""Parts that commands share: clip archives, dataset assembly, workdir metadata, previews, and the
-experiments' trials.
+"""Parts that commands share: clip archives, dataset assembly, workdir metadata and previews.
 
 Imports every earlier room; commands import it.
 """

@@ -54,7 +54,7 @@ def prepare_synthetic(
       size: Side of the pictures in pixels.
       seed: Seed of the drawing; the speakers of a faces dataset have the seeds from `seed` on.
       explicit: Whether figures show eyes, lips and fingers.
-      system: System to prepare for; by default LumièreNet.
+      system: System to prepare for; by default the registry's first.
       speakers: Number of faces, for systems of aligned faces. All but two train; one validates and
         one tests, on words that no other speaker says.
 

@@ -42,12 +42,20 @@ def test_help_says_what_to_type_and_exits_with_0(name):
         (["prepare.py", "--footage=x", "--out=x", "--seed=1"], "--seed goes with --synthetic"),
         (["experiments.py", "--data=x", "--out=y", "--plain=z"], "--plain goes with --which=abl"),
         (
+            ["experiments.py", "--data=x", "--out=y", "--steps=3"],
+            "--steps is not for --which=paper of 'lumierenet'",
+        ),
+        (
+            ["experiments.py", "--data=x", "--out=y", "--config=a:b", "--system=temporal_gan"],
+            "--system does not go with --config",
+        ),
+        (
             ["experiments.py", "--data=x", "--out=y", "--system=temporal_gan", "--which=paper"],
-            "--which=paper is not for 'temporal_gan' (its experiments: ablation)",
+            "--which=paper is no experiment of 'temporal_gan': choose ablation",
         ),
         (
             ["experiments.py", "--data=x", "--out=y", "--system=temporal_gan", "--plain=z"],
-            "--plain does not go with presets that are repeated",
+            "--plain is not for --which=ablation of 'temporal_gan'",
         ),
         (["train.py"], "name --config, --data and --workdir"),
         (["infer.py", "narration.wav"], "'narration.wav' is not a flag"),

@@ -281,7 +281,7 @@ def test_models_and_datasets_of_the_other_kind_are_refused(
         "name --references and --hypotheses together": lambda: evaluate(
             workdir=trained, data=faces.folder, out=tmp_path / "report", references=speech
         ),
-        "faces is of aligned faces, which 'lumierenet' is not.*name another --config": lambda: (
+        "faces is of aligned faces, which 'lumierenet' is not.*name another --system": lambda: (
             experiment(paper_experiment(tiny(), tiny()), data=faces.folder, out=tmp_path / "report")
         ),
         "is of 'temporal_gan', which does not speak live": lambda: live(

@@ -322,7 +322,7 @@ def make_experiment(name, presets, options):
     def write_page(trials, dataset, out):
         (out / "index.html").write_text(" ".join(trial.title for trial in trials))
 
-    return Experiment(name=name, trials=trials, write_page=write_page)
+    return Experiment(name=name, system="guest", trials=trials, write_page=write_page)
 
 
 ENTRY = Entry(
@@ -423,13 +423,15 @@ def test_a_third_system_needs_no_change_elsewhere(run_guest, tmp_path, monkeypat
 
     out = tmp_path / "experiment"
     given = ("experiments.py", f"--data={data}", f"--out={out}", "--system=guest")
-    said = run_guest(*given, "--fast=0.5")
+    said = run_guest(*given)
     assert "fast (2 of 2)" in said and (out / "index.html").read_text() == "plain fast"
     assert json.loads((out / "runs/fast/size.json").read_text()) == {"size": 64}
+    config = json.loads((out / "runs/fast/run.json").read_text())["config"]
+    assert config["coarse"]["learning_rate"] == 0.2
     assert (out / "runs/fast/fine").samefile(out / "runs/plain/fine")
     assert (out / "runs/plain/report/metrics.json").is_file()
     said = run_guest(*given, "--plain=x", code=2)
-    assert "--plain is not for 'guest' (its experiments: rates)" in said
+    assert "--plain is not for --which=rates of 'guest'" in said
 
     (second / "fine" / "artefacts" / "3.npz").unlink()
     said = run_guest(

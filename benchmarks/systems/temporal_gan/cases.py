@@ -6,8 +6,6 @@ from cases import STREAMED, Case
 NAMES = ("animator",)
 # Of accelerator.py --short: sizes by name.
 SHORT = {"animator": 128}
-# Places in `telling` of what Inductor compiles too: nothing.
-COMPILED = ()
 
 
 def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
@@ -18,6 +16,11 @@ def grid(sizes: list[int], batches: list[int], dtypes: list[str]) -> list[Case]:
 def telling(dtype: str) -> list[Case]:
     """The cases that tell the most of an accelerator."""
     return [Case(name="animator", kind="streaming", dtype=dtype, size=128, batch=1)]
+
+
+def compiled() -> list[Case]:
+    """Those that Inductor compiles too: none."""
+    return []
 
 
 def more() -> list[Case]:

@@ -28,13 +28,12 @@ def from_flags(which: str, presets: Any, options: Mapping[str, Any]) -> Experime
     Args:
       which: "paper" or "ablation".
       presets: The module of LumièreNet's presets, configs/lumierenet.py.
-      options: Values of the flags that the user gave, by name.
+      options: Values of the system's flags, by name.
 
     Raises:
       UserError: a value is unusable, or the weights of VGG-19 are.
     """
-    triplets, plain = options.get("triplets", 1500), options.get("plain")
-    weights = options.get("config.vgg", "download")
+    triplets, plain, weights = (options[name] for name in ("triplets", "plain", "config.vgg"))
     if triplets < 1:
         raise UserError(f"--triplets={triplets}: use 1 or more.")
     if plain and which != "ablation":
@@ -46,10 +45,10 @@ def from_flags(which: str, presets: Any, options: Mapping[str, Any]) -> Experime
         )
     paper, lecture = presets.paper(), presets.lecture()
     for config in (paper, lecture):
-        if options.get("scale") != "full":
+        if options["scale"] != "full":
             presets.two_cores(config, triplets)
         config.vgg = weights
-    layers = tuple(options.get("config.vgg_layers") or ())
+    layers = tuple(options["config.vgg_layers"] or ())
     if which == "paper":
         return paper_experiment(paper, lecture, layers)
     return ablation_experiment(lecture, plain, layers)
@@ -91,7 +90,7 @@ def ablation_experiment(
 
 def _experiment(which: str, trials: Callable[[Dataset], list[Trial]]) -> Experiment:
     page = functools.partial(compare, which=which)
-    return Experiment(name=which, trials=trials, write_page=page)
+    return Experiment(name=which, system="lumierenet", trials=trials, write_page=page)
 
 
 def _set_layers(configs: tuple[Config, ...], layers: tuple[str, ...]) -> None:

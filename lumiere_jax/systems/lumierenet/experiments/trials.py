@@ -5,11 +5,12 @@ from typing import Any
 
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.systems.experiment import Trial
+from lumiere_jax.systems.lumierenet import ENTRY
 from lumiere_jax.systems.lumierenet.config import Config
 from lumiere_jax.systems.lumierenet.experiments.stage_measures import blstm_losses, figure_measures
 
 WINDOWS = (1, 5, 10, 15, 20, 30)
-STAGES = ("vae", "blstm", "seqpix2pix")
+STAGES = ENTRY.stages
 # Files in a workdir: the points of Figure 4(a), and the measures of a VAE alone.
 LOSSES, FIGURES = "losses.json", "figures.json"
 _EVEN: dict[str, Any] = dict.fromkeys(("mouth", "eyes", "hands", "face"), 1.0)
