@@ -21,7 +21,7 @@ from cases import speech
 from numerics import Computation, Numbers, random_keypoints, random_pictures
 from rounds import say
 
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.measures import frame_comparison
 

@@ -20,8 +20,8 @@ from cases import FPS, SECONDS, Case, speech
 from rounds import say
 from systems.lumierenet.ours import model_of, synthesise
 
-from lumiere_jax.audio.features import RATE, gain_to_loudness
-from lumiere_jax.audio.frame_times import frames_covering
+from lumiere_jax.audio.features import gain_to_loudness
+from lumiere_jax.audio.frame_times import RATE, frames_covering
 from lumiere_jax.audio.level_and_band import Heard, measure
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.runtime.inference_batches import chunk_frames

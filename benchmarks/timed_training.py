@@ -14,8 +14,8 @@ import numpy as np
 from cases import speech
 from rounds import say
 
-from lumiere_jax.audio.features import RATE, loudness_gain
-from lumiere_jax.audio.frame_times import frames_within
+from lumiere_jax.audio.features import loudness_gain
+from lumiere_jax.audio.frame_times import RATE, frames_within
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of
 from lumiere_jax.drawn.scripts import Script
 from lumiere_jax.measures.frame_comparison import beside_still, compare, mouths, named

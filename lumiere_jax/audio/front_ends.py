@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lumiere_jax.audio import encoders, features
-from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.frame_times import frame_start, frames_covering
+from lumiere_jax.audio.frame_times import RATE, frame_start, frames_covering
 from lumiere_jax.shapes import AnyArray, Chunk
 
 Apply = Callable[[np.ndarray, np.ndarray], AnyArray]

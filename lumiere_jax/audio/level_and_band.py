@@ -9,15 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
-from lumiere_jax.audio.features import (
-    BLOCK,
-    FFT,
-    RATE,
-    SILENT,
-    WINDOW,
-    gain_to_loudness,
-    gated_level,
-)
+from lumiere_jax.audio.features import BLOCK, FFT, SILENT, WINDOW, gain_to_loudness, gated_level
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.shapes import Chunk
 
 # Hz. No voice goes lower; a constant, wind and steps do, and would count as loudness.

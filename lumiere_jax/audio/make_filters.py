@@ -10,7 +10,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from lumiere_jax.audio.features import FFT, FILTERS, RATE
+from lumiere_jax.audio.features import FFT, FILTERS
+from lumiere_jax.audio.frame_times import RATE
 
 FILE = Path(__file__).with_name("filters.npz")
 

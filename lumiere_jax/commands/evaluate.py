@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 import lumiere_jax
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.errors import UserError, printable
 from lumiere_jax.inputs.dataset.consent import consent_id
 from lumiere_jax.inputs.dataset.lectures import Dataset, open_dataset

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.audio.level_and_band import Heard
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.sound.live_sound import Ear, listen

@@ -12,8 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.frame_times import frames_within
+from lumiere_jax.audio.frame_times import RATE, frames_within
 from lumiere_jax.drawn import lecturer
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset.columns import Moment

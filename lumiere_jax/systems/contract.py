@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.audio.level_and_band import Heard
 from lumiere_jax.inputs.batches.device_dataset import Resident
 from lumiere_jax.inputs.dataset.columns import Column

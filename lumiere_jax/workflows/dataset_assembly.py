@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import soundfile
 
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.errors import UserError
 from lumiere_jax.inputs.dataset import builder, clip_archives, lectures
 from lumiere_jax.inputs.dataset.columns import FRAME, Column, pictures

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import jax
 
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.inputs.dataset.columns import Column
 from lumiere_jax.training import checkpoint
 from lumiere_jax.training.progress_reports import REPORTS, between_clips

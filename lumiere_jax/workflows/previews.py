@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lumiere_jax.audio.features import RATE
+from lumiere_jax.audio.frame_times import RATE
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.outputs.mark import marked
 from lumiere_jax.outputs.video import write_video

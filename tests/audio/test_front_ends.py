@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from lumiere_jax.audio import front_ends
 from lumiere_jax.audio.encoders import WINDOW
-from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.frame_times import frame_start
+from lumiere_jax.audio.frame_times import RATE, frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, rows_of, stream
 
 RATES = [Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(5), Fraction(120)]

@@ -8,8 +8,8 @@ import soundfile
 from scipy.signal import butter, resample_poly, sosfilt
 
 from lumiere_jax.audio import features
-from lumiere_jax.audio.features import RATE, loudness_gain, normalise
-from lumiere_jax.audio.frame_times import frames_within
+from lumiere_jax.audio.features import loudness_gain, normalise
+from lumiere_jax.audio.frame_times import RATE, frames_within
 from lumiere_jax.audio.front_ends import log_mel, rows_of
 from lumiere_jax.audio.level_and_band import HighPass, Level, above_rumble, band_message, measure
 from lumiere_jax.drawn.lecturer import narration

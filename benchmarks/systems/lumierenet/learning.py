@@ -18,8 +18,8 @@ from timed_training import SEED, Scale, drawn, heard, judged, learn_for, said, w
 
 from configs import lumierenet as presets
 from lumiere_jax import vgg
-from lumiere_jax.audio.features import RATE, normalise
-from lumiere_jax.audio.frame_times import frames_within
+from lumiere_jax.audio.features import normalise
+from lumiere_jax.audio.frame_times import RATE, frames_within
 from lumiere_jax.audio.front_ends import log_mel
 from lumiere_jax.codes.recurrent import window_steps
 from lumiere_jax.drawn.scripts import FPS, Script, drawn_lecture

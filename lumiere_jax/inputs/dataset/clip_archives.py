@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.frame_times import frame_start
+from lumiere_jax.audio.frame_times import RATE, frame_start
 from lumiere_jax.inputs.dataset.columns import Column, Moment, numbers, pictures
 from lumiere_jax.inputs.dataset.segments import Segment
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lumiere_jax.audio.features import CLIP, FILTERS, RATE, loudness_gain
-from lumiere_jax.audio.frame_times import frame_start
+from lumiere_jax.audio.features import CLIP, FILTERS, loudness_gain
+from lumiere_jax.audio.frame_times import RATE, frame_start
 from lumiere_jax.audio.front_ends import FrontEnd, log_mel, rows_of
 from lumiere_jax.errors import UserError
 from lumiere_jax.files import read_json

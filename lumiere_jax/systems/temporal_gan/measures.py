@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lumiere_jax.audio.features import RATE
-from lumiere_jax.audio.frame_times import frame_start
+from lumiere_jax.audio.frame_times import RATE, frame_start
 from lumiere_jax.inputs.dataset.lectures import Dataset
 from lumiere_jax.inputs.dataset.segments import Segment
 from lumiere_jax.inputs.media import picture_bytes
