@@ -174,7 +174,7 @@ def consents(folder: Path) -> None:
 
 def weights(folder: Path) -> None:
     """VGG-19's first convolution, in every convention and format."""
-    import test_weights as formats
+    import test_weight_files as formats
 
     writers = {writer.__name__: writer for writer in formats.WRITERS}
     kernel, bias = np.full((64, 3, 3, 3), 0.1, np.float32), np.zeros(64, np.float32)
