@@ -15,7 +15,7 @@ STAGES = ("vae", "blstm", "seqpix2pix")
 def config(tiny):
     config = tiny()
     for stage in STAGES:
-        getattr(config, stage).batch = 8
+        getattr(config, stage).batch = 2
     return config
 
 
@@ -28,7 +28,7 @@ def measured(workdir):
 
 
 @pytest.mark.slow
-def test_a_run_on_eight_devices_is_the_pipelines_bit_for_bit(config, drawn, tmp_path, capsys):
+def test_a_run_on_two_devices_is_the_pipelines_bit_for_bit(config, drawn, tmp_path, capsys):
     train(config=config, data=drawn, workdir=tmp_path / "fed")
     assert "kept" not in capsys.readouterr().out
     config.resident = True

@@ -369,7 +369,7 @@ import dataclasses
 from lumiere_jax.systems import registry
 
 entry = registry.ENTRIES["temporal_gan"]
-one = dataclasses.replace(entry.repeats["ablation"], presets=("tiny",))
+one = dataclasses.replace(entry.repeats["ablation"], presets=("tiny-l1",))
 registry.ENTRIES["temporal_gan"] = dataclasses.replace(entry, repeats={"ablation": one})
 """
 
@@ -388,5 +388,7 @@ def test_make_runs_the_ablation_of_faces(faces, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert set(json.loads((out / "results.json").read_text())["table"]) == {"tiny"}
-    assert sorted(path.name for path in (out / "runs").iterdir()) == ["tiny-0", "tiny-1", "tiny-2"]
+    assert set(json.loads((out / "results.json").read_text())["table"]) == {"tiny-l1"}
+    assert sorted(path.name for path in (out / "runs").iterdir()) == [
+        f"tiny-l1-{seed}" for seed in range(3)
+    ]

@@ -148,7 +148,7 @@ def test_a_stopped_run_leaves_the_older_video_whole(workdir, tmp_path, number):
         process.send_signal(number)
         sent = time.monotonic()
         err = process.stderr.read()
-    assert process.returncode == cli.INTERRUPTED + number
+    assert process.returncode == cli.INTERRUPTED + number, err
     assert "Interrupted: nothing is half-written" in err
     assert time.monotonic() - sent < 10
     assert out.read_bytes() == b"an older video"
