@@ -56,7 +56,7 @@ def write_page(out: Path, repeats: Repeats) -> None:
             (title, _rows(evaluation, stage, table))
             for stage, (title, _) in evaluation.stages.items()
         ],
-        "sheet": _sheet(evaluation, list(metrics), repeats.samples),
+        "pictures": _sheet(evaluation, list(metrics), repeats.samples),
         "facts": facts,
     }
     rendered = report.environment().get_template("repeats_page.html").render(values)
