@@ -21,6 +21,7 @@ from lumiere_jax.outputs.report_samples import read_own, sampled
 from lumiere_jax.systems import registry
 from lumiere_jax.systems.experiment import Experiment, Trial
 from lumiere_jax.training import checkpoint
+from lumiere_jax.workflows.workdir_checks import checked
 
 
 def repeat(
@@ -53,10 +54,12 @@ def repeat(
 
 
 def _chosen(presets: list[str], steps: int | None) -> dict[str, Any]:
-    """Returns the config of each preset by its name."""
+    """Returns the validated config of each preset by its name."""
     configs = {preset.rpartition(":")[2]: _config(preset, steps) for preset in presets}
     if len(configs) < len(presets) or len({c.system for c in configs.values()}) > 1:
         raise UserError(f"--config={','.join(presets)}: name presets once, all of one system.")
+    for config in configs.values():
+        checked(config)  # before a system fits it to the dataset, which trusts its numbers
     return configs
 
 

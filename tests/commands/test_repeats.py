@@ -13,6 +13,16 @@ from lumiere_jax.inputs.dataset.lectures import open_dataset
 from lumiere_jax.outputs.repeats_page import spread
 from lumiere_jax.systems.registry import ENTRIES
 
+# A config that its system cannot fit to a dataset.
+NO_BATCH = """
+from lumiere_jax.systems.temporal_gan.config import Config
+
+
+def get_config(preset):
+    config = Config()
+    config.animator.batch = 0
+    return config
+"""
 PRESETS = Path(__file__).parents[2] / "configs" / "lumierenet.py"
 
 
@@ -73,6 +83,7 @@ def test_one_seed_has_no_spread():
         ({"presets": ["none.py:tiny"]}, "none.py:tiny cannot be read .*No such file"),
         ({"presets": [f"{PRESETS}:huge"]}, "there is no preset 'huge'"),
         ({"presets": ["plain.py:tiny"]}, "gives no config of a system"),
+        ({"presets": ["empty.py:tiny"]}, "animator.batch=0"),
         ({"presets": [f"{PRESETS}:tiny"] * 2}, "name presets once, all of one system"),
         (
             {"presets": [f"{PRESETS}:tiny", f"{PRESETS.with_name('temporal_gan.py')}:demo"]},
@@ -87,6 +98,7 @@ def test_one_seed_has_no_spread():
 def test_wrong_uses_are_one_sentence(measured, drawn, tmp_path, changes, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain.py").write_text("def get_config(preset): return {}")
+    (tmp_path / "empty.py").write_text(NO_BATCH)
     given = {"presets": [f"{PRESETS}:tiny"], "data": drawn, "out": tmp_path / "out"}
     with pytest.raises(UserError, match=message):
         repeat(**{**given, **changes})
